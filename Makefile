@@ -1,0 +1,45 @@
+# Every target sets up .venv by itself; a second call finds it ready.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+ARGS   ?=
+SHELL  := bash
+.SHELLFLAGS := -eo pipefail -c
+
+.PHONY: help setup demo test test-deep check bench up lock
+help:       ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Masthead needs Python 3.11 or newer; call make PYTHON=python3.12, say." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing pinned packages into $(VENV) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+setup: $(STAMP)      ## install everything into .venv (done by each target when needed)
+
+demo: $(STAMP)       ## bill real subscribers on a real Postgres and Temporal; ARGS=--exit ends by itself
+	@$(BIN)/masthead demo $(ARGS)
+
+test: $(STAMP)       ## the test suite (under 15 minutes on 2 cores)
+	@$(BIN)/python -m pytest -m "not deep" $(ARGS)
+
+test-deep: $(STAMP)  ## all kill points, many seeds (under 60 minutes)
+	@$(BIN)/python -m pytest -m "deep or not deep" --timeout 1800 $(ARGS)
+
+check: $(STAMP)      ## style, types, import rules
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+
+bench: $(STAMP)      ## the bill run against the write floor; ARGS="--accounts 100000"
+	@$(BIN)/masthead bench bill-run --json $(ARGS)
+
+up: $(STAMP)         ## start Postgres, Temporal, workers and API here; Ctrl-C stops them
+	@$(BIN)/masthead up $(ARGS)
+
+lock: $(STAMP)       ## resolve pyproject.toml into requirements.lock again
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url \
+	  --no-emit-find-links --no-annotate --allow-unsafe --custom-compile-command "make lock" pyproject.toml -o requirements.lock

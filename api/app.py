@@ -1,0 +1,102 @@
+"""The HTTP application, composed here: engine, Temporal client, routes, errors, keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import Engine, text
+from temporalio.client import Client
+
+from api import problems
+from api.security import open_route, require_key
+from runtime.settings import Settings, load_settings
+from runtime.temporal import connect
+from storage.database import make_engine
+
+HEALTH_TIMEOUT_SECONDS = 2.0
+
+health_routes = APIRouter(tags=["health"])
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application for the database and Temporal server of `settings` (default: of the environment).
+
+    Its state has `settings`, `engine` and `temporal`. It starts and answers while Temporal is away.
+    Raises ValueError without a database.
+    """
+    chosen = settings or load_settings()
+    if chosen.database_url is None:
+        raise ValueError("DATABASE_URL is not set; run `masthead up`, which starts the API with all it needs")
+    url = chosen.database_url
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.engine = make_engine(url)
+        app.state.temporal = await connect(chosen.temporal_address, chosen.temporal_namespace, lazy=True)
+        try:
+            yield
+        finally:
+            app.state.engine.dispose()
+
+    app = FastAPI(
+        title="Masthead",
+        summary="Subscription hub for digital media",
+        lifespan=lifespan,
+        dependencies=[Depends(require_key)],
+    )
+    app.state.settings = chosen
+    problems.install(app)
+    app.include_router(health_routes)
+    return app
+
+
+@health_routes.get("/health", summary="Whether Postgres and Temporal answer")
+@open_route
+async def health(request: Request) -> JSONResponse:
+    """200 when all answers within two seconds, else 503 naming what does not. Needs no key."""
+    state = request.app.state
+    postgres, temporal = await asyncio.gather(
+        _postgres_answers(state.engine), _temporal_answers(state.temporal)
+    )
+    fine = postgres is None and temporal is None
+    body: dict[str, Any] = {
+        "status": "ok" if fine else "unavailable",
+        "postgres": postgres is None,
+        "temporal": temporal is None,
+    }
+    if not fine:
+        body["details"] = [problem for problem in (postgres, temporal) if problem is not None]
+    return JSONResponse(body, 200 if fine else 503)
+
+
+async def _postgres_answers(engine: Engine) -> str | None:
+    def ask() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("select 1"))
+
+    return await _problem("Postgres", lambda: asyncio.to_thread(ask))
+
+
+async def _temporal_answers(client: Client) -> str | None:
+    async def ask() -> None:
+        await client.service_client.check_health(timeout=timedelta(seconds=HEALTH_TIMEOUT_SECONDS))
+
+    return await _problem("Temporal", ask)
+
+
+async def _problem(name: str, ask: Callable[[], Any]) -> str | None:
+    """None when `ask` succeeds in time, else a sentence that reveals no address and no credential."""
+    try:
+        async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):
+            await ask()
+    except TimeoutError:
+        return f"{name} did not answer within {HEALTH_TIMEOUT_SECONDS:g} s"
+    except Exception as error:
+        return f"{name} does not answer ({type(error).__name__})"
+    return None

@@ -1,0 +1,169 @@
+"""The write floor: how fast Postgres takes the very rows of a bill run by plain SQL.
+
+`floor` copies the hub's tables with their columns, checks and indexes (foreign keys and triggers left out, which
+makes the floor faster and the ratio stricter), and writes the rows of the run by INSERT … SELECT, then moves the
+subscriptions' dates. `reference` does the same with a fixed narrow schema of eight rows an invoice and nothing but
+primary keys, so that a heavier schema of ours cannot flatter the ratio.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import psycopg
+
+from storage.database import libpq_url
+
+_WRITTEN = {
+    "invoice_line": "invoice_id",
+    "journal_entry": "id",
+    "journal_line": "entry_id",
+    "event_log": "subject_id",
+    "invoice": "id",
+}
+REPEATS = 3
+
+_REFERENCE_TABLES = """
+    drop schema if exists reference cascade;
+    create schema reference;
+    create table reference.invoice (id uuid primary key, account_id uuid, number bigint, currency text, issued_on date,
+        due_on date, status text, total bigint, balance bigint);
+    create table reference.line (invoice_id uuid, no smallint, kind text, subject_id uuid, period_start date,
+        period_end date, amount bigint, tax bigint, primary key (invoice_id, no));
+    create table reference.entry (id uuid primary key, kind text, currency text, posted_on date);
+    create table reference.entry_line (entry_id uuid, no smallint, account text, debit bigint, credit bigint,
+        primary key (entry_id, no));
+    create table reference.event (id bigint primary key, at timestamptz, kind text, account_id uuid, subject_id uuid);
+    create table reference.subscription (id uuid primary key, account_id uuid, status text, charged_through date,
+        next_bill_on date, version int) with (fillfactor = 70);
+    create table reference.source as
+        select i.id, i.account_id, i.number, i.currency, i.issued_on, i.due_on, i.status, i.total, i.tax, i.subtotal,
+               s.id as subscription_id, s.charged_through, s.next_bill_on
+        from invoice i join subscription s on s.account_id = i.account_id order by i.number;
+    create unique index on reference.source (number);
+    analyze reference.source;
+"""
+_REFERENCE_RESET = """
+    truncate reference.invoice, reference.line, reference.entry, reference.entry_line, reference.event,
+        reference.subscription;
+    insert into reference.subscription select subscription_id, account_id, 'active', charged_through, next_bill_on, 1
+        from reference.source;
+"""
+_REFERENCE_WRITE = """
+    insert into reference.line select id, 1, 'recurring', subscription_id, issued_on, charged_through, subtotal, tax
+        from reference.source where number between %(first)s and %(last)s;
+    insert into reference.entry select id, 'invoice', currency, issued_on
+        from reference.source where number between %(first)s and %(last)s;
+    insert into reference.entry_line
+        select id, no, account, case when no = 1 then total else 0 end,
+               case no when 2 then subtotal when 3 then tax else 0 end
+        from reference.source,
+             (values (1, 'accounts_receivable'), (2, 'deferred_revenue'), (3, 'tax_payable')) a(no, account)
+        where number between %(first)s and %(last)s;
+    insert into reference.event select number, now(), 'invoice.posted', account_id, id
+        from reference.source where number between %(first)s and %(last)s;
+    insert into reference.invoice select id, account_id, number, currency, issued_on, due_on, status, total, total
+        from reference.source where number between %(first)s and %(last)s;
+    update reference.subscription r set charged_through = s.charged_through, next_bill_on = s.next_bill_on,
+        version = r.version + 1
+        from reference.source s where s.subscription_id = r.id and s.number between %(first)s and %(last)s;
+"""
+
+
+def _floor_tables(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    connection.execute("drop schema if exists floor cascade")
+    connection.execute("create schema floor")
+    for table in (*_WRITTEN, "subscription"):
+        connection.execute(f"create table floor.{table} (like public.{table} including all)")
+    connection.execute("alter table floor.subscription set (fillfactor = 70)")
+    connection.execute(
+        "create table floor.subscription_before as select * from public.subscription order by id"
+    )
+
+
+def _floor_reset() -> str:
+    tables = ", ".join(f"floor.{table}" for table in (*_WRITTEN, "subscription"))
+    return f"truncate {tables}; insert into floor.subscription select * from floor.subscription_before;"
+
+
+def _floor_write() -> str:
+    chosen = "select id from public.invoice where number between %(first)s and %(last)s"
+    inserts = "".join(
+        f"insert into floor.{table} overriding system value select t.* from public.{table} t"
+        f" where t.{column} in ({chosen});"
+        for table, column in _WRITTEN.items()
+    )
+    return (
+        inserts
+        + "update floor.subscription f set charged_through = s.charged_through, arrears_through = s.arrears_through,"
+        " next_bill_on = s.next_bill_on, version = f.version + 1 from public.subscription s"
+        f" where s.id = f.id and s.account_id in (select account_id from public.invoice"
+        " where number between %(first)s and %(last)s);"
+    )
+
+
+def _timed(url: str, write: str, ranges: Sequence[tuple[int, int]]) -> float:
+    """Seconds for all ranges, a session each, started together."""
+    ready = threading.Barrier(len(ranges) + 1)
+    failures: list[BaseException] = []
+
+    def session(first: int, last: int) -> None:
+        try:
+            with psycopg.connect(url) as connection, connection.cursor() as cursor:
+                ready.wait()
+                for statement in filter(str.strip, write.split(";")):
+                    cursor.execute(statement.encode(), {"first": first, "last": last})
+                connection.commit()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=session, args=ends) for ends in ranges]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    began = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - began
+    if failures:
+        raise failures[0]
+    return seconds
+
+
+def _best(url: str, invoices: int, reset: str, write: str) -> dict[str, float]:
+    middle = invoices // 2
+    sessions: dict[str, list[tuple[int, int]]] = {
+        "one_session": [(1, invoices)],
+        "two_sessions": [(1, middle), (middle + 1, invoices)],
+    }
+    best: dict[str, float] = {}
+    for name, ranges in sessions.items():
+        seconds = []
+        for _ in range(REPEATS + 1):  # the first one warms up
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(reset.encode())
+                connection.execute("checkpoint")
+            seconds.append(_timed(url, write, ranges))
+        best[name] = invoices / min(seconds[1:])
+    return best
+
+
+def write_floors(url: str, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
+    """Invoices per second of `floor` and `reference`, each with one session and with two on halves, best of three
+    warm. The database at `url` must hold the run's rows, numbers 1..N."""
+    dsn = libpq_url(url)
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("select count(*) from invoice").fetchone()
+        invoices = int(row[0]) if row else 0
+        _floor_tables(connection)
+        connection.execute(_REFERENCE_TABLES.encode())
+    say("write floor: the same rows by INSERT … SELECT")
+    floor = _best(dsn, invoices, _floor_reset(), _floor_write())
+    say("reference floor: a fixed schema of eight rows")
+    reference = _best(dsn, invoices, _REFERENCE_RESET, _REFERENCE_WRITE)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("drop schema floor cascade")
+        connection.execute("drop schema reference cascade")
+    return {"floor": floor, "reference": reference}

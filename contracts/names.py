@@ -1,0 +1,67 @@
+"""Names that several processes must agree on: queues, workflow ids, search attributes, signals.
+
+A workflow id is a function of business identity and is written here once, with its inverse. No personal
+data and no secret ever stands in an id or a search attribute.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple
+
+from temporalio.common import SearchAttributeKey
+
+TASK_QUEUE = "masthead"
+
+STATUS = SearchAttributeKey.for_keyword("MastheadStatus")
+ACCOUNT = SearchAttributeKey.for_keyword("MastheadAccount")
+CONNECTOR = SearchAttributeKey.for_keyword("MastheadConnector")
+ERROR_KIND = SearchAttributeKey.for_keyword("MastheadErrorKind")
+TRACE_KEY = SearchAttributeKey.for_keyword("MastheadTraceKey")
+BILLING_DATE = SearchAttributeKey.for_keyword("MastheadBillingDate")
+
+SEARCH_ATTRIBUTES: tuple[SearchAttributeKey[str], ...] = (
+    STATUS,
+    ACCOUNT,
+    CONNECTOR,
+    ERROR_KIND,
+    TRACE_KEY,
+    BILLING_DATE,
+)
+
+BILL_RUN_SCHEDULE = "schedule/bill-run"
+SWEEP_SCHEDULE = "schedule/sweep"
+
+
+class BillRunIdentity(NamedTuple):
+    """What one bill run is: its scope name and its target date or instant, as text."""
+
+    scope: str
+    target: str
+
+
+def bill_run_id(scope: str, target: date | str) -> str:
+    """The workflow id of the bill run over `scope` ("all", "parked", ...) with target date `target`."""
+    return f"bill-run/{scope}/{target}"
+
+
+def parse_bill_run_id(workflow_id: str) -> BillRunIdentity:
+    """The inverse of `bill_run_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    scope, _, target = rest.rpartition("/")
+    if head != "bill-run" or not scope or not target:
+        raise ValueError(f"not a bill run's workflow id: {workflow_id!r}")
+    return BillRunIdentity(scope, target)
+
+
+def subscription_id(subscription: str) -> str:
+    """The workflow id of an episode of the subscription with id `subscription`."""
+    return f"subscription/{subscription}"
+
+
+def parse_subscription_id(workflow_id: str) -> str:
+    """The inverse of `subscription_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    if head != "subscription" or not rest:
+        raise ValueError(f"not a subscription's workflow id: {workflow_id!r}")
+    return rest

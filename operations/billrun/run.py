@@ -1,0 +1,200 @@
+"""The bill run's use cases, as activities and the command line call them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import Engine
+from uuid_utils import uuid7
+
+from domain.invoices import Draft
+from operations.billrun.fail_points import fail_point
+from operations.billrun.post import ChunkRef, post_chunk
+from operations.billrun.rate import RatedChunk, TaxStep, rate_chunk, table_tax, tax_chunk
+from operations.billrun.scope import Scope
+from operations.price_books import PriceBooks
+from storage.bill_runs import (
+    cancel_pending,
+    create_run,
+    finish_run,
+    pending_accounts,
+    run_size,
+    run_summary,
+    select_chunks,
+    selection_sql,
+    set_status,
+    unfinished_chunks,
+)
+from storage.billable import Target
+from storage.database import transaction
+
+CHUNK_SIZE = 1000
+MAX_ROUNDS = 5
+
+
+@dataclass(slots=True)
+class ChunkReport:
+    """What was done for a chunk: accounts through each step, and outcomes. Informative only: the run's totals are
+    counted from the database."""
+
+    rated: int = 0
+    taxed: int = 0
+    billed: int = 0
+    nothing_due: int = 0
+    parked: int = 0
+    left: int = 0
+
+
+@dataclass(slots=True)
+class PreviewReport:
+    """What a run would do for a range of accounts: totals in minor units by currency."""
+
+    invoices: int = 0
+    nothing_due: int = 0
+    parked: int = 0
+    totals: dict[str, int] = field(default_factory=dict)
+
+
+class BillRuns:
+    """Bill runs on one database."""
+
+    def __init__(self, engine: Engine, *, chunk_size: int = CHUNK_SIZE) -> None:
+        self._engine = engine
+        self._books = PriceBooks(engine)
+        self._chunk_size = chunk_size
+
+    def open(self, *, workflow_id: str, workflow_run_id: str, mode: str, scope: Scope, target: Target) -> str:
+        """Create the run and select its chunks; a second call for the same workflow run finds the first's."""
+        with transaction(self._engine) as connection:
+            run_id = create_run(
+                connection,
+                run_id=str(uuid7()),
+                workflow_id=workflow_id,
+                workflow_run_id=workflow_run_id,
+                mode=mode,
+                scope=scope.name,
+                target=target,
+            )
+        with transaction(self._engine) as connection:
+            sql, parameters = scope.sql()
+            select_chunks(
+                connection,
+                run_id,
+                mode=mode,
+                target=target,
+                scope_sql=sql,
+                scope_parameters=parameters,
+                chunk_size=self._chunk_size,
+            )
+        return run_id
+
+    def size(self, run_id: str) -> tuple[int, int]:
+        """(chunks, selected accounts)."""
+        with transaction(self._engine) as connection:
+            return run_size(connection, run_id)
+
+    def bill(
+        self, ref: ChunkRef, target: Target, *, wait: bool, heartbeat: Callable[[str], None]
+    ) -> ChunkReport:
+        """Bill the pending accounts of a chunk: rate, tax, post, until none moves any more.
+
+        Repeating it is harmless: an account with an outcome is no longer pending. With `wait`, rows that others
+        hold are waited for; without, their accounts stay pending for a later call.
+        """
+        report = ChunkReport()
+        for round_no in range(MAX_ROUNDS):
+            with transaction(self._engine) as connection:
+                pending = pending_accounts(connection, ref.run_id, ref.no)
+            if not pending:
+                return report
+            heartbeat("rate")
+            chunk = self._rated(pending, target)
+            report.rated += len(chunk.prepared)
+            fail_point("after-rating")
+            heartbeat("tax")
+            tax_chunk(chunk, self._tax())
+            report.taxed += len(chunk.prepared)
+            heartbeat("post")
+            posted = post_chunk(self._engine, ref, chunk, wait=wait, reread=round_no == 0)
+            report.billed += posted.billed
+            report.nothing_due += posted.nothing_due
+            report.parked += posted.parked
+            report.left = len(posted.moved) + len(posted.held)
+            if not posted.moved:
+                return report
+        return report
+
+    def unfinished(self, run_id: str) -> list[int]:
+        """Chunks with accounts still pending."""
+        with transaction(self._engine) as connection:
+            return unfinished_chunks(connection, run_id)
+
+    def set_status(self, run_id: str, status: str) -> None:
+        """Record running or paused."""
+        with transaction(self._engine) as connection:
+            set_status(connection, run_id, status)
+
+    def finish(self, run_id: str, *, canceled: bool) -> dict[str, object]:
+        """End the run and answer its summary, counted from the database."""
+        with transaction(self._engine) as connection:
+            if canceled:
+                cancel_pending(connection, run_id)
+            finish_run(connection, run_id, canceled=canceled)
+        return self.summary(run_id)
+
+    def summary(self, run_id: str) -> dict[str, object]:
+        """The run as its rows tell it. Raises LookupError for an unknown run."""
+        with transaction(self._engine) as connection:
+            found = run_summary(connection, run_id)
+        if found is None:
+            raise LookupError(f"there is no bill run {run_id}")
+        return found
+
+    def preview_ranges(self, *, mode: str, scope: Scope, target: Target) -> list[str]:
+        """The first account id of every chunk that a run would have. Writes nothing."""
+        sql, parameters = scope.sql()
+        with transaction(self._engine, read_only_snapshot=True) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                select id::text from (select id, row_number() over (order by id) as place
+                                      from ({selection_sql(target, sql)}) selected) numbered
+                where (place - 1) %% %(size)s = 0 order by id
+                """,
+                {"mode": mode, "target": target.parameter, "size": self._chunk_size, **parameters},
+            )
+            return [row[0] for row in cursor]
+
+    def preview(
+        self, *, mode: str, scope: Scope, target: Target, first: str, until: str | None
+    ) -> PreviewReport:
+        """What a run would bill for the accounts from `first` until `until`. Writes nothing."""
+        sql, parameters = scope.sql()
+        with transaction(self._engine, read_only_snapshot=True) as connection:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"select id::text from ({selection_sql(target, sql)}) selected where id >= %(first)s::uuid"
+                    " and (%(until)s::uuid is null or id < %(until)s::uuid) order by id",
+                    {"mode": mode, "target": target.parameter, "first": first, "until": until, **parameters},
+                )
+                accounts = [row[0] for row in cursor]
+            chunk = rate_chunk(connection, self._books.current(), accounts, target)
+        tax_chunk(chunk, self._tax())
+        report = PreviewReport(nothing_due=len(chunk.nothing_due), parked=len(chunk.refused))
+        for prepared in chunk.prepared:
+            draft: Draft = prepared.draft
+            if not draft.lines:
+                report.nothing_due += 1
+                continue
+            report.invoices += 1
+            currency = draft.payer.currency
+            report.totals[currency] = report.totals.get(currency, 0) + draft.total
+        return report
+
+    def _rated(self, accounts: list[str], target: Target) -> RatedChunk:
+        book = self._books.current()
+        with transaction(self._engine, read_only_snapshot=True) as connection:
+            return rate_chunk(connection, book, accounts, target)
+
+    def _tax(self) -> TaxStep:
+        return table_tax(self._books.taxes())

@@ -1,0 +1,266 @@
+"""One batch of an import: rows sorted into new, existing and rejected, and written by COPY.
+
+COPY goes straight into the tables, after a look at what exists. It has no ON CONFLICT: where somebody else
+wrote the same key in the meantime, the unique index refuses, and the caller looks again and repeats the
+batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import uuid_utils
+from psycopg import sql
+
+from domain.import_row import ImportedRow
+from operations.imports.job import Counts, Job
+from operations.imports.known import Known, KnownAccount, KnownSubscription, find_known
+from operations.imports.source import SourceRow
+from storage.database import PgConnection
+
+LIVE = "public"
+_COPIES: dict[str, tuple[str, ...]] = {
+    "account": (
+        "id", "external_key", "currency", "time_zone", "locale", "bill_cycle_day", "tax_region", "tax_exempt",
+        "payment_terms_days", "payment_method", "import_job_id", "import_row",
+    ),
+    "person": ("account_id", "name", "email", "address"),
+    "subscription": (
+        "id", "account_id", "external_key", "status", "starts_on", "trial_ends_on", "anchor_on", "anchor_day",
+        "interval_unit", "interval_count", "ends_on", "opening_on", "charged_through", "arrears_through",
+        "next_bill_on", "next_due",
+    ),
+    "subscription_item": (
+        "id", "subscription_id", "plan_code", "plan_version", "quantity", "price_override", "starts_on",
+    ),
+    "subscription_discount": ("id", "subscription_id", "code", "percent", "amount", "starts_on", "ends_on"),
+    "event_log": ("kind", "account_id", "subject_id", "version"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row that is not imported, and why."""
+
+    source: SourceRow
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A row to write; `account_id` exists already unless `opens_account`."""
+
+    source: SourceRow
+    imported: ImportedRow
+    account_id: str
+    subscription_id: str
+    opens_account: bool
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows read from the file: those that could be understood, and the rejected."""
+
+    good: list[tuple[SourceRow, ImportedRow]] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the file it stands for."""
+        return len(self.good) + len(self.rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch."""
+
+    counts: Counts
+    rejected: list[Rejection]
+
+
+def post_batch(connection: PgConnection, job: Job, batch: Batch, *, separate_keys: bool) -> Outcome:
+    """Write `batch` and its rejections in the caller's transaction. With `separate_keys` several rows may
+    name one account, each with a subscription of its own. Raises psycopg's UniqueViolation when a key was
+    taken meanwhile."""
+    known = find_known(connection, job, batch.good, [LIVE])
+    new, existing, refused = _sort(batch.good, known, separate_keys=separate_keys)
+    rejected = [*batch.rejected, *refused]
+    _write(connection, job, new, rejected)
+    rejected.sort(key=lambda rejection: rejection.source.row)
+    copy_rejections(connection, job, rejected)
+    return Outcome(Counts(batch.rows - existing - len(rejected), existing, len(rejected)), rejected)
+
+
+def check_batch(
+    connection: PgConnection, job: Job, batch: Batch, *, separate_keys: bool, remembered: str
+) -> Outcome:
+    """What `post_batch` would answer, without writing: new keys go to the tables of the schema
+    `remembered`."""
+    known = find_known(connection, job, batch.good, [LIVE, remembered])
+    new, existing, refused = _sort(batch.good, known, separate_keys=separate_keys)
+    rejected = sorted([*batch.rejected, *refused], key=lambda rejection: rejection.source.row)
+    rows = _rows(job, new)
+    for table in ("account", "subscription"):
+        _copy(connection, table, rows[table], schema=remembered)
+    return Outcome(Counts(batch.rows - existing - len(rejected), existing, len(rejected)), rejected)
+
+
+def _sort(
+    rows: Sequence[tuple[SourceRow, ImportedRow]], known: Known, *, separate_keys: bool
+) -> tuple[list[_New], int, list[Rejection]]:
+    """New rows, the number of existing ones, and rejections. `known` learns the new keys."""
+    new: list[_New] = []
+    existing = 0
+    rejected: list[Rejection] = []
+    for source, imported in rows:
+        account = known.accounts.get(imported.account_key)
+        subscription = known.subscriptions.get(imported.subscription_key)
+        answer: str | None
+        if account is not None and not separate_keys:
+            answer = _again(source, account.row)
+        elif subscription is not None and (account is None or subscription.account_id != account.id):
+            answer = (
+                "the subscription's key is taken by a subscription of another account; give it another key"
+            )
+        elif subscription is not None:
+            answer = _again_subscription(source, subscription)
+        elif account is not None and account.currency != imported.currency:
+            answer = (
+                f"the account is billed in {account.currency}, and this row says {imported.currency}; "
+                "one account has one currency, so correct it or use another account key"
+            )
+        else:
+            entry = _New(
+                source,
+                imported,
+                account.id if account is not None else str(uuid_utils.uuid7()),
+                str(uuid_utils.uuid7()),
+                account is None,
+            )
+            new.append(entry)
+            if account is None:
+                known.accounts[imported.account_key] = KnownAccount(
+                    entry.account_id, imported.currency, source.row
+                )
+            known.subscriptions[imported.subscription_key] = KnownSubscription(
+                entry.account_id, True, source.row
+            )
+            continue
+        if answer is None:
+            existing += 1
+        else:
+            rejected.append(Rejection(source, answer))
+    return new, existing, rejected
+
+
+def _again(source: SourceRow, first: int | None) -> str | None:
+    """The reason against a row whose account exists; None when it counts as existing."""
+    if first is None or first == source.row:
+        return None
+    return f"duplicate external key: the same key stands first at row {first}; remove one, or give it its own key"
+
+
+def _again_subscription(source: SourceRow, subscription: KnownSubscription) -> str | None:
+    if not subscription.ours:
+        return None
+    where = f"first at row {subscription.row}" if subscription.row else "earlier in this file"
+    return f"duplicate subscription key: the same key stands {where}; remove one, or give it its own key"
+
+
+def _write(connection: PgConnection, job: Job, new: list[_New], rejected: list[Rejection]) -> None:
+    """Write all of `new`; rows that the database refuses are found by halving and added to `rejected`."""
+    if not new:
+        return
+    try:
+        with connection.transaction():
+            rows = _rows(job, new)
+            for table, content in rows.items():
+                _copy(connection, table, content)
+    except psycopg.errors.UniqueViolation:
+        raise
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        if len(new) == 1:
+            about = error.diag.constraint_name or error.diag.column_name or type(error).__name__
+            rejected.append(
+                Rejection(new[0].source, f"the database refuses the row ({about}); check its values")
+            )
+            return
+        half = len(new) // 2
+        _write(connection, job, new[:half], rejected)
+        # A later row may belong to an account of the first half that was refused: then it is refused as well.
+        _write(connection, job, new[half:], rejected)
+
+
+def _rows(job: Job, new: list[_New]) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of every table, in the order in which foreign keys want them."""
+    rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _COPIES}
+    account, person, subscription, item, discount, event = rows.values()
+    for entry in new:
+        row, opening = entry.imported, entry.imported.opening
+        account_id, subscription_id = entry.account_id, entry.subscription_id
+        if entry.opens_account:
+            account.append(
+                (
+                    account_id, row.account_key, row.currency, row.time_zone, row.locale, row.bill_cycle_day,
+                    row.tax_region, row.tax_exempt, row.payment_terms_days, row.payment_method,
+                    job.id, entry.source.row,
+                )
+            )  # fmt: skip
+            if row.name or row.email or row.address:
+                address = json.dumps(row.address, ensure_ascii=False) if row.address else None
+                person.append((account_id, row.name, row.email, address))
+        subscription.append(
+            (
+                subscription_id, account_id, row.subscription_key, opening.status, opening.starts_on,
+                opening.trial_ends_on, opening.anchor_on, opening.anchor_day, opening.interval_unit,
+                opening.interval_count, opening.ends_on, opening.opening_on, opening.charged_through,
+                opening.arrears_through, opening.next_bill_on, opening.next_due,
+            )
+        )  # fmt: skip
+        for bought in row.items:
+            item.append(
+                (
+                    str(uuid_utils.uuid7()), subscription_id, bought.plan, bought.version, bought.quantity,
+                    bought.price_override, opening.starts_on,
+                )
+            )  # fmt: skip
+        for less in row.discounts:
+            discount.append(
+                (
+                    str(uuid_utils.uuid7()), subscription_id, less.code, less.percent, less.amount,
+                    less.starts_on, less.ends_on,
+                )
+            )  # fmt: skip
+        event.append(("subscription.imported", account_id, subscription_id, 1))
+    return rows
+
+
+def _copy(
+    connection: PgConnection, table: str, rows: Iterable[tuple[Any, ...]], *, schema: str = LIVE
+) -> None:
+    if not rows:
+        return
+    statement = sql.SQL("copy {} ({}) from stdin").format(
+        sql.Identifier(schema, table), sql.SQL(", ").join(map(sql.Identifier, _COPIES[table]))
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def copy_rejections(connection: PgConnection, job: Job, rejected: Sequence[Rejection]) -> None:
+    """Keep rejected rows with their cells, for the file that is written at the end."""
+    if not rejected:
+        return
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("copy import_rejection (import_job_id, row, line, reason, cells) from stdin") as copy,
+    ):
+        for rejection in rejected:
+            source = rejection.source
+            cells = [cell.replace("\0", "\ufffd") for cell in source.cells]
+            copy.write_row((job.id, source.row, source.line, rejection.reason.replace("\0", "\ufffd"), cells))

@@ -1,0 +1,119 @@
+"""One worker process: workflows and activities of the registry, and its background loops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from contracts.names import TASK_QUEUE
+from runtime import registry
+from runtime.settings import Settings
+from runtime.stack.home import Home, write_private
+from runtime.temporal import connect
+from storage.database import make_engine
+
+log = logging.getLogger("masthead.worker")
+
+GRACEFUL_SHUTDOWN = timedelta(seconds=10)
+# The SDK's 10 s are how long a workflow stalls whose worker was killed.
+STICKY_TIMEOUT = timedelta(seconds=2)
+LOOP_PAUSE_SECONDS = 1.0
+
+
+async def run_worker(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then let running activities end (10 s) and close all in order.
+
+    Once it polls it creates `run/worker-<pid>.ready` in MASTHEAD_HOME, for which the supervisor waits.
+    Raises TemporalUnavailable when there is no server, ValueError without a database.
+    """
+    if settings.database_url is None:
+        raise ValueError("DATABASE_URL is not set")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    client = await connect(settings.temporal_address, settings.temporal_namespace, deadline_seconds=60)
+    engine = make_engine(settings.database_url)
+    try:
+        async with _running_worker(client, engine, settings, stop), _running_loops(client, engine):
+            mark = _mark_ready(Home(settings.home))
+            log.info("polling %s in namespace %s", TASK_QUEUE, settings.temporal_namespace)
+            try:
+                await stop.wait()
+            finally:
+                mark.unlink(missing_ok=True)
+    finally:
+        engine.dispose()
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def _running_worker(
+    client: Client, engine: Engine, settings: Settings, stop: asyncio.Event
+) -> AsyncIterator[None]:
+    if not registry.WORKFLOWS:
+        yield
+        return
+    fatal: list[BaseException] = []
+
+    async def end(error: BaseException) -> None:
+        fatal.append(error)
+        stop.set()
+
+    with ThreadPoolExecutor(settings.worker_activities, thread_name_prefix="activity") as executor:
+        worker = Worker(
+            client,
+            task_queue=TASK_QUEUE,
+            workflows=registry.WORKFLOWS,
+            activities=registry.build_activities(engine, client),
+            activity_executor=executor,
+            max_concurrent_activities=settings.worker_activities,
+            graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+            sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+            on_fatal_error=end,
+        )
+        async with worker:
+            yield
+    if fatal:
+        raise fatal[0]
+
+
+@asynccontextmanager
+async def _running_loops(client: Client, engine: Engine) -> AsyncIterator[None]:
+    tasks = [
+        asyncio.create_task(_keep_running(loop, client, engine), name=getattr(loop, "__name__", "loop"))
+        for loop in registry.background
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep_running(loop: registry.BackgroundLoop, client: Client, engine: Engine) -> None:
+    while True:
+        try:
+            await loop(engine, client)
+        except Exception:
+            log.exception("background loop %s failed; it is started again", getattr(loop, "__name__", loop))
+        await asyncio.sleep(LOOP_PAUSE_SECONDS)
+
+
+def _mark_ready(home: Home) -> Path:
+    home.prepare()
+    mark = home.ready_mark(os.getpid())
+    write_private(mark, "")
+    return mark

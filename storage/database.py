@@ -1,0 +1,50 @@
+"""Engines and connections: one way to reach Postgres, for SQLAlchemy and for COPY alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import psycopg
+from sqlalchemy import Engine, create_engine
+
+PgConnection = psycopg.Connection[tuple[Any, ...]]
+
+
+def sqlalchemy_url(url: str) -> str:
+    """`url` with the psycopg 3 driver named, whichever Postgres form it came in."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.split("+")[0] not in ("postgres", "postgresql"):
+        raise ValueError("the database URL must start with postgresql://")
+    return f"postgresql+psycopg://{rest}"
+
+
+def libpq_url(url: str) -> str:
+    """`url` in the form libpq reads, without SQLAlchemy's driver name."""
+    return "postgresql://" + sqlalchemy_url(url).partition("://")[2]
+
+
+def make_engine(url: str, *, pool_size: int = 8) -> Engine:
+    """An engine on `url` whose pool tests a connection before lending it, so that a database that came
+    back after a crash is used at once."""
+    return create_engine(
+        sqlalchemy_url(url),
+        pool_pre_ping=True,
+        pool_size=pool_size,
+        max_overflow=8,
+        connect_args={"connect_timeout": 5, "application_name": "masthead"},
+    )
+
+
+@contextmanager
+def transaction(engine: Engine, *, read_only_snapshot: bool = False) -> Iterator[PgConnection]:
+    """A psycopg connection of the engine's pool in one transaction: committed at the end, rolled back on an
+    exception. With `read_only_snapshot` every statement sees the same snapshot and none may write."""
+    with engine.connect() as connection:
+        raw = cast(PgConnection, connection.connection.driver_connection)
+        if read_only_snapshot:
+            with raw.cursor() as cursor:
+                cursor.execute("set transaction isolation level repeatable read, read only")
+        yield raw
+        connection.connection.commit()

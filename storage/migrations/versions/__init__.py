@@ -1,0 +1,2 @@
+"""The schema's steps, oldest first by revision number.
+Written by hand in SQL terms, tested on a filled database."""

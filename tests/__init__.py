@@ -1,0 +1,1 @@
+"""Tests, one folder per room, on the real Postgres and the real Temporal."""

@@ -1,0 +1,37 @@
+"""Named presets of activity options, so that a timeout is chosen once and with a reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import RetryPolicy
+
+
+class Options(TypedDict, total=False):
+    """What workflows pass to execute_activity."""
+
+    start_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta
+    retry_policy: RetryPolicy
+
+
+# Short database work. Retried without end: the database comes back, and nothing else can go on meanwhile.
+BOOKS = Options(
+    start_to_close_timeout=timedelta(seconds=60),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
+    ),
+)
+
+# A chunk of a run, or the selection of a large one: minutes at worst, and a dead worker is noticed in seconds.
+CHUNK = Options(
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
+    ),
+)
+
+# Selection reads every subscription once and does not heartbeat.
+SELECTION = Options(start_to_close_timeout=timedelta(minutes=10), retry_policy=BOOKS["retry_policy"])

@@ -1,0 +1,337 @@
+"""The bill run: select accounts into chunks, bill the chunks, sweep what was held, count from the database.
+
+The workflow carries no account and no amount: chunks are billed by reference, and the books are in Postgres.
+Operators pause, resume and cancel it by update; canceling stops new chunks, and what is posted stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import NoReturn
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.bill_run import BillRunActivities
+    from contracts.bill_run import (
+        BillRunRequest,
+        BillRunResult,
+        ChunkInput,
+        Control,
+        ControlRecord,
+        FinishInput,
+        OpenRunInput,
+        PreviewInput,
+        Progress,
+        RunInput,
+        RunStatus,
+        StatusInput,
+        StepCounts,
+    )
+    from contracts.names import BILLING_DATE, STATUS
+    from workflows._options import BOOKS, CHUNK, SELECTION
+
+
+@workflow.defn(name="BillRun")
+class BillRunWorkflow:
+    """One bill run, from selection to its final counts."""
+
+    @workflow.init
+    def __init__(self, request: BillRunRequest) -> None:
+        self._request = request
+        self._run_id = request.resume_run_id
+        self._status = RunStatus.SELECTING
+        self._steps = request.resume_steps.model_copy()
+        self._parked = 0
+        self._selected = 0
+        self._chunks = 0
+        self._done = 0
+        self._pause_asked = False
+        self._cancel_asked = False
+        self._status_lock = asyncio.Lock()
+        self._instant: datetime | None = None if request.as_of else (request.instant or workflow.now())
+
+    @workflow.run
+    async def run(self, request: BillRunRequest) -> BillRunResult:
+        """Bill everything that is due, and answer what the database then says."""
+        if request.preview:
+            return await self._preview()
+        await self._open()
+        await self._bill_chunks(list(range(request.resume_chunk, self._chunks)), wait=False)
+        if not self._cancel_asked:
+            await self._sweep()
+        return await self._finish()
+
+    # --- the steps ---
+
+    async def _open(self) -> None:
+        opened = await workflow.execute_activity_method(
+            BillRunActivities.open,
+            OpenRunInput(
+                as_of=self._request.as_of,
+                instant=self._instant,
+                scope=self._request.scope,
+                mode=self._request.mode,
+                execution=workflow.info().first_execution_run_id,
+            ),
+            summary="select what is due",
+            **SELECTION,
+        )
+        self._run_id = opened.run_id
+        self._chunks = opened.chunks
+        self._selected = opened.selected
+        self._done = self._request.resume_chunk
+        await self._record_status(RunStatus.RUNNING)
+
+    async def _bill_chunks(self, chunks: list[int], *, wait: bool) -> None:
+        """Keep `concurrency` chunks going until all are done, a cancel stops new ones, or history is long."""
+        waiting = list(reversed(chunks))
+        going: set[asyncio.Task[None]] = set()
+        while waiting or going:
+            await workflow.wait_condition(lambda: not self._pause_asked or self._cancel_asked or bool(going))
+            while waiting and len(going) < self._request.concurrency and not self._held_back(wait):
+                going.add(asyncio.create_task(self._bill_chunk(waiting.pop(), wait=wait)))
+            if going:
+                finished, still_going = await workflow.wait(going, return_when=asyncio.FIRST_COMPLETED)
+                for task in finished:
+                    task.result()
+                going = set(still_going)
+            if self._cancel_asked and not going:
+                return
+            if waiting and not going and self._history_is_long(wait) and not self._pause_asked:
+                await self._go_on_as_new(waiting[-1])
+
+    def _held_back(self, sweeping: bool) -> bool:
+        return self._pause_asked or self._cancel_asked or self._history_is_long(sweeping)
+
+    def _history_is_long(self, sweeping: bool) -> bool:
+        # The sweep is short, and its chunks are no range that a next run could go on with.
+        return not sweeping and workflow.info().is_continue_as_new_suggested()
+
+    async def _bill_chunk(self, no: int, *, wait: bool) -> None:
+        done = await workflow.execute_activity_method(
+            BillRunActivities.bill,
+            ChunkInput(
+                run_id=self._known_run(),
+                no=no,
+                as_of=self._request.as_of,
+                instant=self._instant,
+                mode=self._request.mode,
+                wait=wait,
+            ),
+            summary=f"chunk {no + 1} of {self._chunks}" + (" (what was held)" if wait else ""),
+            **CHUNK,
+        )
+        self._steps.rated += done.rated
+        self._steps.taxed += done.taxed
+        self._steps.posted += done.billed
+        self._parked += done.parked
+        self._done += 0 if wait else 1
+        self._show()
+
+    async def _sweep(self) -> None:
+        """Bill what other transactions held or changed the first time, now waiting for it."""
+        left = await workflow.execute_activity_method(
+            BillRunActivities.unfinished,
+            RunInput(run_id=self._known_run()),
+            summary="anything left?",
+            **BOOKS,
+        )
+        if left.chunks:
+            await self._bill_chunks(left.chunks, wait=True)
+
+    async def _finish(self) -> BillRunResult:
+        summary = await workflow.execute_activity_method(
+            BillRunActivities.finish,
+            FinishInput(run_id=self._known_run(), canceled=self._cancel_asked),
+            summary="count from the database",
+            **BOOKS,
+        )
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        self._status = summary.status
+        self._parked = summary.parked
+        self._show()
+        workflow.upsert_search_attributes([STATUS.value_set(self._status.value)])
+        return BillRunResult(
+            run_id=summary.id,
+            scope=summary.scope,
+            target=summary.target,
+            mode=summary.mode,
+            preview=False,
+            status=summary.status,
+            selected=summary.selected,
+            invoices=summary.invoices,
+            nothing_due=summary.nothing_due,
+            parked=summary.parked,
+            canceled=summary.canceled,
+            totals=summary.totals,
+            steps=self._steps,
+        )
+
+    async def _go_on_as_new(self, next_chunk: int) -> NoReturn:
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        workflow.continue_as_new(
+            self._request.model_copy(
+                update={
+                    "instant": self._instant,
+                    "resume_run_id": self._run_id,
+                    "resume_chunk": next_chunk,
+                    "resume_steps": self._steps,
+                }
+            )
+        )
+
+    async def _preview(self) -> BillRunResult:
+        """Rate and tax everything that is due, write nothing, and sum what came of it."""
+        request = self._request
+        self._status = RunStatus.RUNNING
+        cut = await workflow.execute_activity_method(
+            BillRunActivities.preview_ranges,
+            OpenRunInput(as_of=request.as_of, instant=self._instant, scope=request.scope, mode=request.mode),
+            summary="what would be selected",
+            **SELECTION,
+        )
+        self._chunks = len(cut.firsts)
+        result = BillRunResult(
+            run_id=None,
+            scope=request.scope,
+            target=str(request.as_of or self._instant),
+            mode=request.mode,
+            preview=True,
+            status=RunStatus.COMPLETED,
+            selected=0,
+            invoices=0,
+            nothing_due=0,
+            parked=0,
+            totals={},
+            steps=StepCounts(),
+        )
+        gate = asyncio.Semaphore(request.concurrency)
+
+        async def preview_range(first: str, until: str | None) -> None:
+            async with gate:
+                seen = await workflow.execute_activity_method(
+                    BillRunActivities.preview,
+                    PreviewInput(
+                        as_of=request.as_of,
+                        instant=self._instant,
+                        scope=request.scope,
+                        mode=request.mode,
+                        first=first,
+                        until=until,
+                    ),
+                    summary="rate and tax, write nothing",
+                    **CHUNK,
+                )
+            result.invoices += seen.invoices
+            result.nothing_due += seen.nothing_due
+            result.parked += seen.parked
+            for currency, amount in seen.totals.items():
+                result.totals[currency] = result.totals.get(currency, 0) + amount
+            self._done += 1
+            self._show()
+
+        until: list[str | None] = [*cut.firsts[1:], None]
+        await asyncio.gather(*(preview_range(*ends) for ends in zip(cut.firsts, until, strict=True)))
+        result.selected = result.invoices + result.nothing_due + result.parked
+        if result.parked:
+            result.status = RunStatus.COMPLETED_WITH_PARKED
+        self._status = result.status
+        self._show()
+        return result
+
+    # --- control by operators ---
+
+    @workflow.update
+    async def pause(self, order: Control) -> Progress:
+        """Start no more chunks until resumed; those under way end."""
+        await self._control("pause", order)
+        self._pause_asked = True
+        await self._record_status(RunStatus.PAUSED)
+        return self.progress()
+
+    @workflow.update
+    async def resume(self, order: Control) -> Progress:
+        """Go on after a pause."""
+        await self._control("resume", order)
+        self._pause_asked = False
+        await self._record_status(RunStatus.RUNNING)
+        return self.progress()
+
+    @workflow.update
+    async def cancel(self, order: Control) -> Progress:
+        """Start no more chunks, and end. What is posted stays."""
+        await self._control("cancel", order)
+        self._cancel_asked = True
+        return self.progress()
+
+    @pause.validator
+    def _can_pause(self, order: Control) -> None:
+        self._refuse_unless(RunStatus.RUNNING)
+
+    @resume.validator
+    def _can_resume(self, order: Control) -> None:
+        self._refuse_unless(RunStatus.PAUSED)
+
+    @cancel.validator
+    def _can_cancel(self, order: Control) -> None:
+        self._refuse_unless(RunStatus.RUNNING, RunStatus.PAUSED)
+
+    @workflow.query
+    def progress(self) -> Progress:
+        """Where the run is."""
+        return Progress(
+            run_id=self._run_id,
+            status=self._status,
+            selected=self._selected,
+            chunks=self._chunks,
+            chunks_done=self._done,
+            steps=self._steps,
+            parked=self._parked,
+        )
+
+    def _refuse_unless(self, *allowed: RunStatus) -> None:
+        if self._status not in allowed or self._cancel_asked:
+            raise ApplicationError(f"the run is {self._status.value}; this needs it to be {allowed[0].value}")
+
+    async def _control(self, action: str, order: Control) -> None:
+        await workflow.execute_activity_method(
+            BillRunActivities.record_control,
+            ControlRecord(run_id=self._known_run(), action=action, actor=order.actor, reason=order.reason),
+            summary=f"{action}, asked by an operator",
+            **BOOKS,
+        )
+
+    # --- what people see ---
+
+    async def _record_status(self, status: RunStatus) -> None:
+        # Two operators at once must not leave the row saying one thing and the workflow another.
+        async with self._status_lock:
+            self._status = status
+            await workflow.execute_activity_method(
+                BillRunActivities.set_status,
+                StatusInput(run_id=self._known_run(), status=status),
+                summary=status.value,
+                **BOOKS,
+            )
+        target = str(self._request.as_of or self._instant)
+        workflow.upsert_search_attributes([STATUS.value_set(status.value), BILLING_DATE.value_set(target)])
+        self._show()
+
+    def _known_run(self) -> str:
+        if self._run_id is None:
+            raise ApplicationError("the run has not been opened yet")
+        return self._run_id
+
+    def _show(self) -> None:
+        steps = self._steps
+        workflow.set_current_details(
+            f"**{self._status.value}** · chunk {self._done:,} of {self._chunks:,} · "
+            f"{self._selected:,} accounts\n\n"
+            f"| rated | taxed | posted | parked |\n|---|---|---|---|\n"
+            f"| {steps.rated:,} | {steps.taxed:,} | {steps.posted:,} | {self._parked:,} |\n\n"
+            "Updates: `pause`, `resume`, `cancel`, each with `actor` and `reason`. "
+            "Parked accounts: `masthead errors`; once repaired, `masthead bill-run --parked`."
+        )
