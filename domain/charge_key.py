@@ -7,7 +7,7 @@ lines of one item are found by a range); its lower half is a digest of the owner
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from hashlib import sha256
 
 
 def charge_key(owner: str, charge: str) -> str:
@@ -18,8 +18,8 @@ def charge_key(owner: str, charge: str) -> str:
     parent's key, and the text the coupon or jurisdiction; for one-time charges and credits the owner is the
     purchase, command or issue. `owner` is a UUID in its 36-character form.
     """
-    digest = blake2b(f"{owner}|{charge}".encode(), digest_size=8).hexdigest()
-    return f"{owner[:18]}-{digest[:4]}-{digest[4:]}"
+    digest = sha256(f"{owner}|{charge}".encode()).hexdigest()
+    return f"{owner[:18]}-{digest[:4]}-{digest[4:16]}"
 
 
 def key_range(owner: str) -> tuple[str, str]:

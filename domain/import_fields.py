@@ -30,7 +30,7 @@ Getter = Callable[[Sequence[str]], Value | None]
 
 
 class FieldCompiler:
-    """Compiles a map's fields for a file with `header`, on the day `as_of`."""
+    """Compiles a map's fields for a file with `header`, on the day `as_of`. Cells come without blanks around."""
 
     def __init__(self, header: Sequence[str], as_of: date) -> None:
         self._as_of = as_of
@@ -64,10 +64,10 @@ class FieldCompiler:
             return lambda _cells: fixed
         index, column = self._columns[source.column], source.column
         if not steps:
-            return lambda cells: cells[index].strip() or default
+            return lambda cells: cells[index] or default
 
         def read(cells: Sequence[str]) -> Value | None:
-            value: Value | None = cells[index].strip()
+            value: Value | None = cells[index]
             if not value:
                 return default
             try:
@@ -87,7 +87,7 @@ class FieldCompiler:
         if when is None:
             return lambda _cells: True
         index, wanted = self._columns[when.column], frozenset(when.equals)
-        return lambda cells: cells[index].strip() in wanted
+        return lambda cells: cells[index] in wanted
 
 
 def short_text(field: str, getter: Getter, cells: Sequence[str]) -> str | None:

@@ -84,12 +84,15 @@ def _scalar_text(value: Any) -> str:
 def _date(argument: Any, _as_of: date) -> Function:
     if not isinstance(argument, str) or "%" not in argument:
         raise FunctionError('date needs a format, as in {date: "%d/%m/%Y"}')
+    probe = date(2003, 11, 25)
     try:
-        datetime.strptime(date(2000, 1, 2).strftime(argument), argument)  # noqa: DTZ007
+        complete = datetime.strptime(probe.strftime(argument), argument).date() == probe  # noqa: DTZ007
     except ValueError as error:
         raise FunctionError(
             f"date: {argument!r} is not a format that dates can be read with ({error})"
         ) from None
+    if not complete:
+        raise FunctionError(f"date: {argument!r} does not tell day, month and year; write it like %d.%m.%Y")
     seen: dict[str, date] = {}
 
     def read(value: Value) -> Value:

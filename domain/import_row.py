@@ -28,55 +28,13 @@ from domain.import_fields import (
     whole,
 )
 from domain.import_map import DiscountMap, ImportMap, ItemMap
+from domain.import_record import ImportedDiscount, ImportedItem, ImportedRow
 from domain.money import exponent
 from domain.subscriptions import Opening, open_subscription
 
 _QUANTITY_LIMIT = Decimal(10**9)
 _REMEMBERED = 20_000
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedItem:
-    """A plan of the subscription; `price_override` is in minor units of the account's currency."""
-
-    plan: str
-    version: int
-    quantity: str
-    price_override: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedDiscount:
-    """A percent (text) or an amount in minor units; `ends_on` is the first day without it."""
-
-    code: str
-    percent: str | None
-    amount: int | None
-    starts_on: date
-    ends_on: date | None
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedRow:
-    """A row that can be written: everything about the account, its subscription, items and discounts."""
-
-    account_key: str
-    subscription_key: str
-    name: str | None
-    email: str | None
-    address: dict[str, str]
-    currency: str
-    time_zone: str
-    locale: str
-    bill_cycle_day: int | None
-    tax_region: str | None
-    tax_exempt: bool
-    payment_method: str | None
-    payment_terms_days: int
-    opening: Opening
-    items: tuple[ImportedItem, ...]
-    discounts: tuple[ImportedDiscount, ...]
 
 
 class RowRejected(ValueError):
@@ -136,6 +94,7 @@ class RowReader:
             raise RowRejected(
                 [f"has {len(cells)} cells where the header has {self._width}; check its quotes"]
             )
+        cells = [cell.strip() for cell in cells]
         wrong: list[str] = []
 
         def take(read: Callable[..., Any], *arguments: Any) -> Any:

@@ -10,6 +10,10 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 
+# A day as text. Cached: a run writes the same few days millions of times.
+iso = lru_cache(maxsize=4096)(date.isoformat)
+
+
 class Unit(StrEnum):
     """What an interval counts."""
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from domain.catalog import PriceModel
 from domain.charge_key import charge_key
 from domain.money import MoneyError, allocate, scaled
-from domain.periods import Anchor, Interval, Period, boundary, period_at
+from domain.periods import Anchor, Interval, Period, boundary, iso, period_at
 from domain.price_book import PriceBook, ReadyPhase, ReadyPrice, ReadyVersion
 from domain.pricing import amount_for
 from domain.subscriptions import State, state_on
@@ -243,6 +243,7 @@ def _rate_advance(
     quantity = item.quantity
     item_id = item.id
     whole = start == period.start and end == period.end
+    span = f"{iso(start)}|{iso(end)}"
     for price in phase.recurring:
         unit = price.terms.whole if override is None else override
         if whole and unit is not None and price.terms.model is PriceModel.FLAT:
@@ -253,7 +254,7 @@ def _rate_advance(
         parts = price.parts
         shares = [amount] if len(parts) == 1 else allocate(amount, [part.weight for part in parts])
         for part, share in zip(parts, shares, strict=True):
-            key = charge_key(item_id, f"{price.id}|{part.product}|{start}|{end}")
+            key = charge_key(item_id, f"{price.id}|{part.product}|{span}")
             lines.append(
                 Line(
                     "recurring",
@@ -344,7 +345,7 @@ def _rate_usage(
                 None,
                 None,
                 None,
-                charge_key(item.id, f"{price.id}|usage|{step.used_from}|{step.bill_on}"),
+                charge_key(item.id, f"{price.id}|usage|{iso(step.used_from)}|{iso(step.bill_on)}"),
                 part.category,
             )
         )

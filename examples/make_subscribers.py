@@ -14,29 +14,11 @@ from domain.periods import Interval, Unit, first_anchor, period_at
 
 ROWS = 500
 AS_OF = date(2026, 12, 1)
-COLUMNS = [
-    "key",
-    "name",
-    "email",
-    "country",
-    "currency",
-    "time_zone",
-    "locale",
-    "tax_region",
-    "tax_exempt",
-    "plan",
-    "quantity",
-    "started",
-    "bill_day",
-    "paid_through",
-    "payment_method",
-    "archive",
-    "special_price",
-    "discount_code",
-    "discount_percent",
-    "discount_amount",
-    "discount_until",
-]
+COLUMNS = (
+    "key", "name", "email", "country", "currency", "time_zone", "locale", "tax_region", "tax_exempt",
+    "plan", "quantity", "started", "bill_day", "paid_through", "payment_method", "archive",
+    "special_price", "discount_code", "discount_percent", "discount_amount", "discount_until",
+)  # fmt: skip
 
 # country, currency, time zone, locale, tax region
 PLACES = (

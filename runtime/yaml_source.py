@@ -143,8 +143,13 @@ def model_problems(
 ) -> list[DocumentProblem]:
     """A ValidationError in plain words, each at its line; `hint` may word an unknown field by its place."""
     found = []
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details:
         place = tuple(step for step in detail["loc"] if step != "[key]")
+        if detail["type"] == "too_short" and any(
+            other is not detail and other["loc"][: len(place)] == place for other in details
+        ):
+            continue  # a list whose entries are all wrong is no empty list
         found.append(document.problem(place, _plain(detail, place, model, hint)))
     return found
 
@@ -159,7 +164,10 @@ def _why_unreadable(error: OSError) -> str:
 
 def _broken(error: MarkedYAMLError) -> DocumentProblem:
     mark = error.problem_mark or error.context_mark
-    what = " ".join(part for part in (error.context, error.problem) if part) or "cannot be parsed"
+    context = error.context
+    if context and mark and error.context_mark and error.context_mark.line != mark.line:
+        context += f" (begun on line {error.context_mark.line + 1})"
+    what = " ".join(part for part in (context, error.problem) if part) or "cannot be parsed"
     column = f"column {mark.column + 1}: " if mark else ""
     return DocumentProblem(mark.line + 1 if mark else None, "", f"{column}broken YAML: {what}")
 

@@ -244,3 +244,11 @@ def recent_runs(connection: PgConnection, limit: int) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute("select id::text from bill_run order by started_at desc, id desc limit %s", (limit,))
         return [row[0] for row in cursor]
+
+
+def run_by_workflow(connection: PgConnection, workflow_run_id: str) -> str | None:
+    """The run that a workflow run made, if it has made it yet."""
+    with connection.cursor() as cursor:
+        cursor.execute("select id::text from bill_run where workflow_run_id = %s", (workflow_run_id,))
+        row = cursor.fetchone()
+    return str(row[0]) if row else None

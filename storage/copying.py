@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
+from domain.periods import iso
 from storage.database import PgConnection
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -25,7 +26,7 @@ def id_array(ids: Iterable[str]) -> str:
 
 def date_array(days: Iterable[date | None]) -> str:
     """Days as the literal of a date[] parameter."""
-    return "{" + ",".join("NULL" if day is None else day.isoformat() for day in days) + "}"
+    return "{" + ",".join("NULL" if day is None else iso(day) for day in days) + "}"
 
 
 def copy_rows(connection: PgConnection, table: str, columns: str, rows: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import NamedTuple
 
 from domain.invoices import Draft, chain, content_digest
+from domain.periods import iso
 from domain.rating import ONE
 from storage.copying import copy_rows, date_array, field, id_array
 from storage.database import PgConnection
@@ -115,7 +116,7 @@ def rows_of(draft: Draft) -> Rows:
         if line.parent is None:
             lines.append(
                 f"{invoice_id}\t{no}\t{kind}\t{line.item_id}\t{line.price_id}\t{line.part}\t"
-                f"{line.period_start or NULL}\t{line.period_end or NULL}\t{quantity}\t{line.amount}\t{NULL}\t{NULL}\t"
+                f"{NULL if line.period_start is None else iso(line.period_start)}\t{NULL if line.period_end is None else iso(line.period_end)}\t{quantity}\t{line.amount}\t{NULL}\t{NULL}\t"
                 f"{NULL}\t{line.charge_key}"
             )
         else:
@@ -130,7 +131,7 @@ def rows_of(draft: Draft) -> Rows:
         no += 1
         postings.append(f"{invoice_id}\t{no}\t{account}\t{debit}\t{credit}")
     head = (
-        f"{invoice_id}\t{payer.mode}\t{payer.id}\t{payer.currency}\t{draft.issued_on}\t{draft.due_on}\t"
+        f"{invoice_id}\t{payer.mode}\t{payer.id}\t{payer.currency}\t{iso(draft.issued_on)}\t{iso(draft.due_on)}\t"
         f"{draft.subtotal}\t{draft.tax}\t{draft.subtotal + draft.tax}"
     )
     return Rows(head, lines, postings)
@@ -140,7 +141,7 @@ def copy_children(connection: PgConnection, drafts: Sequence[Draft], rows: Seque
     """Lines, journal entries with their lines, and an event for each draft."""
     copy_rows(connection, "invoice_line", LINE_COLUMNS, [line for each in rows for line in each.lines])
     entries = [
-        f"{draft.id}\t{draft.payer.mode}\tinvoice\t{draft.payer.currency}\t{draft.issued_on}"
+        f"{draft.id}\t{draft.payer.mode}\tinvoice\t{draft.payer.currency}\t{iso(draft.issued_on)}"
         for draft in drafts
         if draft.postings
     ]

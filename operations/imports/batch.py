@@ -7,39 +7,34 @@ batch.
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 
 import psycopg
 import uuid_utils
-from psycopg import sql
 
-from domain.import_row import ImportedRow
+from domain.import_record import ImportedRow
+from domain.periods import iso
 from operations.imports.job import Counts, Job
 from operations.imports.known import Known, KnownAccount, KnownSubscription, find_known
 from operations.imports.source import SourceRow
+from storage.copying import copy_rows, field
 from storage.database import PgConnection
 
 LIVE = "public"
-_COPIES: dict[str, tuple[str, ...]] = {
-    "account": (
-        "id", "external_key", "currency", "time_zone", "locale", "bill_cycle_day", "tax_region", "tax_exempt",
-        "payment_terms_days", "payment_method", "import_job_id", "import_row",
-    ),
-    "person": ("account_id", "name", "email", "address"),
-    "subscription": (
-        "id", "account_id", "external_key", "status", "starts_on", "trial_ends_on", "anchor_on", "anchor_day",
-        "interval_unit", "interval_count", "ends_on", "opening_on", "charged_through", "arrears_through",
-        "next_bill_on", "next_due",
-    ),
-    "subscription_item": (
-        "id", "subscription_id", "plan_code", "plan_version", "quantity", "price_override", "starts_on",
-    ),
-    "subscription_discount": ("id", "subscription_id", "code", "percent", "amount", "starts_on", "ends_on"),
-    "event_log": ("kind", "account_id", "subject_id", "version"),
-}  # fmt: skip
+_COLUMNS = {
+    "account": "id, external_key, currency, time_zone, locale, bill_cycle_day, tax_region, tax_exempt,"
+    " payment_terms_days, payment_method, import_job_id, import_row",
+    "person": "account_id, name, email, address",
+    "subscription": "id, account_id, external_key, status, starts_on, trial_ends_on, anchor_on, anchor_day,"
+    " interval_unit, interval_count, ends_on, opening_on, charged_through, arrears_through, next_bill_on, next_due",
+    "subscription_item": "id, subscription_id, plan_code, plan_version, quantity, price_override, starts_on",
+    "subscription_discount": "id, subscription_id, code, percent, amount, starts_on, ends_on",
+    "event_log": "kind, account_id, subject_id, version",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +60,8 @@ class _New:
 class Batch:
     """Rows read from the file: those that could be understood, and the rejected."""
 
-    good: list[tuple[SourceRow, ImportedRow]] = field(default_factory=list)
-    rejected: list[Rejection] = field(default_factory=list)
+    good: list[tuple[SourceRow, ImportedRow]] = dataclasses.field(default_factory=list)
+    rejected: list[Rejection] = dataclasses.field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -105,7 +100,7 @@ def check_batch(
     rejected = sorted([*batch.rejected, *refused], key=lambda rejection: rejection.source.row)
     rows = _rows(job, new)
     for table in ("account", "subscription"):
-        _copy(connection, table, rows[table], schema=remembered)
+        copy_rows(connection, f"{remembered}.{table}", _COLUMNS[table], rows[table])
     return Outcome(Counts(batch.rows - existing - len(rejected), existing, len(rejected)), rejected)
 
 
@@ -179,7 +174,7 @@ def _write(connection: PgConnection, job: Job, new: list[_New], rejected: list[R
         with connection.transaction():
             rows = _rows(job, new)
             for table, content in rows.items():
-                _copy(connection, table, content)
+                copy_rows(connection, table, _COLUMNS[table], content)
     except psycopg.errors.UniqueViolation:
         raise
     except (psycopg.DataError, psycopg.IntegrityError) as error:
@@ -195,61 +190,46 @@ def _write(connection: PgConnection, job: Job, new: list[_New], rejected: list[R
         _write(connection, job, new[half:], rejected)
 
 
-def _rows(job: Job, new: list[_New]) -> dict[str, list[tuple[Any, ...]]]:
-    """The rows of every table, in the order in which foreign keys want them."""
-    rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _COPIES}
+def _rows(job: Job, new: list[_New]) -> dict[str, list[str]]:
+    """The rows of every table as COPY reads them, in the order in which foreign keys want them."""
+    rows: dict[str, list[str]] = {table: [] for table in _COLUMNS}
     account, person, subscription, item, discount, event = rows.values()
     for entry in new:
         row, opening = entry.imported, entry.imported.opening
         account_id, subscription_id = entry.account_id, entry.subscription_id
         if entry.opens_account:
             account.append(
-                (
-                    account_id, row.account_key, row.currency, row.time_zone, row.locale, row.bill_cycle_day,
-                    row.tax_region, row.tax_exempt, row.payment_terms_days, row.payment_method,
-                    job.id, entry.source.row,
-                )
-            )  # fmt: skip
+                f"{account_id}\t{field(row.account_key)}\t{row.currency}\t{row.time_zone}\t{row.locale}"
+                f"\t{field(row.bill_cycle_day)}\t{field(row.tax_region)}\t{row.tax_exempt}"
+                f"\t{row.payment_terms_days}\t{field(row.payment_method)}\t{job.id}\t{entry.source.row}"
+            )
             if row.name or row.email or row.address:
                 address = json.dumps(row.address, ensure_ascii=False) if row.address else None
-                person.append((account_id, row.name, row.email, address))
+                person.append(f"{account_id}\t{field(row.name)}\t{field(row.email)}\t{field(address)}")
+        starts_on = iso(opening.starts_on)
         subscription.append(
-            (
-                subscription_id, account_id, row.subscription_key, opening.status, opening.starts_on,
-                opening.trial_ends_on, opening.anchor_on, opening.anchor_day, opening.interval_unit,
-                opening.interval_count, opening.ends_on, opening.opening_on, opening.charged_through,
-                opening.arrears_through, opening.next_bill_on, opening.next_due,
-            )
-        )  # fmt: skip
+            f"{subscription_id}\t{account_id}\t{field(row.subscription_key)}\t{opening.status}\t{starts_on}"
+            f"\t{_day(opening.trial_ends_on)}\t{iso(opening.anchor_on)}\t{opening.anchor_day}"
+            f"\t{opening.interval_unit}\t{opening.interval_count}\t{_day(opening.ends_on)}"
+            f"\t{iso(opening.opening_on)}\t{iso(opening.charged_through)}\t{iso(opening.arrears_through)}"
+            f"\t{_day(opening.next_bill_on)}\t{field(opening.next_due)}"
+        )
         for bought in row.items:
             item.append(
-                (
-                    str(uuid_utils.uuid7()), subscription_id, bought.plan, bought.version, bought.quantity,
-                    bought.price_override, opening.starts_on,
-                )
-            )  # fmt: skip
+                f"{uuid_utils.uuid7()}\t{subscription_id}\t{bought.plan}\t{bought.version}"
+                f"\t{bought.quantity}\t{field(bought.price_override)}\t{starts_on}"
+            )
         for less in row.discounts:
             discount.append(
-                (
-                    str(uuid_utils.uuid7()), subscription_id, less.code, less.percent, less.amount,
-                    less.starts_on, less.ends_on,
-                )
-            )  # fmt: skip
-        event.append(("subscription.imported", account_id, subscription_id, 1))
+                f"{uuid_utils.uuid7()}\t{subscription_id}\t{field(less.code)}\t{field(less.percent)}"
+                f"\t{field(less.amount)}\t{iso(less.starts_on)}\t{_day(less.ends_on)}"
+            )
+        event.append(f"subscription.imported\t{account_id}\t{subscription_id}\t1")
     return rows
 
 
-def _copy(
-    connection: PgConnection, table: str, rows: Iterable[tuple[Any, ...]], *, schema: str = LIVE
-) -> None:
-    if not rows:
-        return
-    statement = sql.SQL("copy {} ({}) from stdin").format(
-        sql.Identifier(schema, table), sql.SQL(", ").join(map(sql.Identifier, _COPIES[table]))
-    )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row(row)
+def _day(day: date | None) -> str:
+    return r"\N" if day is None else iso(day)
 
 
 def copy_rejections(connection: PgConnection, job: Job, rejected: Sequence[Rejection]) -> None:

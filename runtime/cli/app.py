@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 from typer.exceptions import Abort, TyperException
 
-from runtime.cli import doctor, up
+from runtime.cli import bench, bill_run, catalog, demo, doctor, imports, parked, up
 from runtime.cli.errors import UserError
 from runtime.process_exit import leave
 from runtime.settings import SettingsError, load_settings
@@ -39,6 +39,13 @@ app = typer.Typer(
 # One line per command or group.
 app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
+app.add_typer(catalog.app, name="catalog")
+app.command("import")(imports.import_file)
+app.command("bill-run")(bill_run.bill_run)
+app.add_typer(bill_run.app, name="runs")
+app.command("errors")(parked.errors)
+app.add_typer(bench.app, name="bench")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,7 +80,10 @@ def show(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(_as_data(rows), ensure_ascii=False))
         return
-    table = Table("plan", "version", "from", "reaches", "every", "phase", "price")
+    table = Table(box=None, pad_edge=False)
+    for name in ("plan", "version", "from", "reaches", "every", "phase"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("prices", overflow="fold")
     for code, versions in rows.plans.items():
         for version in versions:
             for phase in version.phases:
@@ -93,7 +97,7 @@ def show(as_json: AsJson = False) -> None:
                     phase.kind.value,
                     prices or f"free for {phase.days} days",
                 )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _read(file: Path) -> CatalogSource:

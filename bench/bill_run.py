@@ -1,0 +1,164 @@
+"""The bill-run bench: the full job through Temporal, against the write floor of the same rows in the same run."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy import Engine
+
+from bench.fleet import DUE, build_fleet
+from bench.write_floor import write_floors
+from contracts.bill_run import BillRunRequest, BillRunResult
+from operations.verify import verify
+from runtime.bill_runs import start_bill_run
+from runtime.settings import Settings
+from runtime.stack.client import Stack, ensure_stack
+from runtime.temporal import connect
+from storage.database import make_engine, transaction
+
+DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
+TABLES = ("invoice", "invoice_line", "journal_entry", "journal_line", "event_log")
+
+
+def bench_bill_run(settings: Settings, accounts: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Build a fleet of `accounts` in a home of its own, bill it, measure the floors, verify the books.
+
+    Answers the figures of docs/performance.md. The home is thrown away before and after.
+    """
+    home = settings.home / "bench"
+    shutil.rmtree(home, ignore_errors=True)
+    own = settings.model_copy(update={"home": home, "database_url": None, "temporal_address": None})
+    try:
+        with ensure_stack(own) as stack:
+            engine = make_engine(stack.database_url)
+            try:
+                return _measure(engine, stack, accounts, say)
+            finally:
+                engine.dispose()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], None]) -> dict[str, Any]:
+    say(f"building {accounts:,} accounts")
+    build_fleet(engine, accounts)
+    _checkpoint(engine)
+    say("billing them through Temporal")
+    seconds, result, events = asyncio.run(_bill(stack))
+    memory = _peaks(stack.home)
+    rows, size = _written(engine)
+    say(f"billed in {seconds:.1f} s; now the floors")
+    floors = write_floors(stack.database_url, say)
+    say("verifying the books")
+    laws = verify(engine)
+    floor = max(floors["floor"].values())
+    reference = max(floors["reference"].values())
+    rate = result.invoices / seconds
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "accounts": accounts,
+        "invoices": result.invoices,
+        "parked": result.parked,
+        "totals": result.totals,
+        "seconds": round(seconds, 3),
+        "invoices_per_s": round(rate),
+        "floor_invoices_per_s": round(floor),
+        "ratio": round(rate / floor, 3),
+        "floor": {name: round(value) for name, value in floors["floor"].items()},
+        "reference_floor_per_s": round(reference),
+        "reference_floor": {name: round(value) for name, value in floors["reference"].items()},
+        "floor_to_reference": round(floor / reference, 3),
+        "rows_per_invoice": round(rows / result.invoices, 2),
+        "bytes_per_invoice": round(size / result.invoices),
+        "peak_rss_mb": memory,
+        "temporal_events": events,
+        "temporal_events_per_invoice": round(events / result.invoices, 5),
+        "durability": _settings(engine),
+        "verify": {law.law: law.ok for law in laws},
+        "books_ok": all(law.ok for law in laws),
+    }
+
+
+async def _bill(stack: Stack) -> tuple[float, BillRunResult, int]:
+    client = await connect(stack.temporal_address, stack.namespace)
+    began = time.perf_counter()
+    handle = await start_bill_run(client, BillRunRequest(as_of=DUE))
+    result = await handle.result()
+    seconds = time.perf_counter() - began
+    events = (await handle.describe()).history_length
+    return seconds, result, events
+
+
+def _checkpoint(engine: Engine) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("checkpoint")
+
+
+def _written(engine: Engine) -> tuple[int, int]:
+    """(rows written, bytes of their tables and indexes); the moved subscription counts as a row."""
+    rows = size = 0
+    with transaction(engine) as connection:
+        for table in TABLES:
+            found = connection.execute(
+                f"select count(*), pg_total_relation_size('{table}') from {table}"
+            ).fetchone()
+            if found:
+                rows, size = rows + found[0], size + found[1]
+        moved = connection.execute("select count(*) from subscription where version > 1").fetchone()
+    return rows + (moved[0] if moved else 0), size
+
+
+def _settings(engine: Engine) -> dict[str, str]:
+    with transaction(engine) as connection:
+        found = {}
+        for name in DURABILITY:
+            row = connection.execute(f"show {name}").fetchone()
+            found[name] = str(row[0]) if row else "?"
+    return found
+
+
+def _peaks(home: Path) -> dict[str, int]:
+    """Peak resident memory in MB of this process and of every process of the stack's home, by what it is."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    peaks = {"bench": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale // 2**20}
+    for process in psutil.process_iter(["cmdline"]):
+        command = " ".join(process.info["cmdline"] or [])
+        try:
+            in_home = str(home) in command or process.environ().get("MASTHEAD_HOME") == str(home)
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+        kind = _kind(command)
+        if in_home and kind:
+            peak = _peak(process.pid)
+            peaks[kind] = max(peaks.get(kind, 0), peak)
+    return dict(sorted(peaks.items()))
+
+
+def _kind(command: str) -> str | None:
+    for name, sign in (
+        ("worker", "worker.py"),
+        ("supervisor", "runtime.stack.supervisor"),
+        ("api", "runtime.serve_api"),
+        ("temporal_server", "start-dev"),
+    ):
+        if sign in command:
+            return name
+    return None
+
+
+def _peak(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) // 1024
+    return int(psutil.Process(pid).memory_info().rss // 2**20)

@@ -1,0 +1,50 @@
+"""`masthead bench`: measurements that print JSON and compare with a floor taken in the same run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from runtime.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Measure this installation; each bench prints JSON.")
+
+
+@app.callback()
+def group() -> None:
+    """Measure this installation; each bench prints JSON."""
+
+
+@app.command("bill-run")
+def bill_run(
+    accounts: Annotated[
+        int, typer.Option(min=100, max=5_000_000, help="How many accounts to build and bill.")
+    ] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+) -> None:
+    """Bill a fleet through Temporal, and compare with plain SQL writing the same rows.
+
+    Works in a home of its own under MASTHEAD_HOME, which is thrown away afterwards. Exit code 1 when the books
+    do not verify.
+    """
+    # Only the bench command needs the benches.
+    from bench.bill_run import bench_bill_run
+
+    figures = bench_bill_run(load_settings(), accounts, lambda text: print(text, file=sys.stderr))
+    if as_json:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name in (
+            "accounts",
+            "invoices_per_s",
+            "floor_invoices_per_s",
+            "ratio",
+            "reference_floor_per_s",
+            "books_ok",
+        ):
+            print(f"{name:24} {figures[name]}")
+    if not figures["books_ok"]:
+        raise typer.Exit(1)

@@ -1,0 +1,109 @@
+"""Loading a catalog: once, twice, changed, and never by half."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from domain.catalog import Catalog, Plan
+from operations.catalog import CatalogConflict, load_catalog, read_catalog
+from runtime.catalog_source import read_catalog_file
+from storage.database import make_engine, transaction
+from tests.conftest import PostgresForTests
+
+EXAMPLE = read_catalog_file(Path(__file__).parents[2] / "examples" / "catalog.yaml").catalog
+
+
+@pytest.fixture
+def engine(pg_server: PostgresForTests) -> Engine:
+    return make_engine(pg_server.fresh_database("catalog"))
+
+
+def everything(engine: Engine) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    with transaction(engine) as connection:
+        for table in ("product", "meter", "plan", "plan_version", "price", "tax_rate"):
+            rows += connection.execute(
+                f"select '{table}', t::text from {table} t order by 2".encode()
+            ).fetchall()
+    return rows
+
+
+def with_plan(catalog: Catalog, plan: Plan) -> Catalog:
+    others = tuple(other for other in catalog.plans if other.code != plan.code)
+    return catalog.model_copy(update={"plans": (*others, plan)})
+
+
+def plan_of(code: str) -> Plan:
+    return next(plan for plan in EXAMPLE.plans if plan.code == code)
+
+
+def test_loading_twice_changes_nothing(engine: Engine) -> None:
+    first = load_catalog(engine, EXAMPLE)
+    assert len(first.added["plans"]) == len(EXAMPLE.plans)
+    before = everything(engine)
+    second = load_catalog(engine, EXAMPLE)
+    assert (second.added, second.changed) == ({}, {})
+    assert second.unchanged["plan versions"] == sum(len(plan.versions) for plan in EXAMPLE.plans)
+    assert everything(engine) == before
+
+
+def test_what_is_read_back_is_what_was_loaded(engine: Engine) -> None:
+    load_catalog(engine, EXAMPLE)
+    with transaction(engine) as connection:
+        rows = read_catalog(connection)
+    assert rows.plans == {plan.code: plan.versions for plan in EXAMPLE.plans}
+    assert rows.plan_products["print-digital"] == "print-paper"
+    assert rows.product_tax["print-paper"] == "print"
+    assert {currency for *_, currency in rows.price_ids} == {"USD", "EUR", "JPY"}
+    assert ("article-pass", 1, "evergreen", "reading", "JPY") in rows.price_ids
+    assert sorted(rows.tax_rates, key=str) == sorted(EXAMPLE.tax_rates, key=str)
+
+
+def test_a_loaded_version_keeps_its_terms_and_the_rest_of_the_file_stays_out(engine: Engine) -> None:
+    load_catalog(engine, EXAMPLE)
+    before = everything(engine)
+    plan = plan_of("digital-monthly")
+    changed = plan.versions[0].model_copy(update={"effective": date(2016, 1, 1)})
+    new = plan_of("digital-student").model_copy(update={"code": "another"})
+    catalog = with_plan(EXAMPLE, plan.model_copy(update={"versions": (changed, plan.versions[1])}))
+    with pytest.raises(CatalogConflict) as caught:
+        load_catalog(engine, with_plan(catalog, new))
+    assert "digital-monthly version 1 is loaded with other terms (differs in effective)" in str(caught.value)
+    assert "add version 3" in str(caught.value)
+    assert everything(engine) == before
+
+
+def test_a_new_version_is_added_and_the_old_prices_keep_their_ids(engine: Engine) -> None:
+    load_catalog(engine, EXAMPLE)
+    with transaction(engine) as connection:
+        before = read_catalog(connection).price_ids
+    plan = plan_of("print-yearly")
+    second = plan.versions[0].model_copy(update={"version": 2, "effective": date(2027, 6, 1)})
+    done = load_catalog(
+        engine, with_plan(EXAMPLE, plan.model_copy(update={"versions": (*plan.versions, second)}))
+    )
+    assert done.added == {"plan versions": ["print-yearly version 2"]}
+    with transaction(engine) as connection:
+        after = read_catalog(connection).price_ids
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 3
+
+
+def test_a_version_of_another_file_may_not_share_its_day(engine: Engine) -> None:
+    load_catalog(engine, EXAMPLE)
+    plan = plan_of("print-yearly")
+    alone = plan.versions[0].model_copy(update={"version": 2})
+    with pytest.raises(CatalogConflict, match="version 1, loaded before, is effective on 2015-01-01 too"):
+        load_catalog(engine, with_plan(EXAMPLE, plan.model_copy(update={"versions": (alone,)})))
+
+
+def test_a_plan_keeps_its_product(engine: Engine) -> None:
+    load_catalog(engine, EXAMPLE)
+    with pytest.raises(CatalogConflict, match="it belongs to product print-paper"):
+        load_catalog(
+            engine, with_plan(EXAMPLE, plan_of("print-yearly").model_copy(update={"product": "video"}))
+        )
