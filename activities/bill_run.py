@@ -60,13 +60,15 @@ class BillRunActivities:
     def open(self, order: OpenRunInput) -> OpenRunOutput:
         """Create the run and select its chunks."""
         info = activity.info()
-        run_id = self._runs.open(
-            workflow_id=info.workflow_id or "",
-            workflow_run_id=order.execution or info.workflow_run_id or "",
-            mode=order.mode,
-            scope=_scope(order.scope),
-            target=_target(order.as_of, order.instant),
-        )
+        with pulse():
+            run_id = self._runs.open(
+                workflow_id=info.workflow_id or "",
+                workflow_run_id=order.execution or info.workflow_run_id or "",
+                mode=order.mode,
+                scope=_scope(order.scope),
+                target=_target(order.as_of, order.instant),
+                chunk_size=order.chunk_size,
+            )
         chunks, selected = self._runs.size(run_id)
         return OpenRunOutput(run_id=run_id, chunks=chunks, selected=selected)
 
@@ -111,9 +113,13 @@ class BillRunActivities:
     @activity.defn(name="preview_ranges")
     def preview_ranges(self, order: OpenRunInput) -> PreviewRangesOutput:
         """How a preview is cut."""
-        firsts = self._runs.preview_ranges(
-            mode=order.mode, scope=_scope(order.scope), target=_target(order.as_of, order.instant)
-        )
+        with pulse():
+            firsts = self._runs.preview_ranges(
+                mode=order.mode,
+                scope=_scope(order.scope),
+                target=_target(order.as_of, order.instant),
+                chunk_size=order.chunk_size,
+            )
         return PreviewRangesOutput(firsts=firsts)
 
     @activity.defn(name="preview_bill_run")

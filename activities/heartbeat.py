@@ -17,9 +17,8 @@ class Pulse:
         self._said = "started"
 
     def __call__(self, what: str) -> None:
-        """Say what is being done, and beat at once. Raises CancelledError when the activity was canceled."""
+        """Say what is being done from now on; the next beat tells it. Costs nothing, so say it often."""
         self._said = what
-        activity.heartbeat(what)
 
     def beat(self) -> None:
         """Beat with what was said last."""

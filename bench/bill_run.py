@@ -7,7 +7,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,9 @@ def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], N
     build_fleet(engine, accounts)
     _checkpoint(engine)
     say("billing them through Temporal")
+    used = _processor_seconds(stack.home)
     seconds, result, events = asyncio.run(_bill(stack))
+    used = {kind: after - used.get(kind, 0.0) for kind, after in _processor_seconds(stack.home).items()}
     memory = _peaks(stack.home)
     rows, size = _written(engine)
     say(f"billed in {seconds:.1f} s; now the floors")
@@ -80,6 +82,7 @@ def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], N
         "rows_per_invoice": round(rows / result.invoices, 2),
         "bytes_per_invoice": round(size / result.invoices),
         "peak_rss_mb": memory,
+        "processor_us_per_invoice": {k: round(v * 1e6 / result.invoices, 1) for k, v in sorted(used.items())},
         "temporal_events": events,
         "temporal_events_per_invoice": round(events / result.invoices, 5),
         "durability": _settings(engine),
@@ -126,21 +129,40 @@ def _settings(engine: Engine) -> dict[str, str]:
     return found
 
 
-def _peaks(home: Path) -> dict[str, int]:
-    """Peak resident memory in MB of this process and of every process of the stack's home, by what it is."""
-    scale = 1 if sys.platform == "darwin" else 1024
-    peaks = {"bench": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale // 2**20}
+def _processes(home: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Every process of the stack's home, with what it is."""
     for process in psutil.process_iter(["cmdline"]):
         command = " ".join(process.info["cmdline"] or [])
         try:
-            in_home = str(home) in command or process.environ().get("MASTHEAD_HOME") == str(home)
+            mine = str(home) in command or process.environ().get("MASTHEAD_HOME") == str(home)
+            kind = _kind(command)
+            if kind == "postgres" and mine:
+                # The backends rewrite their command line; they are the postmaster's children.
+                for backend in process.children():
+                    yield kind, backend
+            if mine and kind:
+                yield kind, process
         except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
-        kind = _kind(command)
-        if in_home and kind:
-            peak = _peak(process.pid)
-            peaks[kind] = max(peaks.get(kind, 0), peak)
+
+
+def _peaks(home: Path) -> dict[str, int]:
+    """Peak resident memory in MB of this process and of every process of the hub, by what it is."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    peaks = {"bench": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale // 2**20}
+    for kind, process in _processes(home):
+        if kind != "postgres":  # its resident memory counts the shared buffers once a backend
+            peaks[kind] = max(peaks.get(kind, 0), _peak(process.pid))
     return dict(sorted(peaks.items()))
+
+
+def _processor_seconds(home: Path) -> dict[str, float]:
+    """Processor time that every kind of process has used so far."""
+    used: dict[str, float] = {}
+    for kind, process in _processes(home):
+        times = process.cpu_times()
+        used[kind] = used.get(kind, 0.0) + times.user + times.system
+    return used
 
 
 def _kind(command: str) -> str | None:
@@ -149,6 +171,7 @@ def _kind(command: str) -> str | None:
         ("supervisor", "runtime.stack.supervisor"),
         ("api", "runtime.serve_api"),
         ("temporal_server", "start-dev"),
+        ("postgres", "bin/postgres"),
     ):
         if sign in command:
             return name

@@ -1,7 +1,7 @@
 """A fleet of accounts for benchmarks: believable variety, made by the database in seconds.
 
 Six plans; every fifth account has a discount, every tenth two items, every twentieth starts with a prorated stub;
-all are taxed; all fall due on `DUE`.
+they began in any of forty months; all are taxed; all fall due on `DUE`.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def build_fleet(engine: Engine, accounts: int) -> None:
             """
             insert into subscription (id, account_id, external_key, status, starts_on, anchor_on, anchor_day,
                 interval_unit, interval_count, opening_on, charged_through, arrears_through, next_bill_on)
-            select uuidv7(), id, external_key, 'active', date '2026-03-01',
-                   case when n %% 20 = 3 then date '2026-12-16' else date '2026-03-01' end,
+            select uuidv7(), id, external_key, 'active', (date '2023-01-01' + make_interval(months => n / 7 %% 40))::date,
+                   case when n %% 20 = 3 then date '2026-12-16' else date '2023-01-01' end,
                    case when n %% 20 = 3 then 16 else 1 end,
                    'month', 1, %(due)s, %(due)s, %(due)s, %(due)s
             from (select *, right(external_key, 9)::int as n from account order by id) a

@@ -37,7 +37,7 @@ _REFERENCE_TABLES = """
         primary key (entry_id, no));
     create table reference.event (id bigint primary key, at timestamptz, kind text, account_id uuid, subject_id uuid);
     create table reference.subscription (id uuid primary key, account_id uuid, status text, charged_through date,
-        next_bill_on date, version int) with (fillfactor = 70);
+        next_bill_on date, version int) with (fillfactor = 45);
     create table reference.source as
         select i.id, i.account_id, i.number, i.currency, i.issued_on, i.due_on, i.status, i.total, i.tax, i.subtotal,
                s.id as subscription_id, s.charged_through, s.next_bill_on
@@ -77,7 +77,7 @@ def _floor_tables(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     connection.execute("create schema floor")
     for table in (*_WRITTEN, "subscription"):
         connection.execute(f"create table floor.{table} (like public.{table} including all)")
-    connection.execute("alter table floor.subscription set (fillfactor = 70)")
+    connection.execute("alter table floor.subscription set (fillfactor = 45)")
     connection.execute(
         "create table floor.subscription_before as select * from public.subscription order by id"
     )

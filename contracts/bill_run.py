@@ -37,6 +37,12 @@ class BillRunRequest(BaseModel):
     mode: str = "live"
     preview: bool = False
     concurrency: int = Field(default=4, ge=1, le=64)
+    chunk_size: int = Field(
+        default=0, ge=0, le=100_000, description="accounts a chunk; 0: chosen by the selection's size"
+    )
+    heartbeat_seconds: float = Field(
+        default=10, gt=0, le=600, description="a chunk whose worker is silent for so long is given to another"
+    )
     resume_run_id: str | None = None
     resume_chunk: int = 0
     resume_steps: StepCounts = StepCounts()
@@ -69,6 +75,7 @@ class OpenRunInput(BaseModel):
     scope: str
     mode: str
     execution: str = ""
+    chunk_size: int = 0
 
 
 class OpenRunOutput(BaseModel):

@@ -63,6 +63,7 @@ def add_tax(draft: Draft, table: TaxTable) -> None:
         if parent.kind == "discount":
             continue
         for levy in table.levies(payer.tax_region, parent.category, draft.issued_on):
+            charge = f"tax|{levy.jurisdiction}"
             lines.append(
                 Line(
                     "tax",
@@ -76,7 +77,8 @@ def add_tax(draft: Draft, table: TaxTable) -> None:
                     place,
                     levy.jurisdiction,
                     levy.rate,
-                    charge_key(parent.charge_key, f"tax|{levy.jurisdiction}"),
+                    charge_key(parent.charge_key, charge),
+                    charge,
                     parent.category,
                 )
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from fractions import Fraction
 
 # ISO 4217 minor units, where they are not 2.
 _EXPONENTS_OTHER_THAN_TWO = {
@@ -24,6 +25,8 @@ _EXPONENTS_OF_TWO = (
 EXPONENTS: dict[str, int] = dict.fromkeys(_EXPONENTS_OF_TWO.split(), 2)
 for _exponent, _codes in _EXPONENTS_OTHER_THAN_TWO.items():
     EXPONENTS.update(dict.fromkeys(_codes.split(), _exponent))
+
+_LARGEST_POWER = 30  # of ten, in what is read as an amount
 
 
 class MoneyError(ValueError):
@@ -61,12 +64,13 @@ def parse_minor(text: str, currency: str) -> int:
         amount = Decimal(text)
     except InvalidOperation:
         raise MoneyError(f"{text!r} is not an amount; write it like 12.34") from None
-    if not amount.is_finite():
+    if not amount.is_finite() or amount.adjusted() > _LARGEST_POWER:
         raise MoneyError(f"{text!r} is not an amount; write it like 12.34")
-    minor = amount.scaleb(places)
-    if minor != minor.to_integral_value():
+    # Decimal would round a very long number to its context here, silently.
+    minor: Fraction = Fraction(amount) * 10**places
+    if minor.denominator != 1:
         raise MoneyError(f"{text} has more decimal places than {currency} has ({places})")
-    return int(minor)
+    return minor.numerator
 
 
 def to_major(minor: int, currency: str) -> Decimal:

@@ -43,9 +43,9 @@ class Item:
 
 @dataclass(slots=True)
 class Discount:
-    """A percentage, or minor units a period, for periods that start from `starts_on` until `ends_on`."""
+    """A percentage, or minor units a period, for periods that start from `starts_on` until `ends_on`. A code stands
+    once on a subscription."""
 
-    id: str
     code: str
     percent: Decimal | None
     amount: int | None
@@ -75,7 +75,8 @@ class SubscriptionTerms:
 @dataclass(slots=True)
 class Line:
     """A line of an invoice. Amounts are minor units; `parent` is the place of the line it belongs to, among the
-    lines of the same invoice, and says what a discount or tax line is for; `category` is what tax is looked up by."""
+    lines of the same invoice, and says what a discount or tax line is for; `charge_key` is made from its owner (the
+    item, or the parent's key) and the text `charge`; `category` is what tax is looked up by."""
 
     kind: str
     item_id: str | None
@@ -89,6 +90,7 @@ class Line:
     reference: str | None
     rate: Decimal | None
     charge_key: str
+    charge: str
     category: str
 
 
@@ -254,7 +256,7 @@ def _rate_advance(
         parts = price.parts
         shares = [amount] if len(parts) == 1 else allocate(amount, [part.weight for part in parts])
         for part, share in zip(parts, shares, strict=True):
-            key = charge_key(item_id, f"{price.id}|{part.product}|{span}")
+            charge = f"{price.id}|{part.product}|{span}"
             lines.append(
                 Line(
                     "recurring",
@@ -268,7 +270,8 @@ def _rate_advance(
                     None,
                     None,
                     None,
-                    key,
+                    charge_key(item_id, charge),
+                    charge,
                     part.category,
                 )
             )
@@ -276,7 +279,6 @@ def _rate_advance(
         for price in phase.one_time:
             part = price.parts[0]
             amount = amount_for(price.terms, Fraction(quantity), 1, 1)
-            key = charge_key(item_id, price.id)
             lines.append(
                 Line(
                     "one_time",
@@ -290,7 +292,8 @@ def _rate_advance(
                     None,
                     None,
                     None,
-                    key,
+                    charge_key(item_id, price.id),
+                    price.id,
                     part.category,
                 )
             )
@@ -332,6 +335,7 @@ def _rate_usage(
             continue
         billable = max(Fraction(quantity) - price.allowance, Fraction(0))
         part = price.parts[0]
+        charge = f"{price.id}|usage|{iso(step.used_from)}|{iso(step.bill_on)}"
         lines.append(
             Line(
                 "usage",
@@ -345,7 +349,8 @@ def _rate_usage(
                 None,
                 None,
                 None,
-                charge_key(item.id, f"{price.id}|usage|{iso(step.used_from)}|{iso(step.bill_on)}"),
+                charge_key(item.id, charge),
+                charge,
                 part.category,
             )
         )
@@ -371,6 +376,7 @@ def _discount(lines: list[Line], first: int, discounts: Sequence[Discount], day:
                 continue
             parent = lines[first + offset]
             remaining[offset] -= cut
+            charge = f"discount|{discount.code}"
             lines.append(
                 Line(
                     "discount",
@@ -384,7 +390,8 @@ def _discount(lines: list[Line], first: int, discounts: Sequence[Discount], day:
                     first + offset,
                     discount.code,
                     discount.percent,
-                    charge_key(parent.charge_key, f"discount|{discount.id}"),
+                    charge_key(parent.charge_key, charge),
+                    charge,
                     parent.category,
                 )
             )

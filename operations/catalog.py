@@ -72,6 +72,11 @@ def load_catalog(engine: Engine, catalog: Catalog) -> CatalogLoad:
         _load_tax_rates(connection, catalog, load)
         if reasons:
             raise CatalogConflict(reasons)
+        if load.added or load.changed:
+            connection.execute(
+                "insert into catalog_load (id, changed) values (%s, %s)",
+                (str(uuid_utils.uuid7()), Jsonb({"added": load.added, "changed": load.changed})),
+            )
     return load
 
 

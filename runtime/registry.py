@@ -9,16 +9,25 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 
 from activities.bill_run import BillRunActivities
+from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
+from runtime.dispatcher import dispatch
+from runtime.schedules import keep_schedules
 from workflows.bill_run import BillRunWorkflow
+from workflows.subscription import SubscriptionWorkflow
+from workflows.sweep import SweepWorkflow
 
-WORKFLOWS: list[type] = [BillRunWorkflow]
+WORKFLOWS: list[type] = [BillRunWorkflow, SubscriptionWorkflow, SweepWorkflow]
 
 BackgroundLoop = Callable[[Engine, Client], Awaitable[None]]
 
 # Each runs beside the worker until it is canceled; one that ends or raises is started again after a pause.
-background: list[BackgroundLoop] = []
+background: list[BackgroundLoop] = [dispatch, keep_schedules]
 
 
 def build_activities(engine: Engine, client: Client) -> list[Callable[..., Any]]:
     """The activities of this process, built with their dependencies."""
-    return [*BillRunActivities(engine).all()]
+    return [
+        *BillRunActivities(engine).all(),
+        *SubscriptionActivities(engine).all(),
+        *SweepActivities(engine, Episodes(client)).all(),
+    ]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from contracts.names import TASK_QUEUE
 from runtime import registry
@@ -86,12 +86,21 @@ async def _running_worker(
             max_concurrent_activities=settings.worker_activities,
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
             sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+            interceptors=_interceptors(),
             on_fatal_error=end,
         )
         async with worker:
             yield
     if fatal:
         raise fatal[0]
+
+
+def _interceptors() -> list[Interceptor]:
+    if not os.environ.get("MASTHEAD_FAIL_POINT", "").startswith("in-parent:"):
+        return []
+    from runtime.failpoints import InParent
+
+    return [InParent()]
 
 
 @asynccontextmanager

@@ -28,6 +28,17 @@ def selection_sql(target: Target, scope_sql: str) -> str:
     """
 
 
+def numbered_sql(target: Target, scope_sql: str) -> str:
+    """Common table expressions that number the selection: `numbered` has id, place from 1, and the chunk's size.
+    The parameter `size` of 0 lets the selection decide: some 32 chunks, of 250 to 4,000 accounts each."""
+    return f"""
+        selected as materialized ({selection_sql(target, scope_sql)}),
+        sized as (select case when %(size)s::int > 0 then %(size)s::int
+                         else least(4000, greatest(250, (count(*) + 31) / 32)) end as size from selected),
+        numbered as (select id, row_number() over (order by id) as place, size from selected, sized)
+    """
+
+
 def create_run(
     connection: PgConnection,
     *,
@@ -65,7 +76,8 @@ def select_chunks(
     scope_parameters: Mapping[str, Any],
     chunk_size: int,
 ) -> None:
-    """Write the run's chunks of `chunk_size` accounts, in account order, unless they are written already."""
+    """Write the run's chunks of `chunk_size` accounts (0: see `numbered_sql`), in account order, unless they are
+    written already."""
     with connection.cursor() as cursor:
         cursor.execute("select status from bill_run where id = %s for update", (run_id,))
         row = cursor.fetchone()
@@ -74,10 +86,8 @@ def select_chunks(
         cursor.execute(
             f"""
             insert into bill_run_chunk (bill_run_id, no, selected, pending)
-            select %(run)s, (place - 1) / %(size)s, count(*), array_agg(id order by id)
-            from (select id, row_number() over (order by id) as place
-                  from ({selection_sql(target, scope_sql)}) selected) numbered
-            group by 2
+            with {numbered_sql(target, scope_sql)}
+            select %(run)s, (place - 1) / size, count(*), array_agg(id order by id) from numbered group by 2
             """,
             {"run": run_id, "size": chunk_size, "mode": mode, "target": target.parameter, **scope_parameters},
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from domain.invoices import Payer
@@ -55,69 +55,114 @@ _UNITS = {unit.value: unit for unit in Unit}
 _STATES = {state.value: state for state in State}
 
 
-def load_billable(connection: PgConnection, accounts: Sequence[str], target: Target) -> dict[str, Billable]:
-    """The accounts of `accounts` that have something due, by id. Reads two statements: call it in a
-    snapshot."""
-    found: dict[str, Billable] = {}
-    by_id: dict[str, SubscriptionTerms] = {}
-    intervals: dict[tuple[str, int], Interval] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            select s.id::text, i.id::text, i.plan_code, i.plan_version, i.quantity, i.price_override, i.starts_on,
-                   i.ends_on, a.id::text, s.version, s.status, s.starts_on, s.trial_ends_on, s.anchor_on,
-                   s.anchor_day, s.interval_unit, s.interval_count, s.ends_on, s.charged_through, s.arrears_through,
-                   s.next_bill_on, a.mode, a.currency, a.tax_region, a.tax_exempt, a.payment_terms_days, a.time_zone,
-                   {target.sql_day()}
-            from subscription s join account a on a.id = s.account_id
-                 left join subscription_item i on i.subscription_id = s.id
-            where s.account_id = any(%(accounts)s::uuid[]) and s.next_bill_on <= {target.sql_day()}
-              and s.status in {BILLED_STATES}
-            order by s.account_id, s.id, i.id
-            """,
-            {"accounts": id_array(accounts), "target": target.parameter},
-        )
-        for row in cursor.fetchall():
-            terms = by_id.get(row[0])
-            if terms is None:
-                account = found.get(row[8])
-                if account is None:
-                    payer = Payer(row[8], row[21], row[22], row[23], row[24], row[25])
-                    account = found[row[8]] = Billable(payer, row[26], row[27], [])
-                interval = intervals.get(row[15:17])
-                if interval is None:
-                    interval = intervals[row[15:17]] = Interval(_UNITS[row[15]], row[16])
-                terms = by_id[row[0]] = SubscriptionTerms(
-                    row[0],
-                    row[9],
+# What one row of `load_due` is: ids and versions first, then all that rating depends on. Two accounts whose rows agree
+# in `terms` and `discounts` owe the same.
+_ACCOUNT, _SUBSCRIPTION, _VERSION, _ITEM = range(4)
+_TERMS = 4
+
+
+class DueAccount(NamedTuple):
+    """An account with due subscriptions, as rows: an item each, in the order of subscriptions and items."""
+
+    id: str
+    rows: list[tuple[Any, ...]]
+    discounts: dict[str, list[tuple[Any, ...]]]
+
+    @property
+    def item_ids(self) -> list[str]:
+        """The items' ids in order."""
+        return [row[_ITEM] for row in self.rows]
+
+    def plans(self) -> list[tuple[str, int, str]]:
+        """(plan, version, currency) of each item."""
+        return [(row[4], row[5], row[22]) for row in self.rows]
+
+    def subscriptions(self) -> list[tuple[str, int]]:
+        """(id, version) of each subscription, once, in order."""
+        return list(dict.fromkeys((row[_SUBSCRIPTION], row[_VERSION]) for row in self.rows))
+
+    def shape(self) -> tuple[Any, ...] | None:
+        """Everything that rating and the built-in tax depend on, ids left out; None for an account of several
+        subscriptions, which are rare enough to be rated one by one."""
+        rows = self.rows
+        first = rows[0]
+        subscription = first[_SUBSCRIPTION]
+        if len(rows) == 1:
+            terms = first[_TERMS:]
+        elif rows[-1][_SUBSCRIPTION] == subscription:
+            terms = tuple(row[_TERMS:] for row in rows)
+        else:
+            return None
+        found = self.discounts.get(subscription)
+        return (terms, tuple(found)) if found else (terms,)
+
+    def billable(self) -> Billable:
+        """The account as rating takes it."""
+        first = self.rows[0]
+        payer = Payer(first[_ACCOUNT], *first[21:26])
+        account = Billable(payer, first[26], first[27], [])
+        terms: SubscriptionTerms | None = None
+        for row in self.rows:
+            if terms is None or terms.id != row[_SUBSCRIPTION]:
+                terms = SubscriptionTerms(
+                    row[_SUBSCRIPTION],
+                    row[_VERSION],
                     _STATES[row[10]],
                     row[11],
                     row[12],
                     Anchor(row[13], row[14]),
-                    interval,
+                    Interval(_UNITS[row[15]], row[16]),
                     row[17],
                     row[18],
                     row[19],
                     row[20],
                     [],
+                    [Discount(*found) for found in self.discounts.get(row[_SUBSCRIPTION], ())],
                 )
                 account.subscriptions.append(terms)
-            if row[1] is not None:
-                terms.items.append(Item(row[1], row[2], row[3], row[4], row[5], row[6], row[7]))
-        if not by_id:
-            return found
+            if row[_ITEM] is not None:
+                terms.items.append(Item(row[_ITEM], *row[4:10]))
+        return account
+
+
+def load_due(connection: PgConnection, accounts: Sequence[str], target: Target) -> list[DueAccount]:
+    """The accounts of `accounts` that have something due, in order of id. Two statements: call it in a snapshot."""
+    day = target.sql_day()
+    found: dict[str, DueAccount] = {}
+    discounts: dict[str, list[tuple[Any, ...]]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            select a.id::text, s.id::text, s.version, i.id::text, i.plan_code, i.plan_version, i.quantity,
+                   i.price_override, i.starts_on, i.ends_on, s.status, s.starts_on, s.trial_ends_on, s.anchor_on,
+                   s.anchor_day, s.interval_unit, s.interval_count, s.ends_on, s.charged_through, s.arrears_through,
+                   s.next_bill_on, a.mode, a.currency, a.tax_region, a.tax_exempt, a.payment_terms_days,
+                   a.time_zone, {day}
+            from subscription s join account a on a.id = s.account_id
+                 left join subscription_item i on i.subscription_id = s.id
+            where s.account_id = any(%(accounts)s::uuid[]) and s.next_bill_on <= {day} and s.status in {BILLED_STATES}
+            order by s.account_id, s.id, i.id
+            """,
+            {"accounts": id_array(accounts), "target": target.parameter},
+        )
+        rows = cursor.fetchall()
         cursor.execute(
             """
-            select subscription_id::text, id::text, code, percent, amount, starts_on, ends_on
+            select subscription_id::text, code, percent, amount, starts_on, ends_on
             from subscription_discount where subscription_id = any(%s::uuid[])
             order by subscription_id, id
             """,
-            (id_array(by_id),),
+            (id_array(dict.fromkeys(row[_SUBSCRIPTION] for row in rows)),),
         )
-        for row in cursor.fetchall():
-            terms = by_id[row[0]]
-            terms.discounts = [*terms.discounts, Discount(*row[1:])]
-    return found
+        for subscription, *terms in cursor.fetchall():
+            discounts.setdefault(subscription, []).append(tuple(terms))
+    for row in rows:
+        account = found.get(row[_ACCOUNT])
+        if account is None:
+            found[row[_ACCOUNT]] = DueAccount(row[_ACCOUNT], [row], discounts)
+        else:
+            account.rows.append(row)
+    return list(found.values())
 
 
 class UsageWindow(NamedTuple):

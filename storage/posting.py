@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
+from domain.charge_key import charge_key
 from domain.invoices import Draft, chain, content_digest
 from domain.periods import iso
 from domain.rating import ONE
@@ -88,8 +89,8 @@ def advance_subscriptions(connection: PgConnection, advances: Sequence[Advance])
 
 
 class Rows(NamedTuple):
-    """A draft as rows for COPY. The digest of the hash chain runs over these very texts, so that verification can
-    read them back with COPY and compare."""
+    """An invoice as rows for COPY. The digest of the hash chain runs over these very texts, so that verification can
+    read them back from the database and compare."""
 
     head: str
     lines: list[str]
@@ -103,69 +104,98 @@ class Rows(NamedTuple):
 HEAD_COLUMNS = "id, mode, account_id, currency, issued_on, due_on, subtotal, tax, total"
 
 
-def rows_of(draft: Draft) -> Rows:
-    """`draft` as rows: head (`HEAD_COLUMNS`), lines (`LINE_COLUMNS`) and postings (`POSTING_COLUMNS`)."""
-    invoice_id = draft.id
-    payer = draft.payer
-    lines = []
-    no = 0
-    for line in draft.lines:
-        no += 1
-        kind = line.kind
-        quantity = "1" if line.quantity is ONE else f"{line.quantity:f}"
-        if line.parent is None:
-            lines.append(
-                f"{invoice_id}\t{no}\t{kind}\t{line.item_id}\t{line.price_id}\t{line.part}\t"
-                f"{NULL if line.period_start is None else iso(line.period_start)}\t{NULL if line.period_end is None else iso(line.period_end)}\t{quantity}\t{line.amount}\t{NULL}\t{NULL}\t"
-                f"{NULL}\t{line.charge_key}"
-            )
-        else:
-            rate = NULL if line.rate is None else f"{line.rate:f}"
-            lines.append(
-                f"{invoice_id}\t{no}\t{kind}\t{NULL}\t{NULL}\t{NULL}\t{NULL}\t{NULL}\t{quantity}\t{line.amount}\t"
-                f"{line.parent + 1}\t{field(line.reference)}\t{rate}\t{line.charge_key}"
-            )
-    no = 0
-    postings = []
-    for account, debit, credit in draft.postings:
-        no += 1
-        postings.append(f"{invoice_id}\t{no}\t{account}\t{debit}\t{credit}")
-    head = (
-        f"{invoice_id}\t{payer.mode}\t{payer.id}\t{payer.currency}\t{iso(draft.issued_on)}\t{iso(draft.due_on)}\t"
-        f"{draft.subtotal}\t{draft.tax}\t{draft.subtotal + draft.tax}"
-    )
-    return Rows(head, lines, postings)
+class Template:
+    """A finished draft with its ids taken out: what it says can be said again for every account of the same shape,
+    for the price of filling in ids and charge keys."""
+
+    def __init__(self, draft: Draft, item_ids: Sequence[str]) -> None:
+        payer = draft.payer
+        places = {item: place for place, item in enumerate(item_ids)}
+        self.mode = payer.mode
+        self.currency = payer.currency
+        self.total = draft.total
+        self.issued_on = draft.issued_on
+        self.has_entry = bool(draft.postings)
+        self._head = f"{payer.currency}\t{iso(draft.issued_on)}\t{iso(draft.due_on)}\t{draft.subtotal}\t{draft.tax}\t{self.total}"
+        self._lines: list[tuple[int | None, int, str, str, str]] = []
+        for no, line in enumerate(draft.lines, start=1):
+            quantity = "1" if line.quantity is ONE else f"{line.quantity:f}"
+            if line.parent is None:
+                start = NULL if line.period_start is None else iso(line.period_start)
+                end = NULL if line.period_end is None else iso(line.period_end)
+                before = f"\t{no}\t{line.kind}\t"
+                after = f"\t{line.price_id}\t{line.part}\t{start}\t{end}\t{quantity}\t{line.amount}\t{NULL}\t{NULL}\t{NULL}\t"
+                self._lines.append((places[line.item_id or ""], 0, line.charge, before, after))
+            else:
+                rate = NULL if line.rate is None else f"{line.rate:f}"
+                before = (
+                    f"\t{no}\t{line.kind}\t{NULL}\t{NULL}\t{NULL}\t{NULL}\t{NULL}\t{quantity}\t{line.amount}\t"
+                    f"{line.parent + 1}\t{field(line.reference)}\t{rate}\t"
+                )
+                self._lines.append((None, line.parent, line.charge, before, ""))
+        self._postings = [
+            f"\t{no}\t{posting.account}\t{posting.debit}\t{posting.credit}"
+            for no, posting in enumerate(draft.postings, start=1)
+        ]
+
+    def rows(self, invoice_id: str, account_id: str, item_ids: Sequence[str]) -> Rows:
+        """The rows of the invoice `invoice_id` that says this for an account and its items."""
+        keys: list[str] = []
+        lines: list[str] = []
+        for place, parent, charge, before, after in self._lines:
+            if place is None:
+                key = charge_key(keys[parent], charge)
+                lines.append(f"{invoice_id}{before}{key}")
+            else:
+                item = item_ids[place]
+                key = charge_key(item, charge)
+                lines.append(f"{invoice_id}{before}{item}{after}{key}")
+            keys.append(key)
+        return Rows(
+            f"{invoice_id}\t{self.mode}\t{account_id}\t{self._head}",
+            lines,
+            [invoice_id + posting for posting in self._postings],
+        )
 
 
-def copy_children(connection: PgConnection, drafts: Sequence[Draft], rows: Sequence[Rows]) -> None:
-    """Lines, journal entries with their lines, and an event for each draft."""
-    copy_rows(connection, "invoice_line", LINE_COLUMNS, [line for each in rows for line in each.lines])
-    entries = [
-        f"{draft.id}\t{draft.payer.mode}\tinvoice\t{draft.payer.currency}\t{iso(draft.issued_on)}"
-        for draft in drafts
-        if draft.postings
-    ]
+class Document(NamedTuple):
+    """An invoice ready to be written."""
+
+    invoice_id: str
+    account_id: str
+    template: Template
+    rows: Rows
+
+
+def copy_children(connection: PgConnection, documents: Sequence[Document]) -> None:
+    """Lines, journal entries with their lines, and an event for each document."""
+    lines: list[str] = []
+    entries: list[str] = []
+    postings: list[str] = []
+    events: list[str] = []
+    for invoice_id, account_id, template, rows in documents:
+        lines += rows.lines
+        postings += rows.postings
+        if template.has_entry:
+            entries.append(
+                f"{invoice_id}\t{template.mode}\tinvoice\t{template.currency}\t{iso(template.issued_on)}"
+            )
+        events.append(f"invoice.posted\t{account_id}\t{invoice_id}\t1")
+    copy_rows(connection, "invoice_line", LINE_COLUMNS, lines)
     copy_rows(connection, "journal_entry", "id, mode, kind, currency, posted_on", entries)
-    copy_rows(
-        connection, "journal_line", POSTING_COLUMNS, [posting for each in rows for posting in each.postings]
-    )
-    events = [f"invoice.posted\t{draft.payer.id}\t{draft.id}\t1" for draft in drafts]
+    copy_rows(connection, "journal_line", POSTING_COLUMNS, postings)
     copy_rows(connection, "event_log", "kind, account_id, subject_id, version", events)
 
 
 def copy_invoices(
-    connection: PgConnection,
-    mode: str,
-    drafts: Sequence[Draft],
-    rows: Sequence[Rows],
-    bill_run_id: str | None,
+    connection: PgConnection, mode: str, documents: Sequence[Document], bill_run_id: str | None
 ) -> list[int]:
-    """Number the drafts in their order under the series' lock, chain them, and write them. The lock is held until
+    """Number the documents in their order under the series' lock, chain them, and write them. The lock is held until
     the transaction ends, so this comes last. Answers the numbers."""
-    if not drafts:
+    if not documents:
         return []
     series = SERIES[mode]
-    digests = [each.digest() for each in rows]
+    digests = [document.rows.digest() for document in documents]
     with connection.cursor() as cursor:
         cursor.execute(
             "select last_number, last_hash from number_series where mode = %s and code = %s for update",
@@ -178,12 +208,14 @@ def copy_invoices(
         run = bill_run_id or NULL
         number = first - 1
         written: list[str] = []
-        for draft, each, digest in zip(drafts, rows, digests, strict=True):
+        for document, digest in zip(documents, digests, strict=True):
             number += 1
             link = chain(link, series, number, digest)
-            total = draft.subtotal + draft.tax
+            total = document.template.total
             status = "open" if total > 0 else "paid"
-            written.append(f"{each.head}\t{series}\t{number}\t{status}\t{total}\t{run}\t\\\\x{link.hex()}")
+            written.append(
+                f"{document.rows.head}\t{series}\t{number}\t{status}\t{total}\t{run}\t\\\\x{link.hex()}"
+            )
         copy_rows(connection, "invoice", _INVOICE_COLUMNS, written)
         cursor.execute(
             "update number_series set last_number = %s, last_hash = %s where mode = %s and code = %s",

@@ -186,6 +186,14 @@ price = Table(
     UniqueConstraint("plan_version_id", "phase", "code", "currency"),
 )
 
+catalog_load = Table(
+    "catalog_load",
+    metadata,
+    _id(),
+    _now("loaded_at"),
+    Column("changed", JSONB, nullable=False),
+)
+
 tax_rate = Table(
     "tax_rate",
     metadata,
@@ -267,7 +275,7 @@ subscription = Table(
     CheckConstraint("interval_unit in ('day', 'week', 'month', 'year')", name="interval_unit"),
     CheckConstraint("interval_count > 0", name="interval_count"),
     CheckConstraint("charged_through >= opening_on and arrears_through >= opening_on", name="covered"),
-    postgresql_with={"fillfactor": "70"},
+    postgresql_with={"fillfactor": "45"},
 )
 
 subscription_item = Table(
@@ -275,7 +283,7 @@ subscription_item = Table(
     metadata,
     _id(),
     Column("subscription_id", _uuid(), ForeignKey("subscription.id"), nullable=False, index=True),
-    Column("plan_code", Text, ForeignKey("plan.code"), nullable=False),
+    Column("plan_code", Text, nullable=False),
     Column("plan_version", Integer, nullable=False),
     Column("quantity", Numeric, nullable=False, server_default=text("1")),
     Column("price_override", BigInteger),
@@ -289,12 +297,13 @@ subscription_discount = Table(
     "subscription_discount",
     metadata,
     _id(),
-    Column("subscription_id", _uuid(), ForeignKey("subscription.id"), nullable=False, index=True),
+    Column("subscription_id", _uuid(), ForeignKey("subscription.id"), nullable=False),
     Column("code", Text, nullable=False),
     Column("percent", Numeric),
     Column("amount", BigInteger),
     Column("starts_on", Date, nullable=False),
     Column("ends_on", Date),
+    UniqueConstraint("subscription_id", "code"),
     CheckConstraint("(percent is null) <> (amount is null)", name="one_value"),
     CheckConstraint("percent > 0 and percent <= 100", name="percent"),
     CheckConstraint("amount > 0", name="amount"),

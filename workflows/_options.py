@@ -24,7 +24,7 @@ BOOKS = Options(
     ),
 )
 
-# A chunk of a run, or the selection of a large one: minutes at worst, and a dead worker is noticed in seconds.
+# A chunk of a run: minutes at worst, and a dead worker is noticed in seconds.
 CHUNK = Options(
     start_to_close_timeout=timedelta(minutes=30),
     heartbeat_timeout=timedelta(seconds=10),
@@ -33,5 +33,9 @@ CHUNK = Options(
     ),
 )
 
-# Selection reads every subscription once and does not heartbeat.
-SELECTION = Options(start_to_close_timeout=timedelta(minutes=10), retry_policy=BOOKS["retry_policy"])
+# Selection reads every subscription once, in one statement.
+SELECTION = Options(
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=BOOKS["retry_policy"],
+)

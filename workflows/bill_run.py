@@ -7,7 +7,7 @@ Operators pause, resume and cancel it by update; canceling stops new chunks, and
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 from temporalio import workflow
@@ -31,7 +31,7 @@ with workflow.unsafe.imports_passed_through():
         StepCounts,
     )
     from contracts.names import BILLING_DATE, STATUS
-    from workflows._options import BOOKS, CHUNK, SELECTION
+    from workflows._options import BOOKS, CHUNK, SELECTION, Options
 
 
 @workflow.defn(name="BillRun")
@@ -50,6 +50,7 @@ class BillRunWorkflow:
         self._done = 0
         self._pause_asked = False
         self._cancel_asked = False
+        self._ending = False
         self._status_lock = asyncio.Lock()
         self._instant: datetime | None = None if request.as_of else (request.instant or workflow.now())
 
@@ -75,9 +76,10 @@ class BillRunWorkflow:
                 scope=self._request.scope,
                 mode=self._request.mode,
                 execution=workflow.info().first_execution_run_id,
+                chunk_size=self._request.chunk_size,
             ),
             summary="select what is due",
-            **SELECTION,
+            **self._watched(SELECTION),
         )
         self._run_id = opened.run_id
         self._chunks = opened.chunks
@@ -100,8 +102,11 @@ class BillRunWorkflow:
                 going = set(still_going)
             if self._cancel_asked and not going:
                 return
-            if waiting and not going and self._history_is_long(wait) and not self._pause_asked:
-                await self._go_on_as_new(waiting[-1])
+            if waiting and not going and self._history_is_long(wait):
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                # A new execution knows nothing of a pause or cancel that came meanwhile: those are seen to here.
+                if not self._pause_asked and not self._cancel_asked:
+                    self._go_on_as_new(waiting[-1])
 
     def _held_back(self, sweeping: bool) -> bool:
         return self._pause_asked or self._cancel_asked or self._history_is_long(sweeping)
@@ -109,6 +114,9 @@ class BillRunWorkflow:
     def _history_is_long(self, sweeping: bool) -> bool:
         # The sweep is short, and its chunks are no range that a next run could go on with.
         return not sweeping and workflow.info().is_continue_as_new_suggested()
+
+    def _watched(self, preset: Options) -> Options:
+        return {**preset, "heartbeat_timeout": timedelta(seconds=self._request.heartbeat_seconds)}
 
     async def _bill_chunk(self, no: int, *, wait: bool) -> None:
         done = await workflow.execute_activity_method(
@@ -122,7 +130,7 @@ class BillRunWorkflow:
                 wait=wait,
             ),
             summary=f"chunk {no + 1} of {self._chunks}" + (" (what was held)" if wait else ""),
-            **CHUNK,
+            **self._watched(CHUNK),
         )
         self._steps.rated += done.rated
         self._steps.taxed += done.taxed
@@ -143,13 +151,14 @@ class BillRunWorkflow:
             await self._bill_chunks(left.chunks, wait=True)
 
     async def _finish(self) -> BillRunResult:
+        self._ending = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
         summary = await workflow.execute_activity_method(
             BillRunActivities.finish,
             FinishInput(run_id=self._known_run(), canceled=self._cancel_asked),
             summary="count from the database",
             **BOOKS,
         )
-        await workflow.wait_condition(workflow.all_handlers_finished)
         self._status = summary.status
         self._parked = summary.parked
         self._show()
@@ -170,8 +179,7 @@ class BillRunWorkflow:
             steps=self._steps,
         )
 
-    async def _go_on_as_new(self, next_chunk: int) -> NoReturn:
-        await workflow.wait_condition(workflow.all_handlers_finished)
+    def _go_on_as_new(self, next_chunk: int) -> NoReturn:
         workflow.continue_as_new(
             self._request.model_copy(
                 update={
@@ -189,9 +197,15 @@ class BillRunWorkflow:
         self._status = RunStatus.RUNNING
         cut = await workflow.execute_activity_method(
             BillRunActivities.preview_ranges,
-            OpenRunInput(as_of=request.as_of, instant=self._instant, scope=request.scope, mode=request.mode),
+            OpenRunInput(
+                as_of=request.as_of,
+                instant=self._instant,
+                scope=request.scope,
+                mode=request.mode,
+                chunk_size=request.chunk_size,
+            ),
             summary="what would be selected",
-            **SELECTION,
+            **self._watched(SELECTION),
         )
         self._chunks = len(cut.firsts)
         result = BillRunResult(
@@ -223,7 +237,7 @@ class BillRunWorkflow:
                         until=until,
                     ),
                     summary="rate and tax, write nothing",
-                    **CHUNK,
+                    **self._watched(CHUNK),
                 )
             result.invoices += seen.invoices
             result.nothing_due += seen.nothing_due
@@ -293,8 +307,13 @@ class BillRunWorkflow:
         )
 
     def _refuse_unless(self, *allowed: RunStatus) -> None:
-        if self._status not in allowed or self._cancel_asked:
-            raise ApplicationError(f"the run is {self._status.value}; this needs it to be {allowed[0].value}")
+        if self._ending:
+            raise ApplicationError("all chunks are done and the run is ending; there is nothing left to stop")
+        if self._cancel_asked:
+            raise ApplicationError("the run is being canceled already")
+        if self._status not in allowed:
+            needed = " or ".join(status.value for status in allowed)
+            raise ApplicationError(f"the run is {self._status.value}; this needs it to be {needed}")
 
     async def _control(self, action: str, order: Control) -> None:
         await workflow.execute_activity_method(

@@ -12,7 +12,7 @@ from operations.billrun.fail_points import fail_point
 from operations.billrun.rate import Prepared, RatedChunk, Refusal, refusal
 from storage.bill_runs import park_accounts, pending_accounts, record_outcome, resolve_parks
 from storage.database import PgConnection, transaction
-from storage.posting import advance_subscriptions, copy_children, copy_invoices, lock_subscriptions, rows_of
+from storage.posting import advance_subscriptions, copy_children, copy_invoices, lock_subscriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +142,16 @@ def _post(
             posted.moved.append(account.account_id)
         else:
             accepted.append(account)
-    drafts = [account.draft for account in accepted if account.draft.lines]
-    rows = [rows_of(draft) for draft in drafts]
-    copy_children(connection, drafts, rows)
+    documents = [account.document for account in accepted if account.document is not None]
+    copy_children(connection, documents)
     advance_subscriptions(connection, [advance for account in accepted for advance in account.advances])
     done = {account.account_id for account in accepted}
     totals: dict[str, int] = {}
-    for draft in drafts:
-        currency = draft.payer.currency
-        totals[currency] = totals.get(currency, 0) + draft.total
-    posted.billed = len(drafts)
-    posted.nothing_due = len(accepted) - len(drafts)
+    for document in documents:
+        currency = document.template.currency
+        totals[currency] = totals.get(currency, 0) + document.template.total
+    posted.billed = len(documents)
+    posted.nothing_due = len(accepted) - len(documents)
     record_outcome(
         connection,
         ref.run_id,
@@ -165,6 +164,6 @@ def _post(
     repaired = parks & done
     if repaired:
         resolve_parks(connection, sorted(repaired))
-    copy_invoices(connection, ref.mode, drafts, rows, ref.run_id)
+    copy_invoices(connection, ref.mode, documents, ref.run_id)
     fail_point("after-copy")
     return posted

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from uuid_utils import uuid7
 
@@ -13,17 +13,19 @@ from domain.invoices import Draft, add_tax, finish
 from domain.price_book import PriceBook
 from domain.rating import UsageKey, rate_subscription, usage_windows
 from domain.tax import TaxTable
+from operations.billrun.shapes import Moves, Outcome, ShapeMemo
 from storage.billable import (
     Billable,
+    DueAccount,
     Target,
     UsageWindow,
-    load_billable,
+    load_due,
     load_usage,
     parked_accounts,
     usage_mark,
 )
 from storage.database import PgConnection
-from storage.posting import Advance
+from storage.posting import Advance, Document, Template
 
 
 @dataclass(slots=True)
@@ -35,23 +37,40 @@ class Refusal:
     remedy: str
 
 
+class Fresh(NamedTuple):
+    """An account that had to be rated: its draft waits for tax."""
+
+    account: DueAccount
+    draft: Draft
+    moves: list[Moves]
+    shape: Hashable | None
+
+
 @dataclass(slots=True)
 class Prepared:
     """An account ready to post: its invoice, if it owes anything, and where its subscriptions go."""
 
     account_id: str
-    draft: Draft
+    document: Document | None
     advances: list[Advance]
 
 
 @dataclass(slots=True)
 class RatedChunk:
-    """What rating made of a chunk: accounts to post, accounts refused, accounts with nothing due."""
+    """What rating made of accounts: `fresh` ones to tax, `repeats` of a shape that is known or among the fresh,
+    refused ones, and those with nothing due. Taxing turns fresh and repeats into `prepared`."""
 
+    fresh: list[Fresh] = field(default_factory=list)
+    repeats: list[tuple[DueAccount, Hashable, Outcome | None]] = field(default_factory=list)
     prepared: list[Prepared] = field(default_factory=list)
     refused: dict[str, Refusal] = field(default_factory=dict)
     nothing_due: list[str] = field(default_factory=list)
     open_parks: set[str] = field(default_factory=set)
+
+    @property
+    def rated(self) -> int:
+        """How many accounts rating found something for."""
+        return len(self.fresh) + len(self.repeats)
 
 
 class TaxStep(Protocol):
@@ -63,32 +82,48 @@ class TaxStep(Protocol):
 
 
 def rate_chunk(
-    connection: PgConnection, book: PriceBook, accounts: Sequence[str], target: Target
+    connection: PgConnection, book: PriceBook, accounts: Sequence[str], target: Target, memo: ShapeMemo
 ) -> RatedChunk:
     """Rate `accounts` up to `target`. `connection` must be in a snapshot, so that rows and usage belong together.
 
     An account whose rating raises is refused alone; the others are rated.
     """
     chunk = RatedChunk()
-    billable = load_billable(connection, accounts, target)
-    chunk.nothing_due = [account for account in accounts if account not in billable]
+    due = load_due(connection, accounts, target)
+    if len(due) < len(accounts):
+        found = {account.id for account in due}
+        chunk.nothing_due = [account for account in accounts if account not in found]
     chunk.open_parks = parked_accounts(connection, accounts)
-    windows, refused = _usage_windows(book, billable.values())
-    chunk.refused.update(refused)
-    usage = load_usage(connection, windows)
-    mark = usage_mark(connection) if windows else None
-    for account_id, account in billable.items():
-        if account_id in chunk.refused:
-            continue
+    metered: list[tuple[DueAccount, Billable]] = []
+    windows: list[UsageWindow] = []
+    asked: set[Hashable] = set()
+    for account in due:
+        shape = account.shape()
+        if shape is not None:
+            outcome = memo.known.get(shape)
+            if outcome is not None or shape in asked:
+                chunk.repeats.append((account, shape, outcome))
+                continue
         try:
-            prepared = _rate_account(book, account, usage, mark)
+            billable = account.billable()
+            if any(book.version(*plan).has_usage for plan in account.plans()):
+                windows += _usage_windows(book, billable)
+                metered.append((account, billable))
+                continue
+            _rate_account(chunk, book, account, billable, {}, None, shape)
         except Exception as error:  # whatever is wrong with one account must not stop the others
-            chunk.refused[account_id] = refusal(error)
+            chunk.refused[account.id] = refusal(error)
             continue
-        if prepared is None:
-            chunk.nothing_due.append(account_id)
-        else:
-            chunk.prepared.append(prepared)
+        if shape is not None:
+            asked.add(shape)
+    if metered:
+        usage = load_usage(connection, windows)
+        mark = usage_mark(connection)
+        for account, billable in metered:
+            try:
+                _rate_account(chunk, book, account, billable, usage, mark, None)
+            except Exception as error:
+                chunk.refused[account.id] = refusal(error)
     return chunk
 
 
@@ -102,33 +137,32 @@ def refusal(error: Exception) -> Refusal:
     )
 
 
-def _usage_windows(
-    book: PriceBook, accounts: Iterable[Billable]
-) -> tuple[list[UsageWindow], dict[str, Refusal]]:
-    windows: list[UsageWindow] = []
-    refused: dict[str, Refusal] = {}
-    for account in accounts:
-        try:
-            for terms in account.subscriptions:
-                windows += [
-                    UsageWindow(terms.id, item, meter, account.zone, since, until)
-                    for item, meter, since, until in usage_windows(
-                        book, account.payer.currency, terms, account.billing_day
-                    )
-                ]
-        except Exception as error:
-            refused[account.payer.id] = refusal(error)
-    return windows, refused
+def _usage_windows(book: PriceBook, account: Billable) -> list[UsageWindow]:
+    return [
+        UsageWindow(terms.id, item, meter, account.zone, since, until)
+        for terms in account.subscriptions
+        for item, meter, since, until in usage_windows(
+            book, account.payer.currency, terms, account.billing_day
+        )
+    ]
 
 
 def _rate_account(
-    book: PriceBook, account: Billable, usage: Mapping[UsageKey, Decimal], mark: tuple[int, str] | None
-) -> Prepared | None:
-    draft = Draft(str(uuid7()), account.payer, account.billing_day, [])
-    advances = []
-    for terms in account.subscriptions:
-        rated = rate_subscription(book, account.payer.currency, terms, account.billing_day, usage)
+    chunk: RatedChunk,
+    book: PriceBook,
+    account: DueAccount,
+    billable: Billable,
+    usage: Mapping[UsageKey, Decimal],
+    mark: tuple[int, str] | None,
+    shape: Hashable | None,
+) -> None:
+    """Rate every due subscription of the account into one draft."""
+    draft = Draft("", billable.payer, billable.billing_day, [])
+    moves: list[Moves] = []
+    for terms in billable.subscriptions:
+        rated = rate_subscription(book, billable.payer.currency, terms, billable.billing_day, usage)
         if rated is None:
+            moves.append(Moves(terms.charged_through, terms.arrears_through, terms.next_bill_on))
             continue
         base = len(draft.lines)
         if base:
@@ -136,21 +170,8 @@ def _rate_account(
                 if line.parent is not None:
                     line.parent += base
         draft.lines += rated.lines
-        metered = mark is not None and any(
-            book.version(item.plan, item.plan_version, account.payer.currency).has_usage
-            for item in terms.items
-        )
-        advances.append(
-            Advance(
-                terms.id,
-                terms.version,
-                rated.charged_through,
-                rated.arrears_through,
-                rated.next_bill_on,
-                mark if metered else None,
-            )
-        )
-    return Prepared(account.payer.id, draft, advances) if advances else None
+        moves.append(Moves(rated.charged_through, rated.arrears_through, rated.next_bill_on, mark))
+    chunk.fresh.append(Fresh(account, draft, moves, shape))
 
 
 def table_tax(table: TaxTable) -> TaxStep:
@@ -168,17 +189,41 @@ def table_tax(table: TaxTable) -> TaxStep:
     return step
 
 
-def tax_chunk(chunk: RatedChunk, step: TaxStep) -> None:
-    """Tax the prepared drafts of `chunk` and finish their totals; what cannot be taxed becomes refused."""
-    chunk.refused.update(step([prepared.draft for prepared in chunk.prepared if prepared.draft.lines]))
-    kept = []
-    for prepared in chunk.prepared:
-        if prepared.account_id in chunk.refused:
-            continue
+def tax_chunk(chunk: RatedChunk, step: TaxStep, memo: ShapeMemo) -> None:
+    """Tax the fresh drafts of `chunk`, finish them, and prepare every account of the chunk for posting. What cannot
+    be taxed becomes refused, and so do its repeats."""
+    chunk.refused.update(step([fresh.draft for fresh in chunk.fresh if fresh.draft.lines]))
+    learned: dict[Hashable, Outcome] = {}
+    failed: dict[Hashable, Refusal] = {}
+    for fresh in chunk.fresh:
+        account = fresh.account
         try:
-            finish(prepared.draft)
+            if account.id not in chunk.refused:
+                finish(fresh.draft)
+                template = Template(fresh.draft, account.item_ids) if fresh.draft.lines else None
+                outcome = Outcome(template, fresh.moves)
+                if fresh.shape is not None:
+                    learned[fresh.shape] = outcome
+                    memo.learn(fresh.shape, outcome)
+                chunk.prepared.append(_prepare(account, outcome))
         except Exception as error:
-            chunk.refused[prepared.account_id] = refusal(error)
-            continue
-        kept.append(prepared)
-    chunk.prepared = kept
+            chunk.refused[account.id] = refusal(error)
+        if fresh.shape is not None and account.id in chunk.refused:
+            failed[fresh.shape] = chunk.refused[account.id]
+    for account, shape, known in chunk.repeats:
+        if shape in failed:
+            chunk.refused[account.id] = failed[shape]
+        else:
+            chunk.prepared.append(_prepare(account, known or learned[shape]))
+
+
+def _prepare(account: DueAccount, outcome: Outcome) -> Prepared:
+    advances = [
+        Advance(subscription, version, *moves)
+        for (subscription, version), moves in zip(account.subscriptions(), outcome.moves, strict=True)
+    ]
+    if outcome.template is None:
+        return Prepared(account.id, None, advances)
+    invoice_id = str(uuid7())
+    rows = outcome.template.rows(invoice_id, account.id, account.item_ids)
+    return Prepared(account.id, Document(invoice_id, account.id, outcome.template, rows), advances)

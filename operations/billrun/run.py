@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
-from domain.invoices import Draft
 from operations.billrun.fail_points import fail_point
-from operations.billrun.post import ChunkRef, post_chunk
-from operations.billrun.rate import RatedChunk, TaxStep, rate_chunk, table_tax, tax_chunk
+from operations.billrun.post import ChunkRef, Posted, post_chunk
+from operations.billrun.rate import rate_chunk, table_tax, tax_chunk
 from operations.billrun.scope import Scope
-from operations.price_books import PriceBooks
+from operations.tariffs import Tariffs
 from storage.bill_runs import (
     cancel_pending,
     create_run,
@@ -22,6 +21,7 @@ from storage.bill_runs import (
     run_size,
     run_summary,
     select_chunks,
+    numbered_sql,
     selection_sql,
     set_status,
     unfinished_chunks,
@@ -29,7 +29,10 @@ from storage.bill_runs import (
 from storage.billable import Target
 from storage.database import transaction
 
-CHUNK_SIZE = 1000
+# A chunk is one activity, a batch one transaction. Each activity costs Temporal some 30 ms of processor time, so a
+# large run has few; each transaction holds the number series for a while, so that one is kept short.
+AUTOMATIC = 0
+BATCH_SIZE = 1000
 MAX_ROUNDS = 5
 
 
@@ -57,14 +60,23 @@ class PreviewReport:
 
 
 class BillRuns:
-    """Bill runs on one database."""
+    """Bill runs on one database. A `chunk_size` of AUTOMATIC is chosen by the size of the selection."""
 
-    def __init__(self, engine: Engine, *, chunk_size: int = CHUNK_SIZE) -> None:
+    def __init__(self, engine: Engine, *, chunk_size: int = AUTOMATIC) -> None:
         self._engine = engine
-        self._books = PriceBooks(engine)
+        self._tariffs = Tariffs(engine)
         self._chunk_size = chunk_size
 
-    def open(self, *, workflow_id: str, workflow_run_id: str, mode: str, scope: Scope, target: Target) -> str:
+    def open(
+        self,
+        *,
+        workflow_id: str,
+        workflow_run_id: str,
+        mode: str,
+        scope: Scope,
+        target: Target,
+        chunk_size: int | None = None,
+    ) -> str:
         """Create the run and select its chunks; a second call for the same workflow run finds the first's."""
         with transaction(self._engine) as connection:
             run_id = create_run(
@@ -85,7 +97,7 @@ class BillRuns:
                 target=target,
                 scope_sql=sql,
                 scope_parameters=parameters,
-                chunk_size=self._chunk_size,
+                chunk_size=chunk_size or self._chunk_size,
             )
         return run_id
 
@@ -103,27 +115,54 @@ class BillRuns:
         hold are waited for; without, their accounts stay pending for a later call.
         """
         report = ChunkReport()
+        with transaction(self._engine) as connection:
+            remaining = pending_accounts(connection, ref.run_id, ref.no)
         for round_no in range(MAX_ROUNDS):
-            with transaction(self._engine) as connection:
-                pending = pending_accounts(connection, ref.run_id, ref.no)
-            if not pending:
-                return report
-            heartbeat("rate")
-            chunk = self._rated(pending, target)
-            report.rated += len(chunk.prepared)
-            fail_point("after-rating")
-            heartbeat("tax")
-            tax_chunk(chunk, self._tax())
-            report.taxed += len(chunk.prepared)
-            heartbeat("post")
-            posted = post_chunk(self._engine, ref, chunk, wait=wait, reread=round_no == 0)
-            report.billed += posted.billed
-            report.nothing_due += posted.nothing_due
-            report.parked += posted.parked
-            report.left = len(posted.moved) + len(posted.held)
-            if not posted.moved:
-                return report
+            moved: list[str] = []
+            for first in range(0, len(remaining), BATCH_SIZE):
+                posted = self._bill_batch(
+                    ref,
+                    target,
+                    remaining[first : first + BATCH_SIZE],
+                    report,
+                    wait=wait,
+                    reread=round_no == 0,
+                    heartbeat=heartbeat,
+                )
+                moved += posted.moved
+                report.left += len(posted.held)
+            remaining = moved
+            if not remaining:
+                break
+        report.left += len(remaining)
         return report
+
+    def _bill_batch(
+        self,
+        ref: ChunkRef,
+        target: Target,
+        accounts: list[str],
+        report: ChunkReport,
+        *,
+        wait: bool,
+        reread: bool,
+        heartbeat: Callable[[str], None],
+    ) -> Posted:
+        heartbeat("rate")
+        tariff = self._tariffs.current()
+        with transaction(self._engine, read_only_snapshot=True) as connection:
+            chunk = rate_chunk(connection, tariff.book, accounts, target, tariff.memo)
+        report.rated += chunk.rated
+        fail_point("after-rating")
+        heartbeat("tax")
+        tax_chunk(chunk, table_tax(tariff.taxes), tariff.memo)
+        report.taxed += len(chunk.prepared)
+        heartbeat("post")
+        posted = post_chunk(self._engine, ref, chunk, wait=wait, reread=reread)
+        report.billed += posted.billed
+        report.nothing_due += posted.nothing_due
+        report.parked += posted.parked
+        return posted
 
     def unfinished(self, run_id: str) -> list[int]:
         """Chunks with accounts still pending."""
@@ -151,17 +190,22 @@ class BillRuns:
             raise LookupError(f"there is no bill run {run_id}")
         return found
 
-    def preview_ranges(self, *, mode: str, scope: Scope, target: Target) -> list[str]:
+    def preview_ranges(
+        self, *, mode: str, scope: Scope, target: Target, chunk_size: int | None = None
+    ) -> list[str]:
         """The first account id of every chunk that a run would have. Writes nothing."""
         sql, parameters = scope.sql()
         with transaction(self._engine, read_only_snapshot=True) as connection, connection.cursor() as cursor:
             cursor.execute(
                 f"""
-                select id::text from (select id, row_number() over (order by id) as place
-                                      from ({selection_sql(target, sql)}) selected) numbered
-                where (place - 1) %% %(size)s = 0 order by id
+                with {numbered_sql(target, sql)} select id::text from numbered where (place - 1) %% size = 0 order by id
                 """,
-                {"mode": mode, "target": target.parameter, "size": self._chunk_size, **parameters},
+                {
+                    "mode": mode,
+                    "target": target.parameter,
+                    "size": chunk_size or self._chunk_size,
+                    **parameters,
+                },
             )
             return [row[0] for row in cursor]
 
@@ -170,6 +214,7 @@ class BillRuns:
     ) -> PreviewReport:
         """What a run would bill for the accounts from `first` until `until`. Writes nothing."""
         sql, parameters = scope.sql()
+        tariff = self._tariffs.current()
         with transaction(self._engine, read_only_snapshot=True) as connection:
             with connection.cursor() as cursor:
                 cursor.execute(
@@ -178,23 +223,14 @@ class BillRuns:
                     {"mode": mode, "target": target.parameter, "first": first, "until": until, **parameters},
                 )
                 accounts = [row[0] for row in cursor]
-            chunk = rate_chunk(connection, self._books.current(), accounts, target)
-        tax_chunk(chunk, self._tax())
+            chunk = rate_chunk(connection, tariff.book, accounts, target, tariff.memo)
+        tax_chunk(chunk, table_tax(tariff.taxes), tariff.memo)
         report = PreviewReport(nothing_due=len(chunk.nothing_due), parked=len(chunk.refused))
         for prepared in chunk.prepared:
-            draft: Draft = prepared.draft
-            if not draft.lines:
+            if prepared.document is None:
                 report.nothing_due += 1
                 continue
             report.invoices += 1
-            currency = draft.payer.currency
-            report.totals[currency] = report.totals.get(currency, 0) + draft.total
+            template = prepared.document.template
+            report.totals[template.currency] = report.totals.get(template.currency, 0) + template.total
         return report
-
-    def _rated(self, accounts: list[str], target: Target) -> RatedChunk:
-        book = self._books.current()
-        with transaction(self._engine, read_only_snapshot=True) as connection:
-            return rate_chunk(connection, book, accounts, target)
-
-    def _tax(self) -> TaxStep:
-        return table_tax(self._books.taxes())

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 from typer.exceptions import Abort, TyperException
 
-from runtime.cli import bench, bill_run, catalog, demo, doctor, imports, parked, up
+from runtime.cli import bench, bill_run, books, catalog, demo, doctor, imports, parked, schedules, up
 from runtime.cli.errors import UserError
 from runtime.process_exit import leave
 from runtime.settings import SettingsError, load_settings
@@ -45,7 +45,11 @@ app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)
 app.add_typer(bill_run.app, name="runs")
 app.command("errors")(parked.errors)
+app.command("verify")(books.verify_books)
+app.command("trial-balance")(books.show_trial_balance)
+app.command("dump")(books.dump_books)
 app.add_typer(bench.app, name="bench")
+app.add_typer(schedules.app, name="schedules")
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
@@ -17,7 +17,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from domain.import_map import ImportMap
+from domain.catalog import Problem
+from domain.import_map import ImportMap, missing_columns
 from operations.imports import run
 from operations.imports.job import ImportBusy
 from operations.imports.source import SourceError, survey
@@ -47,7 +48,9 @@ def import_file(
     document = _read(map_file)
     import_map = _validated(document)
     try:
-        survey(file, import_map.file)  # before a stack is started for a file that cannot be read
+        # Before a stack is started for a file that cannot be read, or not by this map.
+        if problems := missing_columns(import_map, survey(file, import_map.file).header):
+            raise _mismatch(document, problems)
         summary = _import(document, run.ImportRequest(file, import_map, day, dry_run=dry_run))
     except SourceError as error:
         raise UserError(str(error), remedy="Nothing was imported. Correct the file and repeat.") from None
@@ -69,11 +72,7 @@ def _import(document: Document, request: run.ImportRequest) -> run.ImportSummary
             with _progress(request.file.name) as on_progress:
                 return run.import_file(engine, request, on_progress)
         except run.MapMismatch as error:
-            problems = [document.problem(found.path, found.message) for found in error.problems]
-            raise UserError(
-                str(DocumentError(document.file, problems)),
-                remedy="Nothing was imported. Correct the map (or load the catalog it means) and repeat.",
-            ) from None
+            raise _mismatch(document, error.problems) from None
         except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
             reason = str(error).partition("\n")[0]
             raise UserError(
@@ -82,6 +81,12 @@ def _import(document: Document, request: run.ImportRequest) -> run.ImportSummary
             ) from None
         finally:
             engine.dispose()
+
+
+def _mismatch(document: Document, problems: Sequence[Problem]) -> UserError:
+    found = DocumentError(document.file, [document.problem(p.path, p.message) for p in problems])
+    remedy = "Nothing was imported. Correct the map (or load the catalog it means) and repeat."
+    return UserError(str(found), remedy=remedy)
 
 
 def _day(text: str) -> date:

@@ -85,6 +85,13 @@ def upgrade() -> None:
     )
     op.create_index("bill_run_started_idx", "bill_run", ["started_at"], unique=False)
     op.create_table(
+        "catalog_load",
+        sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("loaded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("changed", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("catalog_load_pk")),
+    )
+    op.create_table(
         "event_cursor",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("epoch", sa.SmallInteger(), nullable=False),
@@ -377,7 +384,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("subscription_account_id_fk")),
         sa.PrimaryKeyConstraint("id", name=op.f("subscription_pk")),
         sa.UniqueConstraint("mode", "external_key", name=op.f("subscription_mode_external_key_key")),
-        postgresql_with={"fillfactor": "70"},
+        postgresql_with={"fillfactor": "45"},
     )
     op.create_index(op.f("subscription_account_id_idx"), "subscription", ["account_id"], unique=False)
     op.create_index(
@@ -417,12 +424,9 @@ def upgrade() -> None:
             ["subscription_id"], ["subscription.id"], name=op.f("subscription_discount_subscription_id_fk")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("subscription_discount_pk")),
-    )
-    op.create_index(
-        op.f("subscription_discount_subscription_id_idx"),
-        "subscription_discount",
-        ["subscription_id"],
-        unique=False,
+        sa.UniqueConstraint(
+            "subscription_id", "code", name=op.f("subscription_discount_subscription_id_code_key")
+        ),
     )
     op.create_table(
         "price",
@@ -459,7 +463,6 @@ def upgrade() -> None:
             ["plan_version.plan_code", "plan_version.version"],
             name=op.f("subscription_item_plan_code_plan_version_fk"),
         ),
-        sa.ForeignKeyConstraint(["plan_code"], ["plan.code"], name=op.f("subscription_item_plan_code_fk")),
         sa.ForeignKeyConstraint(
             ["subscription_id"], ["subscription.id"], name=op.f("subscription_item_subscription_id_fk")
         ),

@@ -1,0 +1,60 @@
+"""A subscription's episode across process borders. Instants are UTC; ids are opaque."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+SUBSCRIPTION_WORKFLOW = "Subscription"
+LOOK_AGAIN = "look_again"
+
+# How far ahead a dated change opens an episode, and keeps one open.
+HORIZON = timedelta(days=35)
+
+
+class EpisodeRef(NamedTuple):
+    """A subscription whose episode shall be opened or woken, and who pays for it."""
+
+    subscription_id: str
+    account_id: str
+
+
+class EpisodeRequest(BaseModel):
+    """Follow one subscription until it is quiet. `settled` goes on counting through continue-as-new."""
+
+    subscription_id: str
+    settled: int = 0
+
+
+class EpisodeResult(BaseModel):
+    """How an episode ended: where the subscription stands, and how many changes were recorded on the way."""
+
+    subscription_id: str
+    status: str
+    next_due: datetime | None
+    settled: int
+
+
+class SubscriptionInput(BaseModel):
+    """A subscription by its id."""
+
+    subscription_id: str
+
+
+class SettleInput(BaseModel):
+    """Record what is true of a subscription at `now`, the business time of whoever asks."""
+
+    subscription_id: str
+    now: datetime
+
+
+class Standing(BaseModel):
+    """What a workflow needs to know of a subscription's row. `changed` says whether this call wrote it."""
+
+    account_id: str
+    status: str
+    next_due: datetime | None
+    version: int
+    changed: bool = False

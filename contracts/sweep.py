@@ -1,0 +1,54 @@
+"""The sweep across process borders: opening the episodes of subscriptions with a date that is near."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+
+class SweepRequest(BaseModel):
+    """How to sweep: so many starts a second at most, and so many in one sweep, to stay below what workers can do.
+
+    A sweep goes on where the one before it ended; every `full_pass_hours` it begins again at the oldest date.
+    """
+
+    rate_per_second: float = Field(default=50, gt=0, le=1000)
+    at_most: int = Field(default=2000, ge=1, le=100_000)
+    full_pass_hours: float = Field(default=24, gt=0)
+
+
+class SweepPosition(BaseModel):
+    """The last subscription that a pass has reached, in the order of (next_due, id)."""
+
+    due: datetime
+    subscription_id: str
+
+
+class SweepPageInput(BaseModel):
+    """Open the next `limit` episodes after `after`, with dates until `until`. With `wake`, those that are open
+    already are told to look again."""
+
+    after: SweepPosition | None
+    until: datetime
+    limit: int
+    rate_per_second: float
+    wake: bool = False
+
+
+class SweepPageOutput(BaseModel):
+    """How many a page had, and its last one."""
+
+    opened: int
+    last: SweepPosition | None
+
+
+class SweepResult(BaseModel):
+    """What a sweep did. The next one of the Schedule is given this, and goes on from `position`; `caught_up` says
+    that nothing was left to open."""
+
+    overdue: int
+    opened: int
+    position: SweepPosition | None
+    pass_started_at: datetime
+    caught_up: bool

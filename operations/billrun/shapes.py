@@ -1,0 +1,42 @@
+"""Accounts of one shape owe the same: the memo of what has been rated already."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from datetime import date
+from typing import NamedTuple
+
+from storage.posting import Template
+
+
+class Moves(NamedTuple):
+    """Where a subscription's row goes once its charges are posted."""
+
+    charged_through: date
+    arrears_through: date
+    next_bill_on: date | None
+    usage_mark: tuple[int, str] | None = None
+
+
+class Outcome(NamedTuple):
+    """What accounts of one shape owe: the invoice with its ids left out (None: nothing), and where each of the
+    account's subscriptions goes."""
+
+    template: Template | None
+    moves: list[Moves]
+
+
+class ShapeMemo:
+    """Outcomes by shape, for one price book and tax table. Rating is a pure function of the shape, so that the
+    thousands of subscribers who pay the same on the same day are rated once."""
+
+    LIMIT = 20_000
+
+    def __init__(self) -> None:
+        self.known: dict[Hashable, Outcome] = {}
+
+    def learn(self, shape: Hashable, outcome: Outcome) -> None:
+        """Keep an outcome; a full memo starts anew, since a run goes through accounts once."""
+        if len(self.known) >= self.LIMIT:
+            self.known.clear()
+        self.known[shape] = outcome

@@ -1,0 +1,116 @@
+"""The dispatcher: carries events to the workflows that follow them up. Each worker runs one, and one of them leads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import ParamSpec, TypeVar
+
+import psycopg
+from sqlalchemy import Engine
+from temporalio.client import Client
+
+from activities.subscription import Episodes, for_each
+from contracts.subscription import EpisodeRef
+from operations.dispatch import FollowUps, follow_ups_done, next_follow_ups
+from storage.database import PgConnection
+from storage.leadership import open_session, try_lead
+
+log = logging.getLogger("masthead.dispatcher")
+
+ROLE = 0x64697370  # any number, as long as it is the same everywhere
+CANDIDATE_SECONDS = 1.0
+IDLE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 5.0
+COMPLAIN_EVERY_SECONDS = 60.0
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+async def dispatch(engine: Engine, client: Client) -> None:
+    """Lead or stand by until canceled. A lost database costs the leadership, and whoever reaches it again first
+    goes on from the cursor; while Temporal is away the leader keeps trying the batch that it has."""
+    episodes = Episodes(client)
+    complaints = Complaints()
+    while True:
+        try:
+            await _Term(engine, episodes, complaints).serve()
+        except psycopg.Error as error:
+            complaints.tell("the database is away", error)
+        await asyncio.sleep(CANDIDATE_SECONDS)
+
+
+class Complaints:
+    """Says once a minute what goes on being wrong."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}
+
+    def tell(self, what: str, error: Exception) -> None:
+        """Log a warning, unless the same was said a moment ago."""
+        now = time.monotonic()
+        if now - self._told.get(what, float("-inf")) >= COMPLAIN_EVERY_SECONDS:
+            self._told[what] = now
+            log.warning("%s, trying again: %s", what, str(error).partition("\n")[0])
+
+
+class _Term:
+    """One database session: first a candidate's, then perhaps the leader's."""
+
+    def __init__(self, engine: Engine, episodes: Episodes, complaints: Complaints) -> None:
+        self._engine = engine
+        self._episodes = episodes
+        self._complaints = complaints
+        # The session belongs to one thread, so that a cancellation can never close it under a running statement.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dispatcher")
+        self._session: PgConnection | None = None
+
+    async def serve(self) -> None:
+        """Wait for leadership, then lead until the session breaks (psycopg.Error)."""
+        try:
+            session = self._session = await self._run(open_session, self._engine)
+            leads = False
+            while True:
+                if not leads:
+                    leads = await self._run(try_lead, session, ROLE)
+                    if leads:
+                        log.info("this process dispatches events")
+                pause = IDLE_SECONDS if leads else CANDIDATE_SECONDS
+                if not (leads and await self._carry(session)):
+                    await asyncio.sleep(pause)
+        finally:
+            self._thread.submit(self._close)
+            self._thread.shutdown(wait=False)
+
+    async def _carry(self, session: PgConnection) -> bool:
+        """Carry out the follow-ups of the next events, then move the cursor. False when there was nothing."""
+        todo: FollowUps = await self._run(next_follow_ups, session, datetime.now(UTC))
+        if not todo.passed:
+            return False
+        await self._persist(todo.signal, self._episodes.signal)
+        await self._persist(todo.wake, self._episodes.wake)
+        await self._run(follow_ups_done, session, todo)
+        return True
+
+    async def _persist(
+        self, refs: Sequence[EpisodeRef], step: Callable[[EpisodeRef], Awaitable[None]]
+    ) -> None:
+        """Do `step` for all of `refs`, and again for those that failed, until none is left."""
+        pause = 0.1
+        while failed := await for_each(refs, step):
+            self._complaints.tell(f"{len(failed)} follow-ups could not be handed to Temporal", failed[0][1])
+            refs = [ref for ref, _ in failed]
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await asyncio.wrap_future(self._thread.submit(function, *args, **kwargs))
+
+    def _close(self) -> None:
+        if self._session is not None:
+            self._session.close()

@@ -1,0 +1,1 @@
+"""Faults on purpose: killed processes, poisoned accounts, runs that meet, operators who interfere."""

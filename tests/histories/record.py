@@ -1,0 +1,217 @@
+"""Record the histories that replay tests run against: `python -m tests.histories.record [NAME ...]`.
+
+A history that was recorded by released code is kept as it is: code that cannot replay it would break workflows that
+are open. Record a new path under a new name; record an old one anew only while its workflow was never released.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+from temporalio.client import WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.bill_run import BillRunActivities
+from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
+from bench.fleet import DUE, build_fleet
+from contracts.bill_run import BillRunRequest, Control
+from contracts.names import TASK_QUEUE
+from contracts.names import subscription_id as workflow_id
+from contracts.subscription import EpisodeRequest
+from contracts.sweep import SweepRequest
+from domain.periods import local_date, start_of_day
+from runtime import registry
+from runtime.process_exit import leave
+from runtime.stack.postgres import EmbeddedPostgres
+from storage.database import make_engine
+from storage.migrate import upgrade
+from tests.subscribers import add_subscription, change_dates
+from tests.workflows.skipping import time_skipping
+from workflows.bill_run import BillRunWorkflow
+from workflows.subscription import SubscriptionWorkflow
+from workflows.sweep import SweepWorkflow
+
+FOLDER = Path(__file__).parent
+IDENTITY = "recorder"
+ZONE = ZoneInfo("Europe/Paris")
+ORDER = Control(actor="recorder", reason="to be recorded")
+
+Handle = WorkflowHandle[Any, Any]
+
+
+class Recorder:
+    """A time-skipping server and a database with a small fleet; each method plays one story to its end."""
+
+    def __init__(self, environment: WorkflowEnvironment, url: str) -> None:
+        self._environment = environment
+        self._client = environment.client
+        self._url = url
+
+    async def subscription_trial_to_end(self) -> Handle:
+        """A trial becomes active and ends, a month later."""
+        today = local_date(await self._environment.get_current_time(), ZONE)
+        trial_ends, ends = today + timedelta(days=3), today + timedelta(days=33)
+        return await self._episode(
+            self._add(
+                status="trialing",
+                trial_ends_on=trial_ends,
+                ends_on=ends,
+                next_due=start_of_day(trial_ends, ZONE),
+            )
+        )
+
+    async def subscription_moved(self) -> Handle:
+        """A date is moved while the episode sleeps, and then there is none any more."""
+        today = local_date(await self._environment.get_current_time(), ZONE)
+        ends = today + timedelta(days=30)
+        subscription = self._add(ends_on=ends, next_due=start_of_day(ends, ZONE))
+        handle = await self._episode(subscription)
+        change_dates(self._url, subscription, next_due=start_of_day(today + timedelta(days=9), ZONE))
+        await handle.signal(SubscriptionWorkflow.look_again)
+        change_dates(self._url, subscription, status="canceled", next_due=None)
+        await handle.signal(SubscriptionWorkflow.look_again)
+        return handle
+
+    async def subscription_quiet(self) -> Handle:
+        """Nothing is dated."""
+        return await self._episode(self._add())
+
+    async def sweep_pages(self) -> Handle:
+        """One is overdue, four are near, in several pages."""
+        now = await self._environment.get_current_time()
+        for days in (-1, 2, 3, 4):
+            self._add(next_due=now + timedelta(days=days))
+        return await self._client.start_workflow(
+            SweepWorkflow.run, SweepRequest(rate_per_second=0.1), id="sweep/recorded", task_queue=TASK_QUEUE
+        )
+
+    async def bill_run_preview(self) -> Handle:
+        """A preview in two ranges."""
+        return await self._bill_run(BillRunRequest(as_of=DUE, preview=True, chunk_size=20), "preview")
+
+    async def bill_run_controlled(self) -> Handle:
+        """A run that operators pause, resume, and cancel."""
+        handle = await self._bill_run(
+            BillRunRequest(as_of=DUE, scope="plan:daily", chunk_size=1, concurrency=1), "controlled"
+        )
+        async with asyncio.timeout(20):
+            while True:
+                if (await handle.query(BillRunWorkflow.progress)).status == "running":
+                    break
+                await asyncio.sleep(0.01)
+        await handle.execute_update(BillRunWorkflow.pause, ORDER)
+        await handle.execute_update(BillRunWorkflow.resume, ORDER)
+        await handle.execute_update(BillRunWorkflow.cancel, ORDER)
+        return handle
+
+    async def bill_run(self) -> Handle:
+        """A run of several chunks."""
+        return await self._bill_run(BillRunRequest(as_of=DUE, chunk_size=10, concurrency=2), "whole")
+
+    async def bill_run_of_an_instant(self) -> Handle:
+        """A run as the Schedule starts it: up to its own start."""
+        return await self._bill_run(BillRunRequest(), "instant")
+
+    def stories(self) -> dict[str, Callable[[], Awaitable[Handle]]]:
+        """All of them, in the order in which they can be played on one database."""
+        told = (
+            self.subscription_trial_to_end,
+            self.subscription_moved,
+            self.subscription_quiet,
+            self.sweep_pages,
+            self.bill_run_preview,
+            self.bill_run_controlled,
+            self.bill_run,
+            self.bill_run_of_an_instant,
+        )
+        return {story.__name__: story for story in told}
+
+    def _add(
+        self,
+        *,
+        status: str = "active",
+        trial_ends_on: date | None = None,
+        ends_on: date | None = None,
+        next_due: datetime | None = None,
+    ) -> str:
+        with psycopg.connect(self._url) as connection:
+            return add_subscription(
+                connection,
+                zone=str(ZONE),
+                status=status,
+                trial_ends_on=trial_ends_on,
+                ends_on=ends_on,
+                next_due=next_due,
+            )
+
+    async def _episode(self, subscription: str) -> Handle:
+        return await self._client.start_workflow(
+            SubscriptionWorkflow.run,
+            EpisodeRequest(subscription_id=subscription),
+            id=workflow_id(subscription),
+            task_queue=TASK_QUEUE,
+        )
+
+    async def _bill_run(self, request: BillRunRequest, name: str) -> Handle:
+        return await self._client.start_workflow(
+            BillRunWorkflow.run, request, id=f"bill-run/{name}/recorded", task_queue=TASK_QUEUE
+        )
+
+
+async def record(url: str, wanted: list[str]) -> None:
+    """Play the stories (`wanted` by name, or all) and write their histories."""
+    engine = make_engine(url)
+    build_fleet(engine, 60)
+    async with time_skipping(identity=IDENTITY) as environment:
+        episodes = Episodes(environment.client, "nobody")
+        with ThreadPoolExecutor(4) as threads:
+            async with Worker(
+                environment.client,
+                task_queue=TASK_QUEUE,
+                identity=IDENTITY,
+                workflows=registry.WORKFLOWS,
+                activities=[
+                    *BillRunActivities(engine).all(),
+                    *SubscriptionActivities(engine).all(),
+                    *SweepActivities(engine, episodes).all(),
+                ],
+                activity_executor=threads,
+            ):
+                for name, story in Recorder(environment, url).stories().items():
+                    if wanted and name not in wanted:
+                        continue
+                    handle = await story()
+                    await handle.result()
+                    history = await handle.fetch_history()
+                    (FOLDER / f"{name}.json").write_text(json.dumps(history.to_json_dict(), indent=1) + "\n")
+                    print(f"{name}: {len(history.events)} events")  # noqa: T201
+    engine.dispose()
+
+
+def main() -> int:
+    """Record what the command line names, or everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = EmbeddedPostgres(Path(folder) / "postgres")
+        server.start()
+        try:
+            url = server.url("postgres")
+            upgrade(url)
+            asyncio.run(record(url, sys.argv[1:]))
+        finally:
+            server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -1,0 +1,222 @@
+"""The dispatcher: what events ask for, and that it reaches Temporal through every kind of failure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg import sql
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from contracts.names import subscription_id as workflow_id
+from operations.dispatch import DISPATCHER, follow_ups_done, next_follow_ups
+from runtime.dispatcher import ROLE, dispatch
+from runtime.temporal import connect
+from storage.database import make_engine
+from storage.events import START, NewEvent, append_events, read_cursor
+from tests.conftest import NAMESPACE, PostgresForTests
+from tests.subscribers import add_subscription, change_dates
+from tests.temporal_server import TemporalServer
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def url(pg_server: PostgresForTests) -> str:
+    return pg_server.fresh_database("dispatch")
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with psycopg.connect(url, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TemporalServer]:
+    """Nobody polls it, so that what was started and signalled stays to be looked at."""
+    running = TemporalServer(tmp_path_factory.mktemp("dispatch"))
+    await running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="module")
+async def client(server: TemporalServer) -> Client:
+    return await connect(server.address, NAMESPACE)
+
+
+async def until(what: str, true: Callable[[], Awaitable[object]], seconds: float = 20) -> None:
+    """Wait until `await true()` holds."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if await true():
+                return
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def dispatcher(url: str, client: Client) -> AsyncIterator[asyncio.Task[None]]:
+    """One dispatcher, as a worker process runs it."""
+    engine = make_engine(url)
+    task = asyncio.create_task(dispatch(engine, client))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        engine.dispose()
+
+
+def soon() -> datetime:
+    return datetime.now(UTC) + timedelta(days=10)
+
+
+async def signals(client: Client, subscription: str) -> int:
+    """How many signals the subscription's episode was sent; -1 when there is none."""
+    try:
+        history = await client.get_workflow_handle(workflow_id(subscription)).fetch_history()
+    except RPCError:
+        return -1
+    kind = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+    return sum(event.event_type == kind for event in history.events)
+
+
+def leader(connection: psycopg.Connection[tuple[object, ...]]) -> int | None:
+    """The backend that holds the dispatcher's lock."""
+    row = connection.execute(
+        "select pid from pg_locks where locktype = 'advisory' and objid = %s and granted"
+        " and database = (select oid from pg_database where datname = current_database())",
+        (ROLE,),
+    ).fetchone()
+    return int(str(row[0])) if row else None
+
+
+def test_events_ask_only_for_what_is_near(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    near, far = NOW + timedelta(days=34), NOW + timedelta(days=36)
+    imported, changed = "subscription.imported", "subscription.changed"
+    with connection.transaction():
+        imported_near = add_subscription(connection, event=imported, next_due=near)
+        add_subscription(connection, event=imported, next_due=far)
+        add_subscription(connection, event=imported)
+        changed_near = add_subscription(connection, event=changed, next_due=near)
+        changed_far = add_subscription(connection, event=changed, next_due=far)
+        changed_quiet = add_subscription(connection, event=changed)
+        add_subscription(connection, event=changed, next_due=near, mode="test")
+        append_events(connection, [NewEvent("invoice.posted", None, changed_near, 1)] * 5)
+    asked = next_follow_ups(connection, NOW)
+    assert {ref.subscription_id for ref in asked.signal} == {imported_near, changed_near}
+    assert {ref.subscription_id for ref in asked.wake} == {changed_far, changed_quiet}
+    assert asked.passed == 12
+    assert next_follow_ups(connection, NOW) == asked, "asking moves nothing"
+    assert follow_ups_done(connection, asked)
+    assert not follow_ups_done(connection, asked)
+    assert next_follow_ups(connection, NOW).passed == 0
+
+
+def test_a_subscription_is_followed_up_once_for_many_events(
+    connection: psycopg.Connection[tuple[object, ...]], url: str
+) -> None:
+    subscription = add_subscription(connection, event="subscription.imported")
+    for day in (5, 6, 7):
+        change_dates(url, subscription, next_due=NOW + timedelta(days=day))
+    assert [ref.subscription_id for ref in next_follow_ups(connection, NOW).signal] == [subscription]
+
+
+async def test_an_event_reaches_its_episode(
+    url: str, connection: psycopg.Connection[tuple[object, ...]], client: Client
+) -> None:
+    async with dispatcher(url, client):
+        with connection.transaction():
+            subscription = add_subscription(connection, event="subscription.imported", next_due=soon())
+            quiet = add_subscription(connection, event="subscription.imported")
+        await until("it is opened", lambda: truth(signals(client, subscription), 1))
+        change_dates(url, subscription, ends_on=date(2030, 1, 1), next_due=None)
+        await until("it is woken", lambda: truth(signals(client, subscription), 2))
+    assert await signals(client, quiet) == -1
+
+
+async def test_another_one_leads_when_the_leader_is_lost(
+    url: str, connection: psycopg.Connection[tuple[object, ...]], client: Client
+) -> None:
+    async with dispatcher(url, client) as first, dispatcher(url, client):
+        await until("one leads", lambda: present(leader(connection)))
+        lost = leader(connection)
+        connection.execute("select pg_terminate_backend(%s)", (lost,))
+        await until("one leads again", lambda: present(leader(connection) not in (None, lost)))
+        subscription = add_subscription(connection, event="subscription.imported", next_due=soon())
+        await until("it dispatches", lambda: truth(signals(client, subscription), 1))
+        first.cancel()
+        await until("the other leads", lambda: present(leader(connection)))
+        other = add_subscription(connection, event="subscription.imported", next_due=soon())
+        await until("it dispatches as well", lambda: truth(signals(client, other), 1))
+
+
+async def test_it_goes_on_after_the_database_was_away(
+    url: str, connection: psycopg.Connection[tuple[object, ...]], client: Client, pg_server: PostgresForTests
+) -> None:
+    name = connection.info.dbname
+    with psycopg.connect(pg_server.server.url("postgres"), autocommit=True) as admin:
+
+        def connections(allowed: bool) -> None:
+            admin.execute(
+                sql.SQL("alter database {} allow_connections {}").format(
+                    sql.Identifier(name), sql.Literal(allowed)
+                )
+            )
+
+        async with dispatcher(url, client) as task:
+            await until("it leads", lambda: present(leader(connection)))
+            connections(False)
+            admin.execute("select pg_terminate_backend(%s)", (leader(connection),))
+            subscription = add_subscription(connection, event="subscription.imported", next_due=soon())
+            await until("nobody leads", lambda: present(leader(connection) is None))
+            connections(True)
+            await until("it is followed up", lambda: truth(signals(client, subscription), 1))
+            assert not task.done()
+
+
+async def test_it_catches_up_after_temporal_was_away(
+    url: str, connection: psycopg.Connection[tuple[object, ...]], client: Client, server: TemporalServer
+) -> None:
+    async with dispatcher(url, client):
+        await until("it leads", lambda: present(leader(connection)))
+        server.kill()
+        waiting = [
+            add_subscription(connection, event="subscription.imported", next_due=soon()) for _ in range(5)
+        ]
+        await until("the dispatcher has tried", lambda: present(tried(connection)))
+        assert read_cursor(connection, DISPATCHER) == START, "the cursor waits for the effects"
+        await server.start()
+        for subscription in waiting:
+            await until("it is followed up", lambda each=subscription: opened(client, each))
+        await until("the cursor has moved", lambda: present(read_cursor(connection, DISPATCHER) != START))
+
+
+def tried(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    """Whether the leader has read the subscriptions of its batch, which it does before it tells Temporal."""
+    row = connection.execute(
+        "select query like '%%from subscription%%' from pg_stat_activity where pid = %s",
+        (leader(connection),),
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+async def opened(client: Client, subscription: str) -> bool:
+    """An answer may be lost with the server, and then the signal comes twice: that is allowed."""
+    return await signals(client, subscription) >= 1
+
+
+async def truth(count: Awaitable[int], wanted: int) -> bool:
+    return await count == wanted
+
+
+async def present(value: object) -> object:
+    return value
