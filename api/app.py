@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from api import problems
 from api.security import open_route, require_key
+from api.v1 import bill_runs
 from runtime.settings import Settings, load_settings
 from runtime.temporal import connect
 from storage.database import make_engine
@@ -53,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = chosen
     problems.install(app)
     app.include_router(health_routes)
+    app.include_router(bill_runs.router)
     return app
 
 

@@ -19,11 +19,11 @@ from bench.fleet import DUE, build_fleet
 from bench.write_floor import write_floors
 from contracts.bill_run import BillRunRequest, BillRunResult
 from operations.verify import verify
-from runtime.bill_runs import start_bill_run
 from runtime.settings import Settings
 from runtime.stack.client import Stack, ensure_stack
 from runtime.temporal import connect
 from storage.database import make_engine, transaction
+from workflows.starts import start_bill_run
 
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 TABLES = ("invoice", "invoice_line", "journal_entry", "journal_line", "event_log")

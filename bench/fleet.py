@@ -69,7 +69,8 @@ def build_fleet(engine: Engine, accounts: int) -> None:
             """
             insert into subscription (id, account_id, external_key, status, starts_on, anchor_on, anchor_day,
                 interval_unit, interval_count, opening_on, charged_through, arrears_through, next_bill_on)
-            select uuidv7(), id, external_key, 'active', (date '2023-01-01' + make_interval(months => n / 7 %% 40))::date,
+            select uuidv7(), id, external_key, 'active',
+                   (date '2023-01-01' + make_interval(months => n / 7 %% 40))::date,
                    case when n %% 20 = 3 then date '2026-12-16' else date '2023-01-01' end,
                    case when n %% 20 = 3 then 16 else 1 end,
                    'month', 1, %(due)s, %(due)s, %(due)s, %(due)s

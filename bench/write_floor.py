@@ -99,7 +99,7 @@ def _floor_write() -> str:
         inserts
         + "update floor.subscription f set charged_through = s.charged_through, arrears_through = s.arrears_through,"
         " next_bill_on = s.next_bill_on, version = f.version + 1 from public.subscription s"
-        f" where s.id = f.id and s.account_id in (select account_id from public.invoice"
+        " where s.id = f.id and s.account_id in (select account_id from public.invoice"
         " where number between %(first)s and %(last)s);"
     )
 

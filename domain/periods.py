@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-
 # A day as text. Cached: a run writes the same few days millions of times.
 iso = lru_cache(maxsize=4096)(date.isoformat)
 

@@ -46,8 +46,12 @@ def _account(account: AccountState) -> dict[str, Any]:
         "mode": account.mode,
         "currency": account.currency,
         "subscriptions": account.subscriptions,
-        "invoices": sorted(invoices, key=_write),
+        "invoices": _by_content(invoices),
     }
+
+
+def _by_content(rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=_write) if len(rows) > 1 else rows
 
 
 def _lines(rows: list[Row]) -> list[Row]:
@@ -65,9 +69,9 @@ def _lines(rows: list[Row]) -> list[Row]:
             under.setdefault(parent, []).append(line)
         else:
             charges.append((number, line | {"parent": "missing"}))
-    for hanging in under.values():
-        hanging.sort(key=_write)
-    charges.sort(key=lambda charge: _write([charge[1], under.get(charge[0], [])]))
+    under = {number: _by_content(hanging) for number, hanging in under.items()}
+    if len(charges) > 1:
+        charges.sort(key=lambda charge: _write([charge[1], under.get(charge[0], [])]))
     lines: list[Row] = []
     for number, line in charges:
         place = len(lines)

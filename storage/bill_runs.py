@@ -146,7 +146,8 @@ def record_outcome(
                 canceled = canceled + %s,
                 totals = (select coalesce(jsonb_object_agg(currency, amount), '{}') from (
                     select key as currency, sum(value::bigint) as amount
-                    from (select * from jsonb_each_text(c.totals) union all select * from jsonb_each_text(%s)) both_sides
+                    from (select * from jsonb_each_text(c.totals)
+                          union all select * from jsonb_each_text(%s)) both_sides
                     group by key) t)
             where bill_run_id = %s and no = %s
             """,

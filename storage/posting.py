@@ -116,7 +116,19 @@ class Template:
         self.total = draft.total
         self.issued_on = draft.issued_on
         self.has_entry = bool(draft.postings)
-        self._head = f"{payer.currency}\t{iso(draft.issued_on)}\t{iso(draft.due_on)}\t{draft.subtotal}\t{draft.tax}\t{self.total}"
+        self._head = "\t".join(
+            map(
+                str,
+                (
+                    payer.currency,
+                    iso(draft.issued_on),
+                    iso(draft.due_on),
+                    draft.subtotal,
+                    draft.tax,
+                    draft.total,
+                ),
+            )
+        )
         self._lines: list[tuple[int | None, int, str, str, str]] = []
         for no, line in enumerate(draft.lines, start=1):
             quantity = "1" if line.quantity is ONE else f"{line.quantity:f}"
@@ -124,7 +136,10 @@ class Template:
                 start = NULL if line.period_start is None else iso(line.period_start)
                 end = NULL if line.period_end is None else iso(line.period_end)
                 before = f"\t{no}\t{line.kind}\t"
-                after = f"\t{line.price_id}\t{line.part}\t{start}\t{end}\t{quantity}\t{line.amount}\t{NULL}\t{NULL}\t{NULL}\t"
+                after = (
+                    f"\t{line.price_id}\t{line.part}\t{start}\t{end}\t{quantity}\t{line.amount}\t"
+                    f"{NULL}\t{NULL}\t{NULL}\t"
+                )
                 self._lines.append((places[line.item_id or ""], 0, line.charge, before, after))
             else:
                 rate = NULL if line.rate is None else f"{line.rate:f}"

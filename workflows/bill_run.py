@@ -92,7 +92,8 @@ class BillRunWorkflow:
         waiting = list(reversed(chunks))
         going: set[asyncio.Task[None]] = set()
         while waiting or going:
-            await workflow.wait_condition(lambda: not self._pause_asked or self._cancel_asked or bool(going))
+            if not going:
+                await workflow.wait_condition(lambda: not self._pause_asked or self._cancel_asked)
             while waiting and len(going) < self._request.concurrency and not self._held_back(wait):
                 going.add(asyncio.create_task(self._bill_chunk(waiting.pop(), wait=wait)))
             if going:

@@ -48,3 +48,27 @@ def bill_run(
             print(f"{name:24} {figures[name]}")
     if not figures["books_ok"]:
         raise typer.Exit(1)
+
+
+@app.command("checkout-wait")
+def checkout_wait(
+    accounts: Annotated[
+        int, typer.Option(min=100, max=5_000_000, help="How many accounts the run bills.")
+    ] = 20_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+) -> None:
+    """Post single invoices, as a checkout does, alone and beside a bill run; print how long they wait.
+
+    Works in a home of its own under MASTHEAD_HOME, which is thrown away afterwards. Exit code 1 when the books
+    do not verify.
+    """
+    from bench.checkout_wait import bench_checkout_wait
+
+    figures = bench_checkout_wait(load_settings(), accounts, lambda text: print(text, file=sys.stderr))
+    if as_json:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name in ("alone", "during_run"):
+            print(f"{name:12} " + "  ".join(f"{what} {value:g}" for what, value in figures[name].items()))
+    if not figures["books_ok"]:
+        raise typer.Exit(1)

@@ -22,14 +22,16 @@ from contracts.bill_run import Progress as RunProgress
 from domain.money import format_minor
 from operations.billrun.run import BillRuns
 from operations.billrun.scope import Scope, ScopeError
-from runtime.bill_runs import root_cause, start_bill_run, wait_for_run
+from runtime.bill_runs import root_cause, wait_for_run
 from runtime.cli.errors import UserError
+from runtime.cli.tables import wide_console
 from runtime.settings import load_settings
 from runtime.stack.client import Stack, ensure_stack
 from runtime.temporal import connect
 from storage.bill_runs import recent_runs, run_summary
 from storage.database import make_engine, transaction
 from workflows.bill_run import BillRunWorkflow
+from workflows.starts import start_bill_run
 
 app = typer.Typer(no_args_is_help=True, help="Look at bill runs, and pause, resume or cancel one.")
 
@@ -59,11 +61,10 @@ def bill_run(
     request = _request(as_of, scope, preview, parked)
     with ensure_stack(load_settings()) as stack:
         result = asyncio.run(_run(stack, request, quiet=as_json))
-        ui = stack.temporal_ui
     if as_json:
         print(json.dumps(result.model_dump(mode="json")))
     else:
-        _tell(result, ui)
+        _tell(result)
     if result.parked:
         print(
             f"{result.parked} account(s) parked. See why: masthead errors. Once repaired: masthead bill-run --parked "
@@ -125,8 +126,8 @@ def _move(bar: Progress, task: TaskID, summary: dict[str, Any]) -> None:
     )
 
 
-def _tell(result: BillRunResult, ui: str | None) -> None:
-    console = Console()
+def _tell(result: BillRunResult) -> None:
+    console = wide_console()
     kind = "Preview" if result.preview else "Bill run"
     table = Table(
         title=f"{kind}: {result.scope} as of {result.target} — {result.status.value}", title_justify="left"
@@ -145,8 +146,6 @@ def _tell(result: BillRunResult, ui: str | None) -> None:
     for currency, total in sorted(result.totals.items()):
         table.add_row(f"total {currency}", format_minor(total, currency))
     console.print(table)
-    if ui:
-        console.print(f"In the Temporal UI: {ui}", soft_wrap=True)
 
 
 @app.command("list")
@@ -170,7 +169,7 @@ def list_runs(
         )
         counts = (f"{run['selected']:,}", f"{run['invoices']:,}", f"{run['parked']:,}")
         table.add_row(run["id"], run["scope"], run["target"], run["status"], *counts, totals)
-    Console().print(table)
+    wide_console().print(table)
 
 
 @app.command()

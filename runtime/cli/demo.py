@@ -24,17 +24,20 @@ from operations.catalog import load_catalog
 from operations.imports.run import ImportRequest, ImportSummary, import_file
 from operations.ledger_reports import TrialBalanceRow, trial_balance
 from operations.verify import LawResult, verify
-from runtime.bill_runs import start_bill_run, wait_for_run
+from runtime.bill_runs import wait_for_run
 from runtime.catalog_source import read_catalog_file
+from runtime.cli.tables import wide_console
 from runtime.settings import Settings, load_settings
 from runtime.stack.client import Stack, ensure_stack
 from runtime.temporal import connect
 from runtime.yaml_source import read_document, validate
 from storage.database import make_engine, transaction
 from storage.parked import open_parks
+from workflows.starts import start_bill_run
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 AS_OF = date(2026, 12, 1)
+BILL_ON = date(2026, 12, 31)
 
 
 def demo(
@@ -52,7 +55,7 @@ def demo(
     own = settings.model_copy(update={"home": home, "database_url": None, "temporal_address": None})
     shutil.rmtree(home, ignore_errors=True)
     began = time.monotonic()
-    console = Console()
+    console = wide_console()
     with ensure_stack(own) as stack:
         _say(console, f"Postgres, Temporal, {own.workers} workers and the API are up", began)
         engine = make_engine(stack.database_url)
@@ -80,16 +83,16 @@ async def _play(console: Console, engine: Engine, stack: Stack, began: float) ->
     )
     client = await connect(stack.temporal_address, stack.namespace)
     preview = await wait_for_run(
-        await start_bill_run(client, BillRunRequest(as_of=AS_OF, preview=True)), engine
+        await start_bill_run(client, BillRunRequest(as_of=BILL_ON, preview=True)), engine
     )
     _say(
         console,
-        f"preview of the bill run as of {AS_OF}: {preview.invoices:,} invoices, nothing written",
+        f"preview of the bill run as of {BILL_ON}: {preview.invoices:,} invoices, nothing written",
         began,
     )
-    result = await wait_for_run(await start_bill_run(client, BillRunRequest(as_of=AS_OF)), engine)
+    result = await wait_for_run(await start_bill_run(client, BillRunRequest(as_of=BILL_ON)), engine)
     _say(console, f"bill run: {result.invoices:,} invoices posted", began)
-    again = await wait_for_run(await start_bill_run(client, BillRunRequest(as_of=AS_OF)), engine)
+    again = await wait_for_run(await start_bill_run(client, BillRunRequest(as_of=BILL_ON)), engine)
     _say(
         console, f"the same run once more: {again.invoices:,} invoices, because nobody is billed twice", began
     )

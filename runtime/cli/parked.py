@@ -6,9 +6,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from runtime.cli.tables import wide_console
 from runtime.settings import load_settings
 from runtime.stack.client import ensure_stack
 from storage.database import make_engine, transaction
@@ -28,7 +28,7 @@ def errors(
     if as_json:
         print(json.dumps(parks, default=str))
         return
-    console = Console()
+    console = wide_console()
     if not parks:
         console.print("Nothing is parked.")
         return

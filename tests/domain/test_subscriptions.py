@@ -208,7 +208,9 @@ def test_an_opening_holds_together(
         assert end is not None
         assert charged > end
         return
-    assert found.starts_on <= found.opening_on == found.charged_through == found.arrears_through
+    assert found.starts_on <= found.opening_on == found.charged_through
+    # Usage cannot have been billed elsewhere for days that lie ahead, nor is any owed for a trial.
+    assert charged_from <= found.arrears_through <= found.opening_on
     assert found.opening_on == (charged or charged_from)
     interval = plan.interval.interval()
     anchor = Anchor(found.anchor_on, found.anchor_day)

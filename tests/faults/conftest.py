@@ -174,7 +174,7 @@ class Workers:
                 process.kill()
             process.wait()
         # Shown by pytest where a test fails.
-        print(self.log.read_text()[-5000:] if self.log.exists() else "no worker was started")
+        sys.stderr.write(self.log.read_text()[-5000:] if self.log.exists() else "no worker was started")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import psycopg
 
 from contracts.bill_run import BillRunRequest, RunStatus
 from operations.billrun.run import BillRuns
-from runtime.bill_runs import start_bill_run
 from storage.database import make_engine
 from tests.conftest import wait_until
 from tests.faults.books import check_books, dump, rows, value
@@ -24,6 +23,7 @@ from tests.faults.conftest import (
     waiting_for_locks,
 )
 from tests.faults.fleet import DUE, GROUP, owing, selected
+from workflows.starts import start_bill_run
 
 Books = list[str]
 

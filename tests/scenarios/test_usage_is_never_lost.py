@@ -48,11 +48,12 @@ class Books:
         file.write_text(
             f"{HEADER}\nR-1,Reader,r@example.com,US,USD,{zone},en,,,article-pass,1,{started},,{paid_through},tok,,,,,,\n"
         )
-        import_map = load_document(EXAMPLES / "subscribers.map.yaml", ImportMap)
+        map_text = (EXAMPLES / "subscribers.map.yaml").read_text()
         if end is not None:
-            ended = {**import_map.model_dump(), "subscription": import_map.subscription.model_dump()}
-            ended["subscription"]["end"] = {"value": end.isoformat()}
-            import_map = ImportMap.model_validate(ended)
+            map_text = map_text.replace("subscription:\n", f"subscription:\n  end: {{value: {end}}}\n")
+        map_file = self._folder / "map.yaml"
+        map_file.write_text(map_text)
+        import_map = load_document(map_file, ImportMap)
         summary = import_file(self.engine, ImportRequest(file, import_map, as_of))
         assert summary.imported == 1, summary.first_rejections
         with transaction(self.engine) as connection:

@@ -1,0 +1,172 @@
+"""Bill runs over HTTP: start one, look at them, pause, resume and cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from api.problems import Problem
+from api.security import Caller, require_scope
+from contracts.bill_run import BillRunRequest, Control, Progress, RunStatus, RunSummary
+from operations.billrun.scope import Scope, ScopeError
+from storage.bill_runs import recent_runs, run_summary
+from storage.database import PgConnection, transaction
+from workflows.bill_run import BillRunWorkflow
+from workflows.starts import start_bill_run
+
+router = APIRouter(prefix="/v1/bill-runs", tags=["bill runs"])
+
+Answer = TypeVar("Answer")
+Reader = Annotated[Caller, Depends(require_scope("bill-runs:read"))]
+Writer = Annotated[Caller, Depends(require_scope("bill-runs:write"))]
+
+
+class StartRun(BaseModel):
+    """What to bill: the local date up to which, for which accounts."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"as_of": "2026-12-01", "scope": "all"}}
+    )
+
+    as_of: date
+    scope: str = Field(
+        default="all", max_length=200, description="all, parked, currency:EUR, plan:CODE, account:KEY"
+    )
+
+
+class StartedRun(BaseModel):
+    """Where the run can be followed: its workflow in the Temporal UI, and this API's list."""
+
+    workflow_id: str
+    workflow_run_id: str | None
+
+
+class Order(BaseModel):
+    """Why an operator acts; the caller's key names who."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"reason": "prices are being checked"}}
+    )
+
+    reason: str = Field(min_length=1, max_length=1000)
+
+
+class Run(BaseModel):
+    """A bill run. `totals` are minor units by currency; counts are accounts."""
+
+    id: UUID
+    workflow_id: str
+    scope: str
+    target: str
+    status: RunStatus
+    mode: str
+    selected: int
+    invoices: int
+    nothing_due: int
+    parked: int
+    canceled: int
+    pending: int
+    totals: dict[str, int]
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class Runs(BaseModel):
+    """Bill runs, newest first."""
+
+    items: list[Run]
+
+
+@router.get("", summary="The newest bill runs")
+async def list_runs(request: Request, _: Reader, limit: Annotated[int, Query(ge=1, le=200)] = 20) -> Runs:
+    """Newest first."""
+
+    def read(connection: PgConnection) -> list[dict[str, Any] | None]:
+        return [run_summary(connection, run) for run in recent_runs(connection, limit)]
+
+    return Runs(items=[Run.model_validate(found) for found in await _read(request, read) if found])
+
+
+@router.get("/{run_id}", summary="One bill run")
+async def show_run(request: Request, _: Reader, run_id: UUID) -> Run:
+    """404 when there is none with this id."""
+    return Run.model_validate((await _find(request, run_id)).model_dump())
+
+
+@router.post("", status_code=202, summary="Start a bill run, or join the one that is going on")
+async def start_run(request: Request, response: Response, _: Writer, order: StartRun) -> StartedRun:
+    """Answers at once; the run goes on as a workflow. 503 while Temporal is away."""
+    try:
+        scope = Scope.parse(order.scope).name
+    except ScopeError as error:
+        raise Problem(422, "bad_scope", str(error)) from None
+    client: Client = request.app.state.temporal
+    try:
+        handle = await start_bill_run(client, BillRunRequest(as_of=order.as_of, scope=scope))
+    except RPCError as error:
+        raise _away(error) from error
+    response.headers["Location"] = "/v1/bill-runs"
+    return StartedRun(workflow_id=handle.id, workflow_run_id=handle.first_execution_run_id)
+
+
+@router.post("/{run_id}/pause", summary="Start no more chunks until resumed")
+async def pause_run(request: Request, caller: Writer, run_id: UUID, order: Order) -> Progress:
+    """409 when the run is not running."""
+    return await _control(request, caller, run_id, order, BillRunWorkflow.pause)
+
+
+@router.post("/{run_id}/resume", summary="Go on after a pause")
+async def resume_run(request: Request, caller: Writer, run_id: UUID, order: Order) -> Progress:
+    """409 when the run is not paused."""
+    return await _control(request, caller, run_id, order, BillRunWorkflow.resume)
+
+
+@router.post("/{run_id}/cancel", summary="End the run early; what is posted stays")
+async def cancel_run(request: Request, caller: Writer, run_id: UUID, order: Order) -> Progress:
+    """409 when the run has ended."""
+    return await _control(request, caller, run_id, order, BillRunWorkflow.cancel)
+
+
+async def _control(request: Request, caller: Caller, run_id: UUID, order: Order, update: Any) -> Progress:
+    run = await _find(request, run_id)
+    if run.ended_at is not None:
+        raise Problem(409, "run_ended", f"The run is {run.status.value}.")
+    handle = request.app.state.temporal.get_workflow_handle(run.workflow_id)
+    try:
+        progress: Progress = await handle.execute_update(
+            update, Control(actor=caller.name, reason=order.reason)
+        )
+    except WorkflowUpdateFailedError as error:
+        raise Problem(409, "not_now", str(error.cause)) from error
+    except RPCError as error:
+        raise _away(error) from error
+    return progress
+
+
+async def _find(request: Request, run_id: UUID) -> RunSummary:
+    found = await _read(request, lambda connection: run_summary(connection, str(run_id)))
+    if found is None:
+        raise Problem(404, "no_such_run", f"There is no bill run {run_id}.")
+    return RunSummary.model_validate(found)
+
+
+async def _read(request: Request, query: Callable[[PgConnection], Answer]) -> Answer:
+    def run() -> Answer:
+        with transaction(request.app.state.engine) as connection:
+            return query(connection)
+
+    return await asyncio.to_thread(run)
+
+
+def _away(error: RPCError) -> Problem:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return Problem(409, "run_ended", "The run is not going on any more.")
+    return Problem(503, "temporal_away", "Temporal does not answer at the moment; try again.")

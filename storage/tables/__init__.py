@@ -1,0 +1,64 @@
+"""The tables, as SQLAlchemy Core sees them.
+
+Laws I1, I3, I4, I5 and I9 of the books stand here as constraints.
+
+Conventions: ids are UUIDv7 made by the application; money is bigint minor units beside a currency; billing
+days are `date`, instants `timestamptz`; `mode` keeps test-mode rows out of live ones; every row that can be
+changed by a command has a `version`.
+
+On hot tables there is no index that a bill run would have to update: `subscription.next_bill_on` has none, so
+that moving it is a heap-only update (a run reads the table once, in order; see docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+from storage.tables.accounts import (
+    account,
+    import_job,
+    import_rejection,
+    person,
+    subscription,
+    subscription_discount,
+    subscription_item,
+    usage_record,
+)
+from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
+from storage.tables.events import event_cursor, event_log
+from storage.tables.invoices import invoice, invoice_line, number_series
+from storage.tables.ledger import journal_entry, journal_line, ledger_account
+from storage.tables.operators import api_key, audit, parked
+from storage.tables.runs import bill_run, bill_run_chunk
+from storage.tables.schema import Xid8, metadata
+
+__all__ = [
+    "Xid8",
+    "account",
+    "api_key",
+    "audit",
+    "bill_run",
+    "bill_run_chunk",
+    "catalog_load",
+    "event_cursor",
+    "event_log",
+    "import_job",
+    "import_rejection",
+    "invoice",
+    "invoice_line",
+    "journal_entry",
+    "journal_line",
+    "ledger_account",
+    "metadata",
+    "meter",
+    "number_series",
+    "parked",
+    "person",
+    "plan",
+    "plan_version",
+    "price",
+    "product",
+    "subscription",
+    "subscription_discount",
+    "subscription_item",
+    "tax_rate",
+    "usage_record",
+]

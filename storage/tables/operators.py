@@ -1,0 +1,74 @@
+"""Operators: API keys, the audit trail, parked work."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from storage.tables.schema import (
+    id_column,
+    metadata,
+    mode_column,
+    now_column,
+    uuid_type,
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    id_column(),
+    Column("name", Text, nullable=False),
+    Column("key_hash", LargeBinary, nullable=False, unique=True),
+    Column("scopes", ARRAY(Text), nullable=False),
+    now_column("created_at"),
+    Column("expires_at", DateTime(timezone=True)),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    id_column(),
+    now_column("at"),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", JSONB),
+)
+
+parked = Table(
+    "parked",
+    metadata,
+    id_column(),
+    mode_column(),
+    Column("kind", Text, nullable=False),
+    Column("trace_key", Text, nullable=False),
+    Column("account_id", uuid_type(), ForeignKey("account.id")),
+    Column("bill_run_id", uuid_type()),
+    Column("error_kind", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("times", Integer, nullable=False, server_default=text("1")),
+    now_column("opened_at"),
+    now_column("last_seen_at"),
+    Column("resolved_at", DateTime(timezone=True)),
+    Column("resolution", Text),
+    Index(
+        "parked_open_key",
+        "mode",
+        "kind",
+        "trace_key",
+        unique=True,
+        postgresql_where=text("resolved_at is null"),
+    ),
+)
