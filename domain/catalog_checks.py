@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from domain.catalog import (
+    AppliesTo,
     Catalog,
     Phase,
     PhaseKind,
@@ -104,6 +105,12 @@ def _plan(path: Path, plan: Plan, known: KnownCodes) -> Iterator[tuple[Path, str
                 (*versions, plan.versions.index(later), "effective"),
                 f"version {later.version} is effective before version {earlier.version} ({earlier.effective})",
             )
+        if later.applies_to is AppliesTo.RENEWAL and later.interval != earlier.interval:
+            yield (
+                (*versions, plan.versions.index(later), "interval"),
+                f"version {later.version} reaches those who subscribed to version {earlier.version}, so it has to be "
+                "billed as often; sell another interval as a plan of its own",
+            )
 
 
 def _version(path: Path, version: PlanVersion, known: KnownCodes) -> Iterator[tuple[Path, str]]:
@@ -141,6 +148,13 @@ def _phase(path: Path, phase: Phase, known: KnownCodes) -> Iterator[tuple[Path, 
     if phase.kind is not PhaseKind.TRIAL and not phase.prices:
         yield path, f"the {phase.kind.value} phase has no price"
     yield from _repeated((*path, "prices"), [price.code for price in phase.prices], "price", "code")
+    types = {price.type for price in phase.prices}
+    if types == {PriceType.USAGE, PriceType.ONE_TIME}:
+        yield (
+            (*path, "prices"),
+            "a one-time price is charged with the first period paid in advance, and this phase has none; add a "
+            "recurring price (of 0, if need be), or sell the one-time price as a plan of its own",
+        )
     for no, price in enumerate(phase.prices):
         yield from _price((*path, "prices", no), price, known)
 
@@ -150,6 +164,8 @@ def _price(path: Path, price: Price, known: KnownCodes) -> Iterator[tuple[Path, 
         yield from _unknown((*path, "product"), "product", price.product, known.products)
     for no, part in enumerate(price.parts):
         yield from _unknown((*path, "parts", no, "product"), "product", part.product, known.products)
+    if price.parts and price.type is not PriceType.RECURRING:
+        yield (*path, "parts"), f"only a recurring price is divided among parts, not a {price.type.value} one"
     yield from _repeated((*path, "parts"), [part.product for part in price.parts], "part", "product")
     if price.type is PriceType.USAGE:
         if price.meter is None:

@@ -173,7 +173,8 @@ class RowReader:
                     f"plan {item.plan} is billed every {_every(other)} and {main.plan} every {_every(version)}; "
                     "plans of one subscription are billed together"
                 )
-        known = (main.plan, main.version, start, charged, bill_day, end, zone.key)
+        plans = tuple((item.plan, item.version) for item, _version in items)
+        known = (plans, start, charged, bill_day, end, zone.key)
         found = self._openings.get(known)
         if found is None:
             found = open_subscription(
@@ -184,6 +185,7 @@ class RowReader:
                 bill_cycle_day=bill_day,
                 ends_on=end,
                 zone=zone,
+                add_ons=tuple(other for _item, other in items[1:]),
             )
             if len(self._openings) >= _REMEMBERED:
                 self._openings.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -91,8 +92,9 @@ def open_subscription(
     bill_cycle_day: int | None,
     ends_on: date | None,
     zone: ZoneInfo,
+    add_ons: Sequence[PlanVersion] = (),
 ) -> Opening:
-    """How a subscription to `version` stands on the day `as_of`, given that it started on `starts_on` and has
+    """How a subscription to `version` (and `add_ons`, billed with it) stands on the day `as_of`, given that it started on `starts_on` and has
     been charged through (exclusive) `charged_through`, or never.
 
     Raises ValueError, in plain words, for dates that contradict each other and for plans that are no subscription.
@@ -101,7 +103,10 @@ def open_subscription(
         raise ValueError(f"the start date {starts_on} lies after the as-of date {as_of}")
     if ends_on is not None and ends_on <= starts_on:
         raise ValueError(f"the end date {ends_on} is not after the start date {starts_on}")
-    kinds = {price.type for phase in version.phases for price in phase.prices}
+    sold = (version, *add_ons)
+    if any(other.interval != version.interval for other in add_ons):
+        raise ValueError("plans of one subscription are billed together: their intervals have to be the same")
+    kinds = {price.type for each in sold for phase in each.phases for price in phase.prices}
     if not kinds & {PriceType.RECURRING, PriceType.USAGE}:
         raise ValueError("the plan has one-time prices only: it is bought, not subscribed to")
     trial_days = sum(phase.days or 0 for phase in version.phases if phase.kind is PhaseKind.TRIAL)
@@ -121,12 +126,13 @@ def open_subscription(
             raise ValueError(f"charged through {charged_through}, which is after the end on {ends_on}")
         opening_on = charged_through
     in_arrears = PriceType.USAGE in kinds
+    arrears_through = max(charged_from, min(opening_on, as_of))
     recurring = PriceType.RECURRING in kinds
     # Usage is billed when its period ends; a period that was under way at the opening is ours from the opening.
     period_end = period_at(anchor, interval, opening_on).end
     next_bill_on: date | None = opening_on if recurring else period_end
     if ends_on is not None and next_bill_on is not None and next_bill_on >= ends_on:
-        next_bill_on = ends_on if in_arrears and opening_on < ends_on else None
+        next_bill_on = ends_on if in_arrears and arrears_through < ends_on else None
     recorded = state_on(
         State.ACTIVE, starts_on=starts_on, trial_ends_on=trial_ends_on, ends_on=ends_on, day=as_of
     )
@@ -141,7 +147,7 @@ def open_subscription(
         ends_on=ends_on,
         opening_on=opening_on,
         charged_through=opening_on,
-        arrears_through=opening_on,
+        arrears_through=arrears_through,
         next_bill_on=next_bill_on,
         next_due=next_change(
             recorded,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,54 +11,59 @@ from contracts.subscription import HORIZON, EpisodeRef
 from contracts.sweep import SweepPosition
 from storage.copying import id_array
 from storage.database import PgConnection, transaction
-from storage.events import Cursor, Event, move_cursor, read_batch, read_cursor
+from storage.events import Cursor, move_cursor, read_batch, read_cursor
 
-DISPATCHER = "dispatcher"
-FOLLOWED = ("subscription.%",)
-# A new subscription has no episode yet that could have to look again.
-_BEGINS = frozenset({"subscription.imported"})
+
+class Lane(NamedTuple):
+    """One of the dispatcher's readings of the event log: its cursor, the kinds it follows up, and those among them
+    that it leaves to others."""
+
+    cursor: str
+    kinds: tuple[str, ...]
+    but: tuple[str, ...] = ()
+
+
+# Somebody who changed a subscription waits for the effect, an import of a million does not: neither is held up by the
+# other, and imports can go at a slower pace.
+IMPORTS = Lane("dispatcher/imports", ("subscription.imported",))
+CHANGES = Lane("dispatcher/changes", ("subscription.%",), but=IMPORTS.kinds)
 
 
 class FollowUps(NamedTuple):
-    """What a batch of events asks for: `signal` opens an episode or wakes the open one; `wake` is for subscriptions
-    with nothing dated near, where only an episode that is open has to hear of it."""
+    """The subscriptions that a batch of events names: those with a date within the horizon, which need an episode,
+    and the others, for which only an episode that is open has to hear of it."""
 
-    signal: list[EpisodeRef]
-    wake: list[EpisodeRef]
+    near: list[EpisodeRef]
+    quiet: list[EpisodeRef]
     seen: Cursor
     upto: Cursor
     passed: int
 
 
-def next_follow_ups(connection: PgConnection, now: datetime, *, limit: int = 1000) -> FollowUps:
-    """The follow-ups of the next events in the dispatcher's reading. Writes nothing: call `follow_ups_done` once
-    they are carried out, and after a failure in between they come again.
+def next_follow_ups(connection: PgConnection, lane: Lane, now: datetime, *, limit: int = 500) -> FollowUps:
+    """The follow-ups of the next events of `lane`. Writes nothing: call `follow_ups_done` once they are carried out,
+    and after a failure in between they come again.
 
     Test-mode subscriptions are left out: their dates are those of a clock of their own.
     """
-    seen = read_cursor(connection, DISPATCHER)
-    batch = read_batch(connection, seen, limit=limit, kinds=FOLLOWED)
-    subscriptions = list(dict.fromkeys(event.subject_id for event in batch.events))
-    signal: list[EpisodeRef] = []
-    wake: list[EpisodeRef] = []
+    seen = read_cursor(connection, lane.cursor)
+    batch = read_batch(connection, seen, limit=limit, kinds=lane.kinds, but=lane.but)
+    subscriptions = {event.subject_id for event in batch.events}
+    near: list[EpisodeRef] = []
+    quiet: list[EpisodeRef] = []
     if subscriptions:
-        known_before = _known_before(batch.events)
-        for subscription_id, account_id, near in connection.execute(
+        for subscription_id, account_id, is_near in connection.execute(
             "select id::text, account_id::text, coalesce(next_due <= %s, false) from subscription"
             " where id = any(%s::uuid[]) and mode = 'live' order by id",
             (now + HORIZON, id_array(subscriptions)),
         ):
-            ref = EpisodeRef(subscription_id, account_id)
-            if near:
-                signal.append(ref)
-            elif subscription_id in known_before:
-                wake.append(ref)
-    return FollowUps(signal, wake, seen, batch.upto, batch.passed)
+            (near if is_near else quiet).append(EpisodeRef(subscription_id, account_id))
+    return FollowUps(near, quiet, seen, batch.upto, batch.passed)
 
 
-def follow_ups_done(connection: PgConnection, done: FollowUps) -> bool:
-    """Move the dispatcher's cursor; False when somebody else moved it meanwhile."""
-    return move_cursor(connection, DISPATCHER, done.seen, done.upto)
+def follow_ups_done(connection: PgConnection, lane: Lane, done: FollowUps) -> bool:
+    """Move the lane's cursor; False when somebody else moved it meanwhile."""
+    return move_cursor(connection, lane.cursor, done.seen, done.upto)
 
 
 def due_page(
@@ -81,7 +85,3 @@ def due_page(
         return [], None
     page = [EpisodeRef(subscription_id, account_id) for subscription_id, account_id, _ in rows]
     return page, SweepPosition(due=rows[-1][2], subscription_id=rows[-1][0])
-
-
-def _known_before(events: Iterable[Event]) -> set[str]:
-    return {event.subject_id for event in events if event.kind not in _BEGINS}

@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from activities.subscription import Episodes, for_each
 from contracts.subscription import EpisodeRef
-from operations.dispatch import FollowUps, follow_ups_done, next_follow_ups
+from operations.dispatch import CHANGES, IMPORTS, FollowUps, Lane, follow_ups_done, next_follow_ups
 from storage.database import PgConnection
 from storage.leadership import open_session, try_lead
 
@@ -25,6 +25,7 @@ log = logging.getLogger("masthead.dispatcher")
 ROLE = 0x64697370  # any number, as long as it is the same everywhere
 CANDIDATE_SECONDS = 1.0
 IDLE_SECONDS = 0.5
+IMPORTS_PER_SECOND = 50.0  # below what workers can take up, as the sweep's rate
 LONGEST_PAUSE_SECONDS = 5.0
 COMPLAIN_EVERY_SECONDS = 60.0
 
@@ -34,14 +35,14 @@ _T = TypeVar("_T")
 
 async def dispatch(engine: Engine, client: Client) -> None:
     """Lead or stand by until canceled. A lost database costs the leadership, and whoever reaches it again first
-    goes on from the cursor; while Temporal is away the leader keeps trying the batch that it has."""
+    goes on from the cursors; while Temporal is away the leader keeps trying the batch that it has."""
     episodes = Episodes(client)
     complaints = Complaints()
     while True:
         try:
             await _Term(engine, episodes, complaints).serve()
-        except psycopg.Error as error:
-            complaints.tell("the database is away", error)
+        except* psycopg.Error as errors:
+            complaints.tell("the database is away", _first(errors))
         await asyncio.sleep(CANDIDATE_SECONDS)
 
 
@@ -51,12 +52,18 @@ class Complaints:
     def __init__(self) -> None:
         self._told: dict[str, float] = {}
 
-    def tell(self, what: str, error: Exception) -> None:
+    def tell(self, what: str, error: BaseException) -> None:
         """Log a warning, unless the same was said a moment ago."""
         now = time.monotonic()
         if now - self._told.get(what, float("-inf")) >= COMPLAIN_EVERY_SECONDS:
             self._told[what] = now
             log.warning("%s, trying again: %s", what, str(error).partition("\n")[0])
+
+
+def _first(errors: BaseException) -> BaseException:
+    while isinstance(errors, BaseExceptionGroup):
+        errors = errors.exceptions[0]
+    return errors
 
 
 class _Term:
@@ -74,36 +81,49 @@ class _Term:
         """Wait for leadership, then lead until the session breaks (psycopg.Error)."""
         try:
             session = self._session = await self._run(open_session, self._engine)
-            leads = False
             while True:
-                if not leads:
-                    leads = await self._run(try_lead, session, ROLE)
-                    if leads:
-                        log.info("this process dispatches events")
-                pause = IDLE_SECONDS if leads else CANDIDATE_SECONDS
-                if not (leads and await self._carry(session)):
-                    await asyncio.sleep(pause)
+                if await self._run(try_lead, session, ROLE):
+                    break
+                await asyncio.sleep(CANDIDATE_SECONDS)
+            log.info("this process dispatches events")
+            async with asyncio.TaskGroup() as lanes:
+                lanes.create_task(self._follow(session, CHANGES, self._carry_changes))
+                lanes.create_task(self._follow(session, IMPORTS, self._carry_imports))
         finally:
             self._thread.submit(self._close)
             self._thread.shutdown(wait=False)
 
-    async def _carry(self, session: PgConnection) -> bool:
-        """Carry out the follow-ups of the next events, then move the cursor. False when there was nothing."""
-        todo: FollowUps = await self._run(next_follow_ups, session, datetime.now(UTC))
-        if not todo.passed:
-            return False
-        await self._persist(todo.signal, self._episodes.signal)
-        await self._persist(todo.wake, self._episodes.wake)
-        await self._run(follow_ups_done, session, todo)
-        return True
+    async def _follow(
+        self, session: PgConnection, lane: Lane, carry: Callable[[FollowUps], Awaitable[None]]
+    ) -> None:
+        """Carry out the follow-ups of batch after batch, moving the cursor behind each."""
+        while True:
+            todo: FollowUps = await self._run(next_follow_ups, session, lane, datetime.now(UTC))
+            if not todo.passed:
+                await asyncio.sleep(IDLE_SECONDS)
+                continue
+            await carry(todo)
+            await self._run(follow_ups_done, session, lane, todo)
+
+    async def _carry_changes(self, todo: FollowUps) -> None:
+        await self._persist(todo.near, self._episodes.signal)
+        await self._persist(todo.quiet, self._episodes.wake)
+
+    async def _carry_imports(self, todo: FollowUps) -> None:
+        # What is new has no episode that could have to look again.
+        await self._persist(todo.near, self._episodes.open, per_second=IMPORTS_PER_SECOND)
 
     async def _persist(
-        self, refs: Sequence[EpisodeRef], step: Callable[[EpisodeRef], Awaitable[None]]
+        self,
+        refs: Sequence[EpisodeRef],
+        step: Callable[[EpisodeRef], Awaitable[None]],
+        *,
+        per_second: float | None = None,
     ) -> None:
         """Do `step` for all of `refs`, and again for those that failed, until none is left."""
         pause = 0.1
-        while failed := await for_each(refs, step):
-            self._complaints.tell(f"{len(failed)} follow-ups could not be handed to Temporal", failed[0][1])
+        while failed := await for_each(refs, step, per_second=per_second):
+            self._complaints.tell("Temporal did not take all follow-ups", failed[0][1])
             refs = [ref for ref, _ in failed]
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

@@ -49,7 +49,8 @@ class Target(NamedTuple):
         return value
 
 
-BILLED_STATES = "('trialing', 'active', 'past_due', 'draft')"
+# An expired subscription may still owe its last days, when the calendar was written down before the run came.
+BILLED_STATES = "('draft', 'trialing', 'active', 'past_due', 'expired')"
 
 _UNITS = {unit.value: unit for unit in Unit}
 _STATES = {state.value: state for state in State}
@@ -174,6 +175,7 @@ class UsageWindow(NamedTuple):
     zone: str
     since: date | None
     until: date
+    billed_until: date
 
 
 def load_usage(connection: PgConnection, windows: Sequence[UsageWindow]) -> Mapping[UsageKey, Decimal]:
@@ -190,15 +192,14 @@ def load_usage(connection: PgConnection, windows: Sequence[UsageWindow]) -> Mapp
         cursor.execute(
             """
             select w.item::text, w.meter, w.until, sum(u.quantity)
-            from unnest(%s::uuid[], %s::uuid[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::date[])
-                     as w(subscription, item, meter, since_at, until_at, until)
+            from unnest(%s::uuid[], %s::uuid[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::date[],
+                         %s::timestamptz[]) as w(subscription, item, meter, since_at, until_at, until, billed_at)
             join subscription s on s.id = w.subscription
-            join account a on a.id = s.account_id
             join usage_record u on u.item_id = w.item and u.meter_code = w.meter and u.at < w.until_at
             where (w.since_at is null or u.at >= w.since_at)
               and u.xid < pg_snapshot_xmin(pg_current_snapshot())
               and not (s.usage_seen is not null
-                       and u.at < (s.arrears_through::timestamp at time zone a.time_zone)
+                       and u.at < w.billed_at
                        and (u.epoch, u.xid) < (s.usage_epoch, s.usage_seen))
             group by 1, 2, 3
             """,
@@ -209,6 +210,7 @@ def load_usage(connection: PgConnection, windows: Sequence[UsageWindow]) -> Mapp
                 [window.since and start_of_day(window.since, zones[window.zone]) for window in windows],
                 [start_of_day(window.until, zones[window.zone]) for window in windows],
                 [window.until for window in windows],
+                [start_of_day(window.billed_until, zones[window.zone]) for window in windows],
             ),
         )
         return {(item, meter, until): quantity for item, meter, until, quantity in cursor}

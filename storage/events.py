@@ -124,36 +124,48 @@ def current_epoch(connection: PgConnection) -> int:
 
 
 def read_batch(
-    connection: PgConnection, after: Cursor, *, limit: int = 500, kinds: Sequence[str] = ("%",)
+    connection: PgConnection,
+    after: Cursor,
+    *,
+    limit: int = 500,
+    kinds: Sequence[str] = ("%",),
+    but: Sequence[str] = (),
 ) -> Batch:
-    """Up to `limit` rows after `after`, of which only events of `kinds` (LIKE patterns) are handed out: a reader
-    that wants few moves its cursor past the many. `passed` is 0 when there is nothing to read yet."""
+    """Up to `limit` rows after `after`, of which only events of `kinds` and not of `but` (LIKE patterns) are handed
+    out: a reader that wants few moves its cursor past the many. `passed` is 0 when there is nothing to read yet."""
     epoch = current_epoch(connection)
     at = after
     while True:
-        batch = _read_epoch(connection, at, limit, kinds, final=at.epoch < epoch)
+        batch = _read_epoch(connection, at, limit, (kinds, but), final=at.epoch < epoch)
         if batch.passed or at.epoch >= epoch:
             return batch
         at = Cursor(at.epoch + 1, 0, 0)
 
 
 def _read_epoch(
-    connection: PgConnection, after: Cursor, limit: int, kinds: Sequence[str], *, final: bool
+    connection: PgConnection,
+    after: Cursor,
+    limit: int,
+    wanted: tuple[Sequence[str], Sequence[str]],
+    *,
+    final: bool,
 ) -> Batch:
     horizon = "" if final else "and xid < pg_snapshot_xmin(pg_current_snapshot())"
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             with batch as materialized (
-                select xid, id, kind, account_id, subject_id, version from event_log
+                select xid, id, kind, account_id, subject_id, version,
+                       kind like any(%(kinds)s) and not kind like any(%(but)s) as wanted
+                from event_log
                 where (xid, id) > (%(xid)s::text::xid8, %(id)s) and epoch = %(epoch)s {horizon}
                 order by xid, id limit %(limit)s),
             passed as (select count(*) as rows from batch),
             last as (select xid, id from batch order by xid desc, id desc limit 1)
             select b.xid::text::bigint, b.id, b.kind, b.account_id::text, b.subject_id::text, b.version,
-                   b.kind like any(%(kinds)s), passed.rows
+                   b.wanted, passed.rows
             from batch b, passed, last
-            where b.kind like any(%(kinds)s) or (b.xid, b.id) = (last.xid, last.id)
+            where b.wanted or (b.xid, b.id) = (last.xid, last.id)
             order by b.xid, b.id
             """,
             {
@@ -161,7 +173,8 @@ def _read_epoch(
                 "id": after.id,
                 "epoch": after.epoch,
                 "limit": limit,
-                "kinds": list(kinds),
+                "kinds": list(wanted[0]),
+                "but": list(wanted[1]),
             },
         )
         rows = cursor.fetchall()
@@ -169,8 +182,8 @@ def _read_epoch(
         return Batch([], after, 0)
     events = [
         Event(Cursor(after.epoch, xid, no), kind, account_id, subject_id, version)
-        for xid, no, kind, account_id, subject_id, version, wanted, _ in rows
-        if wanted
+        for xid, no, kind, account_id, subject_id, version, is_wanted, _ in rows
+        if is_wanted
     ]
     return Batch(events, Cursor(after.epoch, *rows[-1][:2]), rows[-1][7])
 

@@ -139,7 +139,7 @@ def refusal(error: Exception) -> Refusal:
 
 def _usage_windows(book: PriceBook, account: Billable) -> list[UsageWindow]:
     return [
-        UsageWindow(terms.id, item, meter, account.zone, since, until)
+        UsageWindow(terms.id, item, meter, account.zone, since, until, terms.arrears_through)
         for terms in account.subscriptions
         for item, meter, since, until in usage_windows(
             book, account.payer.currency, terms, account.billing_day

@@ -38,12 +38,14 @@ def list_all(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([asdict(view) for view in views], default=str))
         return
-    table = Table("name", "state", "every", "runs", "last", "next", "note")
+    table = Table("name", "state", "every", "runs", "last", "next")
     for view in views:
-        times = [str(at)[:16] if at else "" for at in (view.last_run, view.next_run)]
+        times = [f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (view.last_run, view.next_run)]
         state = "paused" if view.paused else "running"
-        table.add_row(view.name, state, f"{view.every_seconds / 60:g} min", str(view.runs), *times, view.note)
+        table.add_row(view.name, state, f"{view.every_seconds / 60:g} min", str(view.runs), *times)
     Console().print(table)
+    for view in views:
+        print(f"{view.name}: {view.note}")
 
 
 @app.command("resume")
@@ -90,7 +92,9 @@ def _switch(name: str, *, paused: bool, reason: str, as_json: bool) -> None:
     elif paused:
         print(f"{short} is paused. `masthead schedules resume {short}` lets it go on.")
     else:
-        print(f"{short} runs every {view.every_seconds / 60:g} min, next at {str(view.next_run)[:16]} UTC.")
+        print(
+            f"{short} runs every {view.every_seconds / 60:g} min, next at {view.next_run:%Y-%m-%d %H:%M} UTC."
+        )
 
 
 def _on_temporal(stack: Stack, work: Callable[[Client], Awaitable[_T]]) -> _T:

@@ -100,7 +100,7 @@ subscription = Table(
     ),
     CheckConstraint("interval_unit in ('day', 'week', 'month', 'year')", name="interval_unit"),
     CheckConstraint("interval_count > 0", name="interval_count"),
-    CheckConstraint("charged_through >= opening_on and arrears_through >= opening_on", name="covered"),
+    CheckConstraint("charged_through >= opening_on and arrears_through >= starts_on", name="covered"),
     postgresql_with={"fillfactor": "45"},
 )
 

@@ -56,6 +56,45 @@ def test_the_example_and_the_sound_document_are_sound(tmp_path: Path) -> None:
     assert price.amounts == {"USD": "12.00", "JPY": "1800"}
 
 
+RENEWAL = """\
+              - {code: access, type: recurring, amounts: {USD: 12.00, JPY: 1800}}
+      - version: 2
+        effective: 2030-01-01
+        applies_to: renewal
+        interval: {unit: year}
+        phases: [{kind: evergreen, prices: [{code: access, type: recurring, amounts: {USD: 99.00, JPY: 9900}}]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (f"              - {PRICE}\n", RENEWAL, "has to be billed as often"),
+        (
+            PRICE,
+            PRICE.replace("recurring", "one_time")
+            + "\n              - {code: read, type: usage, model: per_unit, "
+            "meter: articles, amounts: {USD: 0.10, JPY: 10}}",
+            "charged with the first period paid in advance",
+        ),
+        (
+            PRICE,
+            PRICE + "\n              - {code: setup, type: one_time, amounts: {USD: 1.00, JPY: 100}, "
+            "parts: [{product: digital, weight: 1}]}",
+            "only a recurring price is divided among parts",
+        ),
+    ],
+    ids=["renewal with another interval", "one-time price beside usage alone", "parts of a one-time price"],
+)
+def test_what_could_not_be_billed_as_written_is_refused(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    assert old in SOUND
+    found = problems(tmp_path, SOUND.replace(old, new))
+    assert len(found) == 1, found
+    assert words in found[0]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "place", "words"),
     [

@@ -307,3 +307,16 @@ def test_the_state_changes_on_the_days_that_next_change_names(
     # A trial that outlives the subscription ends unseen; nothing changes without being named.
     assert changed <= named
     assert all(day in changed or (ends is not None and day > ends) or day == trial_ends for day in named)
+
+
+def test_an_add_on_paid_in_advance_makes_the_subscription_so() -> None:
+    """A metered plan alone waits for the end of its period; with a recurring add-on the first day is billed."""
+    alone = opened(version(usage()))
+    together = opened(version(usage()), add_ons=(version(recurring()),))
+    assert alone.next_bill_on is not None
+    assert together.next_bill_on == together.opening_on < alone.next_bill_on
+
+
+def test_an_add_on_with_another_interval_is_refused() -> None:
+    with pytest.raises(ValueError, match="billed together"):
+        opened(version(), add_ons=(version(interval={"unit": "year"}),))

@@ -12,7 +12,7 @@ from tests.faults.books import check_books, rows
 from tests.faults.conftest import Fleets, Runs, Workers, posting_held, until, waiting_for_locks
 from tests.faults.fleet import LATER, owing
 
-ACCOUNTS = 4_000
+ACCOUNTS = 1_600
 NUMBERS = "select number from invoice where (bill_run_id is null) = %s order by number"
 
 

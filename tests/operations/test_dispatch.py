@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from contracts.names import subscription_id as workflow_id
-from operations.dispatch import DISPATCHER, follow_ups_done, next_follow_ups
+from operations.dispatch import CHANGES, IMPORTS, follow_ups_done, next_follow_ups
 from runtime.dispatcher import ROLE, dispatch
 from runtime.temporal import connect
 from storage.database import make_engine
@@ -104,30 +104,33 @@ def test_events_ask_only_for_what_is_near(connection: psycopg.Connection[tuple[o
     imported, changed = "subscription.imported", "subscription.changed"
     with connection.transaction():
         imported_near = add_subscription(connection, event=imported, next_due=near)
-        add_subscription(connection, event=imported, next_due=far)
-        add_subscription(connection, event=imported)
+        imported_far = add_subscription(connection, event=imported, next_due=far)
+        imported_quiet = add_subscription(connection, event=imported)
         changed_near = add_subscription(connection, event=changed, next_due=near)
         changed_far = add_subscription(connection, event=changed, next_due=far)
         changed_quiet = add_subscription(connection, event=changed)
         add_subscription(connection, event=changed, next_due=near, mode="test")
         append_events(connection, [NewEvent("invoice.posted", None, changed_near, 1)] * 5)
-    asked = next_follow_ups(connection, NOW)
-    assert {ref.subscription_id for ref in asked.signal} == {imported_near, changed_near}
-    assert {ref.subscription_id for ref in asked.wake} == {changed_far, changed_quiet}
-    assert asked.passed == 12
-    assert next_follow_ups(connection, NOW) == asked, "asking moves nothing"
-    assert follow_ups_done(connection, asked)
-    assert not follow_ups_done(connection, asked)
-    assert next_follow_ups(connection, NOW).passed == 0
+    for lane, expected in (
+        (IMPORTS, ({imported_near}, {imported_far, imported_quiet})),
+        (CHANGES, ({changed_near}, {changed_far, changed_quiet})),
+    ):
+        asked = next_follow_ups(connection, lane, NOW)
+        assert tuple({ref.subscription_id for ref in refs} for refs in asked[:2]) == expected
+        assert asked.passed == 12
+        assert next_follow_ups(connection, lane, NOW) == asked, "asking moves nothing"
+        assert follow_ups_done(connection, lane, asked)
+        assert not follow_ups_done(connection, lane, asked)
+        assert next_follow_ups(connection, lane, NOW).passed == 0
 
 
 def test_a_subscription_is_followed_up_once_for_many_events(
     connection: psycopg.Connection[tuple[object, ...]], url: str
 ) -> None:
-    subscription = add_subscription(connection, event="subscription.imported")
+    subscription = add_subscription(connection)
     for day in (5, 6, 7):
         change_dates(url, subscription, next_due=NOW + timedelta(days=day))
-    assert [ref.subscription_id for ref in next_follow_ups(connection, NOW).signal] == [subscription]
+    assert [ref.subscription_id for ref in next_follow_ups(connection, CHANGES, NOW).near] == [subscription]
 
 
 async def test_an_event_reaches_its_episode(
@@ -137,9 +140,13 @@ async def test_an_event_reaches_its_episode(
         with connection.transaction():
             subscription = add_subscription(connection, event="subscription.imported", next_due=soon())
             quiet = add_subscription(connection, event="subscription.imported")
-        await until("it is opened", lambda: truth(signals(client, subscription), 1))
-        change_dates(url, subscription, ends_on=date(2030, 1, 1), next_due=None)
+        await until("it is opened", lambda: truth(signals(client, subscription), 0))
+        change_dates(url, subscription, next_due=soon())
+        await until("it is signalled", lambda: truth(signals(client, subscription), 1))
+        change_dates(url, subscription, next_due=None)
         await until("it is woken", lambda: truth(signals(client, subscription), 2))
+        opened_by_change = add_subscription(connection, event="subscription.changed", next_due=soon())
+        await until("it is opened and signalled", lambda: truth(signals(client, opened_by_change), 1))
     assert await signals(client, quiet) == -1
 
 
@@ -151,11 +158,11 @@ async def test_another_one_leads_when_the_leader_is_lost(
         lost = leader(connection)
         connection.execute("select pg_terminate_backend(%s)", (lost,))
         await until("one leads again", lambda: present(leader(connection) not in (None, lost)))
-        subscription = add_subscription(connection, event="subscription.imported", next_due=soon())
+        subscription = add_subscription(connection, event="subscription.changed", next_due=soon())
         await until("it dispatches", lambda: truth(signals(client, subscription), 1))
         first.cancel()
         await until("the other leads", lambda: present(leader(connection)))
-        other = add_subscription(connection, event="subscription.imported", next_due=soon())
+        other = add_subscription(connection, event="subscription.changed", next_due=soon())
         await until("it dispatches as well", lambda: truth(signals(client, other), 1))
 
 
@@ -176,7 +183,7 @@ async def test_it_goes_on_after_the_database_was_away(
             await until("it leads", lambda: present(leader(connection)))
             connections(False)
             admin.execute("select pg_terminate_backend(%s)", (leader(connection),))
-            subscription = add_subscription(connection, event="subscription.imported", next_due=soon())
+            subscription = add_subscription(connection, event="subscription.changed", next_due=soon())
             await until("nobody leads", lambda: present(leader(connection) is None))
             connections(True)
             await until("it is followed up", lambda: truth(signals(client, subscription), 1))
@@ -190,14 +197,14 @@ async def test_it_catches_up_after_temporal_was_away(
         await until("it leads", lambda: present(leader(connection)))
         server.kill()
         waiting = [
-            add_subscription(connection, event="subscription.imported", next_due=soon()) for _ in range(5)
+            add_subscription(connection, event="subscription.changed", next_due=soon()) for _ in range(5)
         ]
         await until("the dispatcher has tried", lambda: present(tried(connection)))
-        assert read_cursor(connection, DISPATCHER) == START, "the cursor waits for the effects"
+        assert read_cursor(connection, CHANGES.cursor) == START, "the cursor waits for the effects"
         await server.start()
         for subscription in waiting:
             await until("it is followed up", lambda each=subscription: opened(client, each))
-        await until("the cursor has moved", lambda: present(read_cursor(connection, DISPATCHER) != START))
+        await until("the cursor has moved", lambda: present(read_cursor(connection, CHANGES.cursor) != START))
 
 
 def tried(connection: psycopg.Connection[tuple[object, ...]]) -> bool:

@@ -28,7 +28,9 @@ def test_migrations_make_the_described_tables(pg_server: PostgresForTests) -> No
     engine.dispose()
 
 
-@pytest.mark.parametrize("table", ["invoice", "invoice_line", "journal_entry", "journal_line", "event_log", "audit"])
+@pytest.mark.parametrize(
+    "table", ["invoice", "invoice_line", "journal_entry", "journal_line", "event_log", "audit"]
+)
 def test_what_is_written_cannot_be_truncated(pg_server: PostgresForTests, table: str) -> None:
     with (
         psycopg.connect(pg_server.fresh_database("guards")) as connection,

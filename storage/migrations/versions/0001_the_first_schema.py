@@ -377,7 +377,7 @@ def upgrade() -> None:
             name=op.f("subscription_status"),
         ),
         sa.CheckConstraint(
-            "charged_through >= opening_on and arrears_through >= opening_on",
+            "charged_through >= opening_on and arrears_through >= starts_on",
             name=op.f("subscription_covered"),
         ),
         sa.CheckConstraint("interval_count > 0", name=op.f("subscription_interval_count")),
