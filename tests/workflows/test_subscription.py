@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -40,6 +41,10 @@ ZONE = ZoneInfo("Europe/Paris")
 Handle = WorkflowHandle[SubscriptionWorkflow, EpisodeResult]
 
 
+def _nothing() -> None:
+    pass
+
+
 class Watched(SubscriptionActivities):
     """The activities, with note taken of when they were called; `meddle` runs once after the first read."""
 
@@ -47,12 +52,12 @@ class Watched(SubscriptionActivities):
         super().__init__(make_engine(url))
         self.url = url
         self.settled_at: list[datetime] = []
-        self.meddle = lambda: None
+        self.meddle: Callable[[], None] = _nothing
 
     @activity.defn(name="read_subscription")
     def read(self, order: SubscriptionInput) -> Standing:
         standing = super().read(order)
-        meddle, self.meddle = self.meddle, lambda: None
+        meddle, self.meddle = self.meddle, _nothing
         meddle()
         return standing
 
@@ -304,7 +309,7 @@ async def test_opening_is_harmless_and_signalling_wakes(client: Client, books: W
         await client.get_workflow_handle(handle.id).result()
 
 
-async def until_details_say(handle: WorkflowHandle[object, object], text: str) -> None:
+async def until_details_say(handle: WorkflowHandle[Any, Any], text: str) -> None:
     """Wait until the episode shows `text` to whoever looks at it in the Temporal UI."""
     deadline = asyncio.get_running_loop().time() + 15
     seen = ""

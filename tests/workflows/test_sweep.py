@@ -61,7 +61,8 @@ class Sweeps:
         action = info.recent_actions[-1].action
         assert isinstance(action, ScheduleActionExecutionStartWorkflow)
         handle = self.client.get_workflow_handle(action.workflow_id, result_type=SweepResult)
-        return await handle.result()
+        result: SweepResult = await handle.result()
+        return result
 
     async def signals(self, subscription: str) -> int:
         """How many signals the subscription's episode was sent; -1 when there is none."""
