@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q
 ARGS   ?=
 SHELL  := bash
 .SHELLFLAGS := -eo pipefail -c
@@ -16,8 +17,10 @@ $(STAMP): requirements.lock pyproject.toml
 	  || { echo "Masthead needs Python 3.11 or newer; call make PYTHON=python3.12, say." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing pinned packages into $(VENV) ..."
-	@$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	@awk '/^uv==/{on=1} on&&/^[^ ]/&&!/^uv==/{exit} on' requirements.lock > $(VENV)/uv.lock
+	@$(PIP) --require-hashes -r $(VENV)/uv.lock && $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes \
+	  -r requirements.lock || { echo "uv could not, so pip does it (slower)"; $(PIP) --require-hashes -r requirements.lock; }
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
 setup: $(STAMP)      ## install everything into .venv (done by each target when needed)

@@ -94,8 +94,8 @@ def open_subscription(
     zone: ZoneInfo,
     add_ons: Sequence[PlanVersion] = (),
 ) -> Opening:
-    """How a subscription to `version` (and `add_ons`, billed with it) stands on the day `as_of`, given that it started on `starts_on` and has
-    been charged through (exclusive) `charged_through`, or never.
+    """How a subscription to `version` (and `add_ons`, billed with it) stands on the day `as_of`, given that it
+    started on `starts_on` and has been charged through (exclusive) `charged_through`, or never.
 
     Raises ValueError, in plain words, for dates that contradict each other and for plans that are no subscription.
     """

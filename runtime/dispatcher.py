@@ -16,6 +16,7 @@ from temporalio.client import Client
 
 from activities.subscription import Episodes, for_each
 from contracts.subscription import EpisodeRef
+from contracts.sweep import OPENED_PER_SECOND
 from operations.dispatch import CHANGES, IMPORTS, FollowUps, Lane, follow_ups_done, next_follow_ups
 from storage.database import PgConnection
 from storage.leadership import open_session, try_lead
@@ -25,7 +26,6 @@ log = logging.getLogger("masthead.dispatcher")
 ROLE = 0x64697370  # any number, as long as it is the same everywhere
 CANDIDATE_SECONDS = 1.0
 IDLE_SECONDS = 0.5
-IMPORTS_PER_SECOND = 50.0  # below what workers can take up, as the sweep's rate
 LONGEST_PAUSE_SECONDS = 5.0
 COMPLAIN_EVERY_SECONDS = 60.0
 
@@ -111,7 +111,7 @@ class _Term:
 
     async def _carry_imports(self, todo: FollowUps) -> None:
         # What is new has no episode that could have to look again.
-        await self._persist(todo.near, self._episodes.open, per_second=IMPORTS_PER_SECOND)
+        await self._persist(todo.near, self._episodes.open, per_second=OPENED_PER_SECOND)
 
     async def _persist(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -109,7 +110,8 @@ class Fleets:
     def __init__(self, server: PostgresForTests) -> None:
         self.server = server
         self._templates: dict[int, str] = {}
-        self._copies = 0
+        self._copies: list[str] = []
+        self._numbers = itertools.count(1)
 
     def fresh(self, accounts: int = ACCOUNTS) -> str:
         """The URL of a database with a fleet that was never billed."""
@@ -119,15 +121,29 @@ class Fleets:
             build_fleet(engine, accounts)
             engine.dispose()
             self._templates[accounts] = psycopg.conninfo.conninfo_to_dict(url)["dbname"]  # type: ignore[assignment]
-        self._copies += 1
-        name = f"{self._templates[accounts]}_copy{self._copies}"
+        name = f"{self._templates[accounts]}_copy{next(self._numbers)}"
         with psycopg.connect(self.server.server.url("postgres"), autocommit=True) as connection:
             connection.execute(
                 sql.SQL("create database {} template {}").format(
                     sql.Identifier(name), sql.Identifier(self._templates[accounts])
                 )
             )
+        self._copies.append(name)
         return self.server.server.url(name)
+
+    def drop_copies(self) -> None:
+        """Remove the copies: after a crash Postgres syncs every file that it has, before it lets anyone in."""
+        with psycopg.connect(self.server.server.url("postgres"), autocommit=True) as connection:
+            while self._copies:
+                connection.execute(
+                    sql.SQL("drop database {} with (force)").format(sql.Identifier(self._copies.pop()))
+                )
+
+
+@pytest.fixture(autouse=True)
+def _tidy(fleets: Fleets) -> Iterator[None]:
+    yield
+    fleets.drop_copies()
 
 
 @pytest.fixture(scope="session")
