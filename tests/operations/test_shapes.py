@@ -35,7 +35,7 @@ def due(engine: Engine) -> list[DueAccount]:
 
 
 def test_every_column_but_the_ids_and_the_version_is_part_of_the_shape(due: list[DueAccount]) -> None:
-    account = next(each for each in due if len(each.rows) == 1)
+    account = next(each for each in due if len(each.rows) == 1 and each.rows[0][1] not in each.discounts)
     row = account.rows[0]
     shape = account.shape()
     for place in range(len(row)):
@@ -68,7 +68,7 @@ def test_repeats_say_what_rating_each_account_alone_says(engine: Engine, due: li
     tariff = Tariffs(engine).current()
     ids = [account.id for account in due]
     together = rated(ids, ShapeMemo())
-    assert len(together.repeats) > len(together.fresh)
+    assert len(together.repeats) > 50
     alone: dict[str, list[str]] = {}
     for account_id in ids:
         alone |= said(rated([account_id], ShapeMemo()))
