@@ -211,7 +211,8 @@ def _clean_environment() -> Iterator[None]:
 @contextmanager
 def _least_permissions(folder: Path) -> Iterator[None]:
     """Keep the package from opening folders for reading. Run as root, it makes every parent of the data
-    folder 0755, so that its system user can reach it; passing through (o+x) is enough for that."""
+    folder 0755, so that its system user can reach it; passing through (go+x) is enough for that. The server keeps
+    root's group, so without g+x it would run until its first checkpoint, which opens files by their full path."""
     if os.geteuid() != 0:
         yield
         return
@@ -223,4 +224,4 @@ def _least_permissions(folder: Path) -> Iterator[None]:
     finally:
         for path, mode in before.items():
             with suppress(OSError):
-                path.chmod(mode | 0o001)
+                path.chmod(mode | 0o011)

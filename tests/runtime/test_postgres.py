@@ -30,6 +30,21 @@ def test_it_starts_over_the_lock_files_of_other_programs_and_of_a_dead_postmaste
     assert not server.alive
 
 
+def test_it_passes_a_checkpoint_and_ends_cleanly_below_private_folders(tmp_path: Path) -> None:
+    """As root the server runs as another user, who opens files by their full path at each checkpoint."""
+    tmp_path.chmod(0o700)
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    url = server.start()
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("checkpoint")
+    finally:
+        server.stop()
+    log = server.log.read_text()
+    assert "PANIC" not in log
+    assert "database system is shut down" in log
+
+
 def test_durability_is_on_and_nothing_listens_on_a_network(pg_server: PostgresForTests) -> None:
     with psycopg.connect(pg_server.server.url()) as connection:
         shown = {
