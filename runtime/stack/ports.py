@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 
 LOOPBACK = "127.0.0.1"
 
 
+# Below what systems hand out to outgoing connections: a port from that range may be taken as somebody's source port
+# between our choice and a server's use of it.
+_QUIET_PORTS = range(20_000, 32_000)
+_TRIES = 50
+
+
 def listener(preferred: int) -> socket.socket:
-    """A socket bound to the preferred port on the loopback interface, or to a free one when that is taken."""
-    for port in (preferred, 0):
+    """A socket bound to the preferred port on the loopback interface, or to a free one when that is taken (or 0)."""
+    others = (_QUIET_PORTS[secrets.randbelow(len(_QUIET_PORTS))] for _ in range(_TRIES))
+    for port in (*((preferred,) if preferred else ()), *others, 0):
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         # Without it a port is refused for a minute after its last user has gone.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -173,8 +173,9 @@ class Supervisor:
         self.state.temporal_address = address
 
     def _start_temporal_server(self) -> str:
-        """Start the server until its port answers; returns its address. Between our choice of a port and
-        the server's use of it somebody else may take it: then another one is chosen."""
+        """Start the server until both its ports answer (it listens on the UI's last, and dies if it cannot);
+        returns its address. Between our choice of a port and the server's use of it somebody else may take it:
+        then another one is chosen."""
         refused: frozenset[int] = frozenset()
         for attempt in range(1, TEMPORAL_PORT_ATTEMPTS + 1):
             port = ports.choose_port(self.settings.temporal_port, refused)
@@ -194,7 +195,7 @@ class Supervisor:
             child.start()
             deadline = time.monotonic() + 30
             while child.running and time.monotonic() < deadline and not self._stop_asked.is_set():
-                if ports.answers(port) and child.running:
+                if ports.answers(port) and ports.answers(ui_port) and child.running:
                     self.state.temporal_ui = f"http://{ports.LOOPBACK}:{ui_port}"
                     return f"{ports.LOOPBACK}:{port}"
                 time.sleep(0.05)
