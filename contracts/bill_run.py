@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, Field
+
+# A date farther away than this is a slip of the pen, and would bill everybody up to then.
+FARTHEST = timedelta(days=5 * 366)
 
 
 class RunStatus(StrEnum):

@@ -22,6 +22,7 @@ from domain.pricing import amount_for
 from domain.subscriptions import State, state_on
 
 ONE = Decimal(1)
+MOST_STEPS = 400  # a year of daily bills, with room to spare
 
 # (item id, meter, first day or None for "whatever came before", end day) → quantity
 UsageKey = tuple[str, str, date]
@@ -115,13 +116,18 @@ class Rated(NamedTuple):
 
 
 def due_steps(terms: SubscriptionTerms, has_usage: bool, as_of: date) -> tuple[list[Step], date | None]:
-    """The billing days of `terms` up to and including `as_of`, oldest first, and the next one after them."""
+    """The billing days of `terms` up to and including `as_of`, oldest first, and the next one after them.
+
+    Raises MoneyError when more than MOST_STEPS are due at once: that is a date mistaken by years, not a bill.
+    """
     steps: list[Step] = []
     bill_on = terms.next_bill_on
     through = terms.charged_through
     used_from = terms.arrears_through
     ends_on = terms.ends_on
     while bill_on is not None and bill_on <= as_of:
+        if len(steps) >= MOST_STEPS:
+            raise MoneyError(f"more than {MOST_STEPS} billing periods are due at once by {as_of}: is the date right?")
         if ends_on is not None and bill_on >= ends_on:
             steps.append(Step(bill_on, used_from, None, through, through))
             bill_on = None

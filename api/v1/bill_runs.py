@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.problems import Problem
 from api.security import Caller, require_scope
-from contracts.bill_run import BillRunRequest, Control, Progress, RunStatus, RunSummary
+from contracts.bill_run import FARTHEST, BillRunRequest, Control, Progress, RunStatus, RunSummary
 from operations.billrun.scope import Scope, ScopeError
 from storage.bill_runs import recent_runs, run_summary
 from storage.database import PgConnection, transaction
@@ -108,6 +108,12 @@ async def start_run(request: Request, response: Response, _: Writer, order: Star
         scope = Scope.parse(order.scope).name
     except ScopeError as error:
         raise Problem(422, "bad_scope", str(error)) from None
+    if order.as_of > datetime.now(UTC).date() + FARTHEST:
+        raise Problem(
+            422,
+            "far_date",
+            f"{order.as_of} is more than five years away: everybody would be billed up to then.",
+        )
     client: Client = request.app.state.temporal
     try:
         handle = await start_bill_run(client, BillRunRequest(as_of=order.as_of, scope=scope))

@@ -7,7 +7,7 @@ import getpass
 import json
 import sys
 from contextlib import nullcontext
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +17,7 @@ from rich.table import Table
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from contracts.bill_run import BillRunRequest, BillRunResult, Control
+from contracts.bill_run import FARTHEST, BillRunRequest, BillRunResult, Control
 from contracts.bill_run import Progress as RunProgress
 from domain.money import format_minor
 from operations.billrun.run import BillRuns
@@ -78,6 +78,11 @@ def _request(as_of: str, scope: str, preview: bool, parked: bool) -> BillRunRequ
         day = date.fromisoformat(as_of)
     except ValueError:
         raise UserError(f"--as-of: {as_of!r} is not a date", remedy="Write it like 2026-12-01.") from None
+    if day > datetime.now(UTC).date() + FARTHEST:
+        raise UserError(
+            f"--as-of: {day} is more than five years away, and everybody would be billed up to then",
+            remedy="Check the year.",
+        )
     if parked and scope != "all":
         raise UserError("--parked and --scope exclude each other", remedy="Leave one of them out.")
     try:

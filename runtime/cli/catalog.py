@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from domain.catalog import AppliesTo, PhaseKind, PlanVersion, Price
 from operations.catalog import CatalogConflict, CatalogLoad, CatalogRows, load_catalog, read_catalog
 from runtime.catalog_source import CatalogSource, read_catalog_file
 from runtime.cli.errors import UserError
@@ -24,11 +22,14 @@ app = typer.Typer(no_args_is_help=True, help="The catalog: products, plans, pric
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A catalog document (YAML).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+_LOAD_AGAIN = "Nothing was loaded. Correct the file and load it again."
+_REACHES = {AppliesTo.NEW: "new subscribers", AppliesTo.RENEWAL: "all, at their renewal"}
+
 
 @app.command()
 def check(file: File, as_json: AsJson = False) -> None:
     """Read FILE and report everything that is wrong with it. Needs no database."""
-    catalog = _read(file).catalog
+    catalog = _read(file, "Correct the file and check it again.").catalog
     facts = {
         "products": len(catalog.products),
         "plans": len(catalog.plans),
@@ -49,7 +50,7 @@ def check(file: File, as_json: AsJson = False) -> None:
 @app.command()
 def load(file: File, as_json: AsJson = False) -> None:
     """Load FILE: all of it, or, when anything is wrong, nothing. Loading it again changes nothing."""
-    source = _read(file)
+    source = _read(file, _LOAD_AGAIN)
     with ensure_stack(load_settings(), workers=False) as stack:
         engine = make_engine(stack.database_url)
         try:
@@ -57,7 +58,7 @@ def load(file: File, as_json: AsJson = False) -> None:
         except CatalogConflict as conflict:
             raise UserError(
                 "\n".join(f"{file}: {reason}" for reason in conflict.reasons),
-                remedy="Nothing was loaded. Correct the file and load it again.",
+                remedy=_LOAD_AGAIN,
             ) from None
         finally:
             engine.dispose()
@@ -80,36 +81,26 @@ def show(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(_as_data(rows), ensure_ascii=False))
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("plan", "version", "from", "reaches", "every", "phase"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("prices", overflow="fold")
+    if not rows.plans:
+        print("No catalog is loaded yet; `masthead catalog load FILE` loads one.")
     for code, versions in rows.plans.items():
+        print(f"{code}: {rows.plan_names[code]}")
         for version in versions:
+            print(f"  {_version_text(version)}")
             for phase in version.phases:
-                prices = "\n".join(_price_text(price.model_dump()) for price in phase.prices)
-                table.add_row(
-                    code,
-                    str(version.version),
-                    str(version.effective),
-                    version.applies_to.value,
-                    f"{version.interval.count} {version.interval.unit.value}",
-                    phase.kind.value,
-                    prices or f"free for {phase.days} days",
-                )
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+                prices = [_price_text(price) for price in phase.prices] or [f"free for {phase.days} days"]
+                name = f"intro, {_many(phase.periods or 0, 'period')}" if phase.periods else phase.kind.value
+                alone = len(version.phases) == 1 and phase.kind is PhaseKind.EVERGREEN
+                for text in prices:
+                    print(f"    {text}" if alone else f"    {name}: {text}")
 
 
-def _read(file: Path) -> CatalogSource:
+def _read(file: Path, remedy: str) -> CatalogSource:
     try:
         return read_catalog_file(file)
     except DocumentError as error:
-        raise UserError(str(error), remedy=_remedy(len(error.problems))) from None
-
-
-def _remedy(problems: int) -> str:
-    found = "1 problem" if problems == 1 else f"{problems} problems"
-    return f"{found} found; nothing was loaded. Correct the file and repeat."
+        found = len(error.problems)
+        raise UserError(str(error), remedy=f"{found} problems. {remedy}" if found > 1 else remedy) from None
 
 
 def _tell(file: Path, done: CatalogLoad) -> None:
@@ -123,10 +114,30 @@ def _tell(file: Path, done: CatalogLoad) -> None:
         print(f"{file} was loaded before: nothing changed")
 
 
-def _price_text(price: dict[str, Any]) -> str:
-    amounts = price["amounts"] or (price["tiers"][0]["unit_amounts"] or price["tiers"][0]["flat_amounts"])
+def _version_text(version: PlanVersion) -> str:
+    every = _many(version.interval.count, version.interval.unit.value)
+    every = every.removeprefix("1 ")
+    text = f"version {version.version} from {version.effective}, every {every}, reaches {_REACHES[version.applies_to]}"
+    if version.term is not None:
+        then = "renews" if version.term.then == "renew" else "ends"
+        text += f"; {then} after {_many(version.term.periods, 'period')}"
+    return text
+
+
+def _price_text(price: Price) -> str:
+    tier = price.tiers[0] if price.tiers else None
+    amounts = price.amounts if tier is None else tier.unit_amounts or tier.flat_amounts
+    kind = f"{price.type.value}, {price.model.value}"
+    if price.tiers:
+        kind += f", first of {_many(len(price.tiers), 'tier')}"
+    if price.allowance:
+        kind += f", {price.allowance:f} free"
     text = ", ".join(f"{amount} {currency}" for currency, amount in amounts.items())
-    return f"{price['code']}: {'from ' if price['tiers'] else ''}{text} ({price['type'].value}, {price['model'].value})"
+    return f"{price.code}: {text} ({kind})"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _as_data(rows: CatalogRows) -> dict[str, Any]:

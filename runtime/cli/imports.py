@@ -49,7 +49,10 @@ def import_file(
     import_map = _validated(document)
     try:
         # Before a stack is started for a file that cannot be read, or not by this map.
-        if problems := missing_columns(import_map, survey(file, import_map.file).header):
+        header = survey(file, import_map.file).header
+        if problems := missing_columns(import_map, header):
+            if len(header) == 1 and len(problems) > 1:
+                raise _wrong_delimiter(file, header[0], import_map)
             raise _mismatch(document, problems)
         summary = _import(document, run.ImportRequest(file, import_map, day, dry_run=dry_run))
     except SourceError as error:
@@ -89,11 +92,19 @@ def _mismatch(document: Document, problems: Sequence[Problem]) -> UserError:
     return UserError(str(found), remedy=remedy)
 
 
+def _wrong_delimiter(file: Path, header: str, import_map: ImportMap) -> UserError:
+    shown = header if len(header) <= 60 else f"{header[:60]}…"
+    return UserError(
+        f"{file}:1: read with the delimiter {import_map.file.delimiter!r}, the header is one column: {shown}",
+        remedy="Nothing was imported. Name the file's delimiter in the map (file: delimiter) and repeat.",
+    )
+
+
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise UserError(f"--as-of {text!r} is not a date", remedy="Write it like 2026-12-01.") from None
+        raise UserError(f"--as-of: {text!r} is not a date", remedy="Write it like 2026-12-01.") from None
 
 
 def _read(map_file: Path) -> Document:
@@ -135,7 +146,8 @@ def _as_data(summary: run.ImportSummary) -> dict[str, Any]:
 
 
 def _tell(summary: run.ImportSummary) -> None:
-    counts = ("imported", summary.imported), ("existing", summary.existing), ("rejected", summary.rejected)
+    new = "importable" if summary.dry_run else "imported"
+    counts = (new, summary.imported), ("existing", summary.existing), ("rejected", summary.rejected)
     width = len(f"{summary.rows:,}")
     for name, count in counts:
         print(f"{name:<10} {count:>{width},}")
@@ -159,8 +171,9 @@ def _tell_rejected(file: Path, summary: run.ImportSummary) -> None:
             file=sys.stderr,
         )
         return
+    others = "the others are in" if summary.imported + summary.existing else "no row was imported"
     print(
-        f"error: {rows} rejected and left out; the others are in. Rejected rows with their reasons: "
+        f"error: {rows} rejected and left out; {others}. Rejected rows with their reasons: "
         f"{summary.rejected_file}\nCorrect them there and import that file with the same map, or correct "
         f"{file.name} and repeat: what is in counts as existing.",
         file=sys.stderr,

@@ -91,6 +91,7 @@ def test_starting_answers_at_once_and_twice_is_one_run(client: TestClient) -> No
         ("get", "/v1/bill-runs?limit=0", None, 422, "invalid_request"),
         ("post", "/v1/bill-runs", {"as_of": "2026-13-01"}, 422, "invalid_request"),
         ("post", "/v1/bill-runs", {"as_of": "2026-12-01", "scope": "shoe-size:9"}, 422, "bad_scope"),
+        ("post", "/v1/bill-runs", {"as_of": "9999-12-31"}, 422, "far_date"),
         ("post", "/v1/bill-runs", {"as_of": "2026-12-01", "colour": "blue"}, 422, "invalid_request"),
         ("post", f"/v1/bill-runs/{uuid4()}/pause", {"reason": "a look"}, 404, "no_such_run"),
         ("post", f"/v1/bill-runs/{uuid4()}/pause", {"reason": ""}, 422, "invalid_request"),

@@ -247,7 +247,7 @@ def test_an_empty_or_missing_file(
 
 def test_a_date_that_is_none(loaded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(importing(csv_of(tmp_path, GOOD_ROW), as_of="tomorrow")) == 2
-    assert "--as-of 'tomorrow' is not a date" in capsys.readouterr().err
+    assert "--as-of: 'tomorrow' is not a date" in capsys.readouterr().err
 
 
 def test_an_import_without_a_catalog_says_what_to_do(
@@ -256,3 +256,20 @@ def test_an_import_without_a_catalog_says_what_to_do(
     assert run(importing(csv_of(tmp_path, GOOD_ROW))) == 2
     assert "load a catalog first" in capsys.readouterr().err
     assert rows(url)["import_job"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--as-of", "9999-12-31"], "more than five years away"),
+        (["--as-of", "31.12.2026"], "is not a date"),
+        (["--as-of", "2026-12-31", "--scope", "shoe-size:9"], "is no scope"),
+        (["--as-of", "2026-12-31", "--scope", "plan:x", "--parked"], "exclude each other"),
+    ],
+)
+def test_a_bill_run_that_cannot_be_meant(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    """Refused before anything is started."""
+    assert run(["bill-run", *arguments]) == 2
+    assert words in capsys.readouterr().err
