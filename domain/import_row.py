@@ -120,6 +120,15 @@ class RowReader:
             for rule in self._discounts
             if (found := take(rule.read, cells, currency, start)) is not None
         ]
+        for what, names in (
+            ("discount: the code", [discount.code for discount in discounts]),
+            ("items: the plan", [item.plan for item, _version in items]),
+        ):
+            twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+            if twice is not None:
+                wrong.append(
+                    f"{what} {twice!r} stands twice on this subscription; name it once, with a quantity if need be"
+                )
         name = take(short_text, "name", self._name, cells)
         email = take(self._read_email, cells)
         locale = take(self._read_locale, cells)

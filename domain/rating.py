@@ -127,7 +127,9 @@ def due_steps(terms: SubscriptionTerms, has_usage: bool, as_of: date) -> tuple[l
     ends_on = terms.ends_on
     while bill_on is not None and bill_on <= as_of:
         if len(steps) >= MOST_STEPS:
-            raise MoneyError(f"more than {MOST_STEPS} billing periods are due at once by {as_of}: is the date right?")
+            raise MoneyError(
+                f"more than {MOST_STEPS} billing periods are due at once by {as_of}: is the date right?"
+            )
         if ends_on is not None and bill_on >= ends_on:
             steps.append(Step(bill_on, used_from, None, through, through))
             bill_on = None

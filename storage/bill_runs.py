@@ -263,3 +263,14 @@ def run_by_workflow(connection: PgConnection, workflow_run_id: str) -> str | Non
         cursor.execute("select id::text from bill_run where workflow_run_id = %s", (workflow_run_id,))
         row = cursor.fetchone()
     return str(row[0]) if row else None
+
+
+def scope_is_known(connection: PgConnection, scope_sql: str, scope_parameters: Mapping[str, Any]) -> bool:
+    """Whether any subscription at all, due or not, is within the scope."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"select exists (select from subscription s join account a on a.id = s.account_id where {scope_sql})",
+            dict(scope_parameters),
+        )
+        row = cursor.fetchone()
+    return bool(row and row[0])

@@ -77,7 +77,7 @@ def test_a_refused_catalog_is_refused_in_the_words_of_the_guide(tmp_path: Path) 
 
 
 def test_the_examples_of_functions_become_what_the_guide_says(tmp_path: Path) -> None:
-    seen = set()
+    seen: set[str] = set()
     _before, _heading, section = IMPORT.read_text("utf-8").partition("## Functions")
     for function, cell, wanted in _EXAMPLE.findall(section.partition("## ")[0]):
         field = read_document(written(tmp_path, f"function: {function}\n")).content

@@ -248,7 +248,7 @@ class BillRunWorkflow:
             self._done += 1
             self._show()
 
-        until: list[str | None] = [*cut.firsts[1:], None]
+        until: list[str | None] = [*cut.firsts[1:], None] if cut.firsts else []
         await asyncio.gather(*(preview_range(*ends) for ends in zip(cut.firsts, until, strict=True)))
         result.selected = result.invoices + result.nothing_due + result.parked
         if result.parked:

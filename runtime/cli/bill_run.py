@@ -28,7 +28,7 @@ from runtime.cli.tables import wide_console
 from runtime.settings import load_settings
 from runtime.stack.client import Stack, ensure_stack
 from runtime.temporal import connect
-from storage.bill_runs import recent_runs, run_summary
+from storage.bill_runs import recent_runs, run_summary, scope_is_known
 from storage.database import make_engine, transaction
 from workflows.bill_run import BillRunWorkflow
 from workflows.starts import start_bill_run
@@ -60,6 +60,7 @@ def bill_run(
     """
     request = _request(as_of, scope, preview, parked)
     with ensure_stack(load_settings()) as stack:
+        _check_scope(stack, request.scope)
         result = asyncio.run(_run(stack, request, quiet=as_json))
     if as_json:
         print(json.dumps(result.model_dump(mode="json")))
@@ -90,6 +91,24 @@ def _request(as_of: str, scope: str, preview: bool, parked: bool) -> BillRunRequ
     except ScopeError as error:
         raise UserError(f"--scope: {error}") from None
     return BillRunRequest(as_of=day, scope=name, preview=preview)
+
+
+def _check_scope(stack: Stack, scope: str) -> None:
+    """A scope that no subscription is in is a slip of the pen, not an empty run."""
+    sql, parameters = Scope.parse(scope).sql()
+    if not parameters:
+        return
+    engine = make_engine(stack.database_url)
+    try:
+        with transaction(engine) as connection:
+            found = scope_is_known(connection, sql, parameters)
+    finally:
+        engine.dispose()
+    if not found:
+        kind, _, value = scope.partition(":")
+        raise UserError(
+            f"--scope: no subscription has the {kind} {value!r}", remedy="Check how it is written."
+        )
 
 
 async def _run(stack: Stack, request: BillRunRequest, *, quiet: bool) -> BillRunResult:
@@ -134,9 +153,8 @@ def _move(bar: Progress, task: TaskID, summary: dict[str, Any]) -> None:
 def _tell(result: BillRunResult) -> None:
     console = wide_console()
     kind = "Preview" if result.preview else "Bill run"
-    table = Table(
-        title=f"{kind}: {result.scope} as of {result.target} — {result.status.value}", title_justify="left"
-    )
+    console.print(f"{kind}: {result.scope} as of {result.target} — {result.status.value}")
+    table = Table(show_header=False)
     table.add_column("")
     table.add_column("", justify="right")
     rows = [
@@ -167,7 +185,15 @@ def list_runs(
     if as_json:
         print(json.dumps([run for run in runs if run], default=str))
         return
-    table = Table("run", "scope", "as of", "status", "selected", "invoices", "parked", "totals")
+    if not any(runs):
+        print("No bill run yet.")
+        return
+    table = Table()
+    for name in ("run", "scope", "as of", "status"):
+        table.add_column(name, no_wrap=True, overflow="fold", min_width=36 if name == "run" else None)
+    for name in ("selected", "invoices", "parked"):
+        table.add_column(name, justify="right")
+    table.add_column("totals", overflow="fold")
     for run in filter(None, runs):
         totals = ", ".join(
             format_minor(amount, currency) for currency, amount in sorted(run["totals"].items())

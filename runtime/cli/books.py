@@ -81,6 +81,8 @@ def dump_books(
     Accounts by external key with subscriptions, invoices and journal lines, then ledger totals and number series;
     no ids, numbers or times. FILE is replaced when all is written, and is readable by you alone.
     """
+    if file is not None and file.is_dir():
+        raise UserError(f"{file} is a folder, not a file", remedy="Name a file in it.")
     with _engine() as engine:
         if file is None:
             for line in dump(engine):

@@ -25,6 +25,7 @@ from operations.imports.source import SourceError, survey
 from runtime.cli.errors import UserError
 from runtime.settings import load_settings
 from runtime.stack.client import ensure_stack
+from runtime.stack.errors import StackError
 from runtime.yaml_source import Document, DocumentError, model_problems, read_document, validate
 from storage.database import make_engine
 
@@ -78,9 +79,9 @@ def _import(document: Document, request: run.ImportRequest) -> run.ImportSummary
             raise _mismatch(document, error.problems) from None
         except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
             reason = str(error).partition("\n")[0]
-            raise UserError(
-                f"the database went away: {reason}",
-                remedy="Repeat the command: it goes on after the last batch that was written.",
+            raise StackError(
+                f"the database went away: {reason}\n"
+                "Repeat the command once it is back: it goes on after the last batch that was written."
             ) from None
         finally:
             engine.dispose()

@@ -57,7 +57,7 @@ invoice = Table(
     Column("bill_run_id", uuid_type()),
     Column("chain_hash", LargeBinary, nullable=False),
     now_column("posted_at"),
-    UniqueConstraint("mode", "series", "number"),
+    UniqueConstraint("number", "series", "mode"),  # the number first: most comparisons end with it
     CheckConstraint(MODE_CHECK, name="mode"),
     CheckConstraint("status in ('open', 'paid', 'void', 'uncollectible')", name="status"),
     CheckConstraint("total = subtotal + tax", name="total"),

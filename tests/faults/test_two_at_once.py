@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 
 import psycopg
 
@@ -130,3 +131,11 @@ def test_terms_that_a_command_is_just_changing(fleets: Fleets) -> None:
     assert rows(url, CHANGED_LINES, "acct-0000004") == [(777,)]
     chunks.finish()
     check_books(url, invoices=owing(GROUP))
+
+
+async def test_a_preview_of_nothing_says_so(fleets: Fleets, workers: Workers, runs: Runs) -> None:
+    url = fleets.fresh()
+    workers.start(url)
+    handle = await start_bill_run(runs.client, BillRunRequest(as_of=date(2000, 1, 1), preview=True))
+    result = await asyncio.wait_for(handle.result(), 60)
+    assert (result.status, result.selected, result.invoices, result.totals) == (RunStatus.COMPLETED, 0, 0, {})

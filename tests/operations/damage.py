@@ -79,7 +79,7 @@ DAMAGE: dict[str, tuple[list[str], str, list[str]]] = {
     ),
     "a number given twice": (
         [
-            "alter table invoice drop constraint invoice_mode_series_number_key",
+            "alter table invoice drop constraint invoice_number_series_mode_key",
             "update invoice set number = 7 where number = 8",
         ],
         "I4 I5",

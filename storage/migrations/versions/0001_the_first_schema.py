@@ -154,7 +154,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("total = subtotal + tax", name=op.f("invoice_total")),
         sa.PrimaryKeyConstraint("id", name=op.f("invoice_pk")),
-        sa.UniqueConstraint("mode", "series", "number", name=op.f("invoice_mode_series_number_key")),
+        sa.UniqueConstraint("number", "series", "mode", name=op.f("invoice_number_series_mode_key")),
     )
     op.create_index(op.f("invoice_account_id_idx"), "invoice", ["account_id"], unique=False)
     op.create_table(
