@@ -180,6 +180,9 @@ def truth(field: str, getter: Getter, cells: Sequence[str]) -> bool:
     return answer
 
 
+CARD_NUMBER = "looks like a card number"
+
+
 def may_be_card_number(text: str) -> bool:
     """Whether `text` has the length and the check digit of a payment card's number."""
     digits = text.replace(" ", "").replace("-", "")

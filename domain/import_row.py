@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from domain.catalog import PlanVersion
 from domain.import_fields import (
+    CARD_NUMBER,
     FieldCompiler,
     decimal,
     may_be_card_number,
@@ -286,7 +287,7 @@ class RowReader:
         method = short_text("payment_method", self._payment_method, cells)
         if method is not None and may_be_card_number(method):
             raise ValueError(
-                "payment_method: holds what looks like a card number, which may not be kept; give the gateway's token"
+                f"payment_method: holds what {CARD_NUMBER}, which may not be kept; give the gateway's token"
             )
         return method
 

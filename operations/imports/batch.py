@@ -16,6 +16,7 @@ from datetime import date
 import psycopg
 import uuid_utils
 
+from domain.import_fields import CARD_NUMBER, may_be_card_number
 from domain.import_record import ImportedRow
 from domain.periods import iso
 from operations.imports.job import Counts, Job
@@ -243,4 +244,9 @@ def copy_rejections(connection: PgConnection, job: Job, rejected: Sequence[Rejec
         for rejection in rejected:
             source = rejection.source
             cells = [cell.replace("\0", "\ufffd") for cell in source.cells]
+            if CARD_NUMBER in rejection.reason:
+                # What was refused must not be kept by refusing it.
+                cells = [
+                    f"{'*' * 12}{cell.strip()[-4:]}" if may_be_card_number(cell) else cell for cell in cells
+                ]
             copy.write_row((job.id, source.row, source.line, rejection.reason.replace("\0", "\ufffd"), cells))

@@ -118,6 +118,7 @@ def test_the_version_is_the_one_sold_on_the_start_date() -> None:
         ({"tax_region": "XX"}, "the catalog's tax table has no region 'XX'"),
         ({"tax_exempt": "maybe"}, "'maybe' is neither yes nor no"),
         ({"payment_method": "4111 1111 1111 1111"}, "looks like a card number"),
+        ({"plan": "magazine-archive", "archive": "yes"}, "'magazine-archive' stands twice"),
         ({"discount_percent": "120", "discount_code": "X"}, "120 is not above 0 and at most 100"),
         ({"discount_percent": "10"}, "discount code: is empty"),
         (

@@ -371,3 +371,21 @@ def test_text_arrives_as_it_stands_in_the_file(engine: Engine, tmp_path: Path) -
         found = {row[0] for row in connection.execute("select external_key from account")}
     assert found == set(keys)
     assert counts(import_file(engine, ImportRequest(file, MAP, AS_OF))) == (7, 0, 7, 0)
+
+
+def test_a_card_number_that_was_refused_is_kept_nowhere(engine: Engine, tmp_path: Path) -> None:
+    import_map = load_document(EXAMPLES / "subscribers.map.yaml", ImportMap)
+    header, first, *_ = (EXAMPLES / "subscribers.csv").read_text().splitlines()
+    cells = dict(zip(header.split(","), first.split(","), strict=True)) | {
+        "payment_method": "4111 1111 1111 1111"
+    }
+    file = tmp_path / "cards.csv"
+    file.write_text(f"{header}\n{','.join(cells.values())}\n")
+    summary = import_file(engine, ImportRequest(file, import_map, AS_OF))
+    assert counts(summary) == (1, 0, 0, 1)
+    assert summary.rejected_file is not None
+    with transaction(engine) as connection:
+        kept = str(connection.execute("select reason, cells from import_rejection").fetchall())
+    for text in (kept, summary.rejected_file.read_text()):
+        assert "4111 1111" not in text
+        assert "************1111" in text
