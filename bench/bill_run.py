@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ import psutil
 from sqlalchemy import Engine
 
 from bench.fleet import DUE, build_fleet
+from bench.memory import peak_rss_mb
 from bench.write_floor import write_floors
 from contracts.bill_run import BillRunRequest, BillRunResult
 from operations.verify import verify
@@ -148,11 +147,10 @@ def _processes(home: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 def _peaks(home: Path) -> dict[str, int]:
     """Peak resident memory in MB of this process and of every process of the hub, by what it is."""
-    scale = 1 if sys.platform == "darwin" else 1024
-    peaks = {"bench": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale // 2**20}
+    peaks = {"bench": peak_rss_mb()}
     for kind, process in _processes(home):
         if kind != "postgres":  # its resident memory counts the shared buffers once a backend
-            peaks[kind] = max(peaks.get(kind, 0), _peak(process.pid))
+            peaks[kind] = max(peaks.get(kind, 0), peak_rss_mb(process.pid))
     return dict(sorted(peaks.items()))
 
 
@@ -176,12 +174,3 @@ def _kind(command: str) -> str | None:
         if sign in command:
             return name
     return None
-
-
-def _peak(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) // 1024
-    return int(psutil.Process(pid).memory_info().rss // 2**20)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import time
 from datetime import date, timedelta
 from pathlib import Path
 
+from bench.memory import peak_rss_mb
 from domain.import_map import ImportMap
 from operations.catalog import load_catalog
 from operations.imports.run import ImportRequest, import_file
@@ -65,7 +65,6 @@ def measure(file: Path, url: str) -> dict[str, object]:
     import_map = load_document(EXAMPLES / "subscribers.map.yaml", ImportMap)
     summary = import_file(make_engine(url), ImportRequest(file, import_map, AS_OF))
     seconds = time.perf_counter() - begin
-    unit = 1024 * 1024 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
     return {
         "rows": summary.rows,
         "imported": summary.imported,
@@ -73,7 +72,7 @@ def measure(file: Path, url: str) -> dict[str, object]:
         "rejected": summary.rejected,
         "seconds": round(seconds, 2),
         "rows_per_s": round(summary.rows / seconds),
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1),
+        "peak_rss_mb": float(peak_rss_mb()),
     }
 
 

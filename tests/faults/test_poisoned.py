@@ -3,12 +3,10 @@ are billed alone."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import psutil
 import psycopg
 import pytest
 
+from bench.memory import peak_rss_mb
 from contracts.bill_run import RunStatus
 from runtime.bill_runs import RunHandle
 from tests.faults.books import check_books, rows, value
@@ -61,15 +59,6 @@ async def attempts(handle: RunHandle) -> set[int]:
     return {each.attempt for each in started if each.attempt}
 
 
-def peak_megabytes(pid: int) -> int:
-    """The most memory that a process has had resident; where the system does not tell, what it has now."""
-    status = Path(f"/proc/{pid}/status")
-    if status.exists():
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) // 1024
-    return int(psutil.Process(pid).memory_info().rss // 2**20)
-
-
 @pytest.mark.parametrize(
     ("accounts", "usage"),
     [(1_000, 200_000), pytest.param(10_000, 1_000_000, marks=[pytest.mark.deep, pytest.mark.timeout(600)])],
@@ -97,7 +86,7 @@ async def test_poisoned_accounts_are_parked_and_billed_once_repaired(
     used = value(url, USED, HEAVY_READER)
     assert used >= usage
     check_books(url, invoices=owing(accounts) - 2)
-    assert peak_megabytes(worker.pid) < MEGABYTES
+    assert peak_rss_mb(worker.pid) < MEGABYTES
 
     still = await runs.result(await runs.start("parked"))
     assert (still.status, still.selected, still.parked) == (RunStatus.COMPLETED_WITH_PARKED, 2, 2)
