@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -14,14 +13,15 @@ import psutil
 from sqlalchemy import Engine
 
 from bench.fleet import DUE, build_fleet
+from bench.home import bench_home
 from bench.memory import peak_rss_mb
 from bench.write_floor import write_floors
 from contracts.bill_run import BillRunRequest, BillRunResult
 from operations.verify import verify
 from runtime.settings import Settings
-from runtime.stack.client import Stack, ensure_stack
+from runtime.stack.client import Stack
 from runtime.temporal import connect
-from storage.database import make_engine, transaction
+from storage.database import transaction
 from workflows.starts import start_bill_run
 
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
@@ -33,18 +33,8 @@ def bench_bill_run(settings: Settings, accounts: int, say: Callable[[str], None]
 
     Answers the figures of docs/performance.md. The home is thrown away before and after.
     """
-    home = settings.home / "bench"
-    shutil.rmtree(home, ignore_errors=True)
-    own = settings.model_copy(update={"home": home, "database_url": None, "temporal_address": None})
-    try:
-        with ensure_stack(own) as stack:
-            engine = make_engine(stack.database_url)
-            try:
-                return _measure(engine, stack, accounts, say)
-            finally:
-                engine.dispose()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with bench_home(settings, "bench") as (engine, stack):
+        return _measure(engine, stack, accounts, say)
 
 
 def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], None]) -> dict[str, Any]:

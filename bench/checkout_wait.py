@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,15 +12,16 @@ from typing import Any
 from sqlalchemy import Engine
 
 from bench.fleet import DUE, build_fleet
+from bench.home import bench_home
 from contracts.bill_run import BillRunRequest, BillRunResult
 from operations.billrun.rate import rate_chunk, table_tax, tax_chunk
 from operations.tariffs import Tariffs
 from operations.verify import verify
 from runtime.settings import Settings
-from runtime.stack.client import Stack, ensure_stack
+from runtime.stack.client import Stack
 from runtime.temporal import connect
 from storage.billable import Target
-from storage.database import make_engine, transaction
+from storage.database import transaction
 from storage.posting import advance_subscriptions, copy_children, copy_invoices, lock_subscriptions
 from workflows.starts import start_bill_run
 
@@ -78,18 +78,8 @@ def checkouts(engine: Engine, accounts: Iterator[str], day: date, stop: threadin
 def bench_checkout_wait(settings: Settings, accounts: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Post single invoices alone, then beside a run over `accounts` accounts, in a home of its own that is thrown
     away before and after. Answers percentiles in milliseconds."""
-    home = settings.home / "bench-checkout"
-    shutil.rmtree(home, ignore_errors=True)
-    own = settings.model_copy(update={"home": home, "database_url": None, "temporal_address": None})
-    try:
-        with ensure_stack(own) as stack:
-            engine = make_engine(stack.database_url)
-            try:
-                return _measure(engine, stack, accounts, say)
-            finally:
-                engine.dispose()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with bench_home(settings, "bench-checkout") as (engine, stack):
+        return _measure(engine, stack, accounts, say)
 
 
 def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], None]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from domain.money import MoneyError, exponent, parse_minor
+from domain.money import exponent
 from domain.periods import Interval, Unit
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -226,17 +226,3 @@ class Catalog(_Strict):
     products: tuple[Product, ...] = Field(min_length=1)
     plans: tuple[Plan, ...] = Field(min_length=1)
     tax_rates: tuple[TaxRate, ...] = ()
-
-
-def minor_amounts(amounts: dict[Currency, AmountText]) -> dict[str, int]:
-    """Amounts per currency in minor units. Raises MoneyError as `parse_minor` does."""
-    return {currency: parse_minor(text, currency) for currency, text in amounts.items()}
-
-
-def known_currency(currency: str) -> bool:
-    """Whether ISO 4217 knows `currency`."""
-    try:
-        exponent(currency)
-    except MoneyError:
-        return False
-    return True

@@ -21,10 +21,8 @@ LINE_COLUMNS = (
     " reference, rate, charge_key"
 )
 POSTING_COLUMNS = "entry_id, no, ledger_account, debit, credit"
-_INVOICE_COLUMNS = (
-    "id, mode, account_id, currency, issued_on, due_on, subtotal, tax, total, series, number, status, balance,"
-    " bill_run_id, chain_hash"
-)
+HEAD_COLUMNS = "id, mode, account_id, currency, issued_on, due_on, subtotal, tax, total"
+_INVOICE_COLUMNS = f"{HEAD_COLUMNS}, series, number, status, balance, bill_run_id, chain_hash"
 NULL = r"\N"
 
 
@@ -99,9 +97,6 @@ class Rows(NamedTuple):
     def digest(self) -> bytes:
         """The digest of the document's content."""
         return content_digest([self.head, *self.lines, *self.postings])
-
-
-HEAD_COLUMNS = "id, mode, account_id, currency, issued_on, due_on, subtotal, tax, total"
 
 
 class Template:
