@@ -56,7 +56,7 @@ def distances(*moments: Moment) -> list[int]:
     (dates are then their local midnights)."""
     zone = _zone(*moments)
     if zone is None:
-        return [(moment - moments[0]).days for moment in moments]
+        return [moment.toordinal() - moments[0].toordinal() for moment in moments]
     first = _instant(moments[0], zone)
     return [int((_instant(moment, zone) - first).total_seconds()) for moment in moments]
 
