@@ -56,7 +56,7 @@ class BillRunActivities:
         self._engine = engine
         self._runs = BillRuns(engine)
 
-    @activity.defn(name="open_bill_run")
+    @activity.defn(name="open_bill_run", no_thread_cancel_exception=True)
     def open(self, order: OpenRunInput) -> OpenRunOutput:
         """Create the run and select its chunks."""
         info = activity.info()
@@ -72,7 +72,7 @@ class BillRunActivities:
         chunks, selected = self._runs.size(run_id)
         return OpenRunOutput(run_id=run_id, chunks=chunks, selected=selected)
 
-    @activity.defn(name="bill_chunk")
+    @activity.defn(name="bill_chunk", no_thread_cancel_exception=True)
     def bill(self, order: ChunkInput) -> ChunkOutput:
         """Rate, tax and post one chunk. Raises a retryable error while rows keep moving under a waiting call."""
         fail_point("between-chunks")
@@ -95,25 +95,29 @@ class BillRunActivities:
             left=report.left,
         )
 
-    @activity.defn(name="unfinished_chunks")
+    @activity.defn(name="unfinished_chunks", no_thread_cancel_exception=True)
     def unfinished(self, order: RunInput) -> UnfinishedOutput:
         """Chunks with accounts still pending."""
-        return UnfinishedOutput(chunks=self._runs.unfinished(order.run_id))
+        with pulse():
+            return UnfinishedOutput(chunks=self._runs.unfinished(order.run_id))
 
-    @activity.defn(name="set_bill_run_status")
+    @activity.defn(name="set_bill_run_status", no_thread_cancel_exception=True)
     def set_status(self, order: StatusInput) -> None:
         """Record running or paused."""
-        self._runs.set_status(order.run_id, order.status.value)
+        with pulse():
+            self._runs.set_status(order.run_id, order.status.value)
 
-    @activity.defn(name="finish_bill_run")
+    @activity.defn(name="finish_bill_run", no_thread_cancel_exception=True)
     def finish(self, order: FinishInput) -> RunSummary:
         """End the run and count it from the database."""
-        return RunSummary.model_validate(self._runs.finish(order.run_id, canceled=order.canceled))
+        with pulse():
+            return RunSummary.model_validate(self._runs.finish(order.run_id, canceled=order.canceled))
 
-    @activity.defn(name="preview_ranges")
+    @activity.defn(name="preview_ranges", no_thread_cancel_exception=True)
     def preview_ranges(self, order: OpenRunInput) -> PreviewRangesOutput:
         """How a preview is cut."""
-        with pulse():
+        with pulse() as heart:
+            heart("select")
             firsts = self._runs.preview_ranges(
                 mode=order.mode,
                 scope=_scope(order.scope),
@@ -122,10 +126,11 @@ class BillRunActivities:
             )
         return PreviewRangesOutput(firsts=firsts)
 
-    @activity.defn(name="preview_bill_run")
+    @activity.defn(name="preview_bill_run", no_thread_cancel_exception=True)
     def preview(self, order: PreviewInput) -> PreviewOutput:
-        """What a run would bill for a range; writes nothing."""
-        with pulse():
+        """What a run would bill for a range; writes nothing, and begins no range once canceled."""
+        with pulse() as heart:
+            heart("rate and tax")
             report = self._runs.preview(
                 mode=order.mode,
                 scope=_scope(order.scope),
@@ -138,20 +143,23 @@ class BillRunActivities:
             nothing_due=report.nothing_due,
             parked=report.parked,
             totals=report.totals,
+            rated=report.invoices + report.nothing_due,
+            taxed=report.invoices,
         )
 
-    @activity.defn(name="record_control")
+    @activity.defn(name="record_control", no_thread_cancel_exception=True)
     def record_control(self, order: ControlRecord) -> None:
         """Put an operator's action into the audit table; once per attempt's activity id."""
         info = activity.info()
-        record_action(
-            self._engine,
-            key=f"{info.workflow_run_id}/{info.activity_id}",
-            actor=order.actor,
-            action=order.action,
-            subject=f"bill-run/{order.run_id}",
-            reason=order.reason,
-        )
+        with pulse():
+            record_action(
+                self._engine,
+                key=f"{info.workflow_run_id}/{info.activity_id}",
+                actor=order.actor,
+                action=order.action,
+                subject=f"bill-run/{order.run_id}",
+                reason=order.reason,
+            )
 
     def all(self) -> list[Callable[..., Any]]:
         """Every activity, for the worker."""

@@ -19,6 +19,7 @@ from temporalio.common import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.heartbeat import beating, pulse
 from contracts.names import ACCOUNT, TASK_QUEUE, subscription_id
 from contracts.subscription import (
     LOOK_AGAIN,
@@ -112,19 +113,21 @@ class SubscriptionActivities:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    @activity.defn(name="read_subscription")
+    @activity.defn(name="read_subscription", no_thread_cancel_exception=True)
     def read(self, order: SubscriptionInput) -> Standing:
         """Where the subscription stands."""
         try:
-            return read_standing(self._engine, order.subscription_id)
+            with pulse():
+                return read_standing(self._engine, order.subscription_id)
         except LookupError as error:
             raise _unknown(error) from error
 
-    @activity.defn(name="settle_subscription")
+    @activity.defn(name="settle_subscription", no_thread_cancel_exception=True)
     def settle(self, order: SettleInput) -> Standing:
         """Record what the subscription's dates have made true by `now`."""
         try:
-            return settle_subscription(self._engine, order.subscription_id, order.now)
+            with pulse():
+                return settle_subscription(self._engine, order.subscription_id, order.now)
         except LookupError as error:
             raise _unknown(error) from error
 
@@ -147,11 +150,12 @@ class SweepActivities:
     @activity.defn(name="sweep_page")
     async def page(self, order: SweepPageInput) -> SweepPageOutput:
         """Open (with `wake`: signal) the episodes of one page, no faster than the given rate."""
-        refs, last = await asyncio.to_thread(
-            due_page, self._engine, after=order.after, until=order.until, limit=order.limit
-        )
-        step = self._episodes.signal if order.wake else self._episodes.open
-        failed = await for_each(refs, step, per_second=order.rate_per_second)
+        async with beating():
+            refs, last = await asyncio.to_thread(
+                due_page, self._engine, after=order.after, until=order.until, limit=order.limit
+            )
+            step = self._episodes.signal if order.wake else self._episodes.open
+            failed = await for_each(refs, step, per_second=order.rate_per_second)
         if failed:
             raise failed[0][1]
         return SweepPageOutput(opened=len(refs), last=last)

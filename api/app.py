@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -16,9 +16,11 @@ from temporalio.client import Client
 from api import problems
 from api.security import open_route, require_key
 from api.v1 import bill_runs
+from api.v1.event_readers import EventReaders
 from runtime.settings import Settings, load_settings
 from runtime.temporal import connect
-from storage.database import make_engine
+from storage.database import make_engine, transaction
+from storage.events import reader_lag
 
 HEALTH_TIMEOUT_SECONDS = 2.0
 
@@ -61,20 +63,36 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @health_routes.get("/health", summary="Whether Postgres and Temporal answer")
 @open_route
 async def health(request: Request) -> JSONResponse:
-    """200 when all answers within two seconds, else 503 naming what does not. Needs no key."""
+    """200 when all answers within two seconds, else 503 naming what does not. Needs no key.
+
+    `event_readers` says how far the slowest reader of the event log is behind (null when that cannot be told); being
+    behind is not being unavailable.
+    """
     state = request.app.state
-    postgres, temporal = await asyncio.gather(
-        _postgres_answers(state.engine), _temporal_answers(state.temporal)
+    postgres, temporal, lag = await asyncio.gather(
+        _postgres_answers(state.engine), _temporal_answers(state.temporal), _event_readers(state.engine)
     )
     fine = postgres is None and temporal is None
     body: dict[str, Any] = {
         "status": "ok" if fine else "unavailable",
         "postgres": postgres is None,
         "temporal": temporal is None,
+        "event_readers": lag,
     }
     if not fine:
         body["details"] = [problem for problem in (postgres, temporal) if problem is not None]
     return JSONResponse(body, 200 if fine else 503)
+
+
+async def _event_readers(engine: Engine) -> dict[str, Any] | None:
+    def ask() -> dict[str, Any]:
+        with transaction(engine) as connection:
+            return EventReaders.of(reader_lag(connection)).model_dump()
+
+    with suppress(Exception):
+        async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):
+            return await asyncio.to_thread(ask)
+    return None
 
 
 async def _postgres_answers(engine: Engine) -> str | None:

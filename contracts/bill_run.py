@@ -175,12 +175,14 @@ class PreviewInput(BaseModel):
 
 
 class PreviewOutput(BaseModel):
-    """What a run would do for a range."""
+    """What a run would do for a range. `rated` accounts were rated without a refusal, `taxed` owe an invoice."""
 
     invoices: int
     nothing_due: int
     parked: int
     totals: dict[str, int]
+    rated: int = 0
+    taxed: int = 0
 
 
 class Control(BaseModel):

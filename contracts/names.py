@@ -6,6 +6,7 @@ data and no secret ever stands in an id or a search attribute.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import NamedTuple
 
@@ -31,6 +32,10 @@ SEARCH_ATTRIBUTES: tuple[SearchAttributeKey[str], ...] = (
 
 BILL_RUN_SCHEDULE = "schedule/bill-run"
 SWEEP_SCHEDULE = "schedule/sweep"
+SCHEDULED_BILL_RUN = "bill-run/scheduled"
+SCHEDULED_SWEEP = "sweep/scheduled"
+
+_BY_SCHEDULE = re.compile(r"(?P<given>.+)-(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)", re.ASCII)
 
 
 class BillRunIdentity(NamedTuple):
@@ -46,8 +51,13 @@ def bill_run_id(scope: str, target: date | str) -> str:
 
 
 def parse_bill_run_id(workflow_id: str) -> BillRunIdentity:
-    """The inverse of `bill_run_id`. Raises ValueError for any other id."""
-    head, _, rest = workflow_id.partition("/")
+    """The inverse of `bill_run_id`. A Temporal Schedule appends the instant of its action to the id that it is given:
+    our own Schedule's runs are over "all" with that instant as target, any other run is what its id says without it.
+    Raises ValueError for any other id."""
+    scheduled = _BY_SCHEDULE.fullmatch(workflow_id)
+    if scheduled is not None and scheduled["given"] == SCHEDULED_BILL_RUN:
+        return BillRunIdentity("all", scheduled["at"])
+    head, _, rest = (scheduled["given"] if scheduled else workflow_id).partition("/")
     scope, _, target = rest.rpartition("/")
     if head != "bill-run" or not scope or not target:
         raise ValueError(f"not a bill run's workflow id: {workflow_id!r}")

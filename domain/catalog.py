@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from domain.money import exponent
-from domain.periods import Interval, Unit
+from domain.periods import Align, Interval, Unit
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _AMOUNT = re.compile(r"-?\d{1,12}(\.\d{1,10})?", re.ASCII)
@@ -70,10 +70,26 @@ class PriceModel(StrEnum):
     GRADUATED = "graduated"
     VOLUME = "volume"
     PACKAGE = "package"
+    PERCENTAGE = "percentage"
+    MINIMUM = "minimum"
+
+
+class Billed(StrEnum):
+    """When a recurring price is charged: as its period begins, or when it is over."""
+
+    ADVANCE = "advance"
+    ARREARS = "arrears"
+
+
+class ZeroUsage(StrEnum):
+    """What a usage price puts on the invoice when nothing was used: nothing, or a line of zero."""
+
+    OMIT = "omit"
+    LINE = "line"
 
 
 class PhaseKind(StrEnum):
-    """Trial is free and dated in days; intro lasts some periods; evergreen goes on."""
+    """Trial is free and dated; intro lasts some periods; evergreen goes on."""
 
     TRIAL = "trial"
     INTRO = "intro"
@@ -96,16 +112,34 @@ class Tier(_Strict):
 
 
 class BundlePart(_Strict):
-    """A part of a bundle: the product that earns `weight` of the bundle's price (revenue and tax follow
-    it)."""
+    """A part of a bundle: the product that earns a share of the bundle's price (revenue and tax follow it), relative to
+    the other parts, by a weight or by the price at which the part is sold alone."""
 
     product: Code
-    weight: int = Field(gt=0, description="share of the price, relative to the other parts' weights")
+    weight: int | None = Field(default=None, gt=0)
+    standalone: dict[Currency, AmountText] = Field(default_factory=dict)
+
+
+class Percentage(_Strict):
+    """A share of money that a meter counts, in minor units of the account's currency. Amounts are major units, as
+    everywhere in the catalog.
+
+    Of the events of a period, in the order of their time, the first `free_events` cost nothing; of the others, the
+    first `free_amounts` of money cost nothing. Each event beyond that costs `rate` percent of its money and
+    `fixed_fees`, at least `min_amounts` and at most `max_amounts`.
+    """
+
+    rate: Decimal = Field(ge=0, le=100, description="in percent")
+    free_events: int = Field(default=0, ge=0, description="events of each period that cost nothing")
+    free_amounts: dict[Currency, AmountText] = Field(default_factory=dict)
+    fixed_fees: dict[Currency, AmountText] = Field(default_factory=dict)
+    min_amounts: dict[Currency, AmountText] = Field(default_factory=dict)
+    max_amounts: dict[Currency, AmountText] = Field(default_factory=dict)
 
 
 class Price(_Strict):
     """A price of a phase. `amounts` are major units as text, per currency: for flat prices the price, for
-    per-unit ones a unit's, for packages a package's."""
+    per-unit ones a unit's, for packages a package's, for minimums what a period's usage comes to at least."""
 
     code: Code
     type: PriceType
@@ -113,32 +147,59 @@ class Price(_Strict):
     amounts: dict[Currency, AmountText] = Field(default_factory=dict)
     tiers: tuple[Tier, ...] = ()
     package_size: Decimal | None = Field(default=None, gt=0)
+    percentage: Percentage | None = None
     meter: Code | None = None
     allowance: Decimal = Field(default=Decimal(0), ge=0, description="units of the meter that cost nothing")
     product: Code | None = Field(
         default=None, description="what it is revenue of; the plan's product by default"
     )
     parts: tuple[BundlePart, ...] = ()
+    billed: Billed = Field(default=Billed.ADVANCE, description="of a recurring price")
+    zero_usage: ZeroUsage = Field(default=ZeroUsage.OMIT, description="of a usage price")
 
 
 class Phase(_Strict):
-    """A stretch of a plan's life with prices of its own."""
+    """A stretch of a plan's life with prices of its own, or with the evergreen prices at a percentage."""
 
     kind: PhaseKind
     days: int | None = Field(default=None, gt=0, description="length of a trial")
+    until: date | None = Field(
+        default=None, description="the first day after a trial, for all who start before"
+    )
     periods: int | None = Field(default=None, gt=0, description="length of an intro, in billing periods")
+    percent: Decimal | None = Field(
+        default=None, ge=0, lt=100, description="what of the evergreen recurring prices is paid in an intro"
+    )
     prices: tuple[Price, ...] = ()
 
 
-class IntervalSpec(_Strict):
-    """A billing interval; a bare unit means one of it."""
+class IntervalUnit(StrEnum):
+    """What a catalog counts intervals in."""
 
-    unit: Unit
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    HALF_YEAR = "half_year"
+    YEAR = "year"
+
+
+_MONTHS_OF = {IntervalUnit.QUARTER: 3, IntervalUnit.HALF_YEAR: 6}
+
+
+class IntervalSpec(_Strict):
+    """A billing interval; a bare unit means one of it. `align` says where its periods begin."""
+
+    unit: IntervalUnit
     count: int = Field(default=1, gt=0, le=120)
+    align: Align = Align.ANCHOR
 
     def interval(self) -> Interval:
-        """As the value that periods are computed with."""
-        return Interval(self.unit, self.count)
+        """As the value that periods are computed with: a quarter is 3 months, a half-year 6."""
+        months = _MONTHS_OF.get(self.unit)
+        if months is not None:
+            return Interval(Unit.MONTH, self.count * months)
+        return Interval(Unit(self.unit.value), self.count)
 
 
 class Term(_Strict):

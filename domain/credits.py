@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from domain.money import scaled
+from domain.money import allocate
 from domain.proration import Moment, before, earlier, later, part_of_billed
 
 
@@ -77,17 +77,22 @@ class TooMuchCredit(ValueError):
 
 
 def left_of(line: BilledLine, credits: Iterable[CreditLine]) -> BilledLine:
-    """`line` with the earlier `credits` against it taken off."""
+    """`line` with the earlier `credits` against it taken off. Raises TooMuchCredit for a credit of a tax that the line
+    does not have."""
     net = line.net
-    taxes = {tax.jurisdiction: tax for tax in line.taxes}
+    taxes = list(line.taxes)
     for credit in credits:
         if credit.corrects != line.key:
             continue
         net += credit.net
+        places = list(range(len(taxes)))
         for tax in credit.taxes:
-            left = taxes[tax.jurisdiction]
-            taxes[tax.jurisdiction] = left._replace(amount=left.amount + tax.amount)
-    return _with(line, net, taxes.values())
+            place = next((at for at in places if taxes[at][:2] == tax[:2]), None)
+            if place is None:
+                raise TooMuchCredit(f"line {line.key} was billed without the tax of {tax.jurisdiction}")
+            places.remove(place)
+            taxes[place] = taxes[place]._replace(amount=taxes[place].amount + tax.amount)
+    return replace(line, net=net, taxes=tuple(taxes))
 
 
 def credit_time(
@@ -122,40 +127,36 @@ def credit_gross(
     line: BilledLine, credits: Sequence[CreditLine], gross: int, kind: str = "adjustment"
 ) -> CreditLine:
     """A credit of `gross` minor units (positive, tax included) against `line`: split between the net amount and each
-    tax as what is left of the line is. Raises TooMuchCredit when less is left."""
+    tax as what is left of the line is, by largest remainder, so that none gets more than is left of it. Raises
+    TooMuchCredit when less is left, or when a tax of the line goes the other way."""
     left = left_of(line, credits)
+    parts = [left.net, *(tax.amount for tax in left.taxes)]
     if gross <= 0 or gross > left.gross:
         raise TooMuchCredit(f"{gross} minor units are to be credited, and {left.gross} are left of the line")
-    taxes = tuple(tax._replace(amount=-scaled(tax.amount, gross, left.gross)) for tax in left.taxes)
-    return CreditLine(line.key, kind, None, None, -gross - sum(tax.amount for tax in taxes), taxes)
+    if min(parts) < 0:
+        raise TooMuchCredit(
+            f"line {line.key} has a tax that goes the other way: credit all that is left of it"
+        )
+    net, *amounts = allocate(gross, parts)
+    taxes = (tax._replace(amount=-amount) for tax, amount in zip(left.taxes, amounts, strict=True))
+    return CreditLine(line.key, kind, None, None, -net, tuple(taxes))
 
 
 def credit_rest(
     line: BilledLine, credits: Sequence[CreditLine], kind: str = "adjustment"
 ) -> CreditLine | None:
-    """All that is left of `line`, or None when nothing is."""
-    left = left_of(line, credits)
+    """All that is left of `line`, with the time that was not given back so far; None when nothing is left."""
+    mine = [credit for credit in credits if credit.corrects == line.key]
+    left = left_of(line, mine)
     if not left.net and not any(tax.amount for tax in left.taxes):
         return None
     taxes = tuple(tax._replace(amount=-tax.amount) for tax in left.taxes)
-    return CreditLine(line.key, kind, line.start, line.end, -left.net, taxes)
-
-
-def _with(line: BilledLine, net: int, taxes: Iterable[TaxAmount]) -> BilledLine:
-    return BilledLine(
-        line.key,
-        line.document,
-        line.kind,
-        line.category,
-        line.item_id,
-        line.price_id,
-        line.product,
-        line.start,
-        line.end,
-        line.quantity,
-        net,
-        tuple(taxes),
-    )
+    start = end = None
+    if line.start is not None and line.end is not None:
+        stretches = _without(line.start, line.end, mine)
+        if stretches:
+            start, end = stretches[0][0], stretches[-1][1]
+    return CreditLine(line.key, kind, start, end, -left.net, taxes)
 
 
 def _without(start: Moment, end: Moment, credits: Sequence[CreditLine]) -> list[tuple[Moment, Moment]]:

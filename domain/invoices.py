@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from hashlib import sha256
 
-from domain.charge_key import charge_key
 from domain.ledger import Posting, settle
-from domain.money import scaled
-from domain.rating import ONE, Line
-from domain.tax import TaxTable
+from domain.rating import Line
+from domain.tax import TaxPolicy, TaxTable
+from domain.taxation import GivenTax, TaxBase, TaxDoesNotFit, given_tax_lines, tax_lines, untaxed
+
+_TAX_ON_TOP = TaxPolicy()
 
 
 @dataclass(slots=True)
 class Payer:
-    """What an invoice needs of an account. `payment_terms` in days."""
+    """What an invoice needs of an account. `payment_terms` in days. `tax_exempt` stands above the treatment that
+    `tax_policy` says."""
 
     id: str
     mode: str
@@ -24,6 +26,7 @@ class Payer:
     tax_region: str | None
     tax_exempt: bool
     payment_terms: int
+    tax_policy: TaxPolicy = _TAX_ON_TOP
 
 
 @dataclass(slots=True)
@@ -50,38 +53,31 @@ class Draft:
 
 
 def add_tax(draft: Draft, table: TaxTable) -> None:
-    """Append a tax line per taxable line and jurisdiction, from the built-in table."""
-    payer, lines = draft.payer, draft.lines
-    if payer.tax_exempt or payer.tax_region is None:
+    """Put tax from the built-in table on the lines that have none yet, as the payer's tax policy says. The tax point
+    is the day of issue: the rates in force on it count."""
+    payer, lines, day = draft.payer, draft.lines, draft.issued_on
+    region, policy = payer.tax_region, payer.tax_policy
+    if payer.tax_exempt or region is None:
         return
-    net = [line.amount for line in lines]
-    for line in lines:
-        if line.kind == "discount" and line.parent is not None:
-            net[line.parent] += line.amount
-    for place in range(len(net)):
-        parent = lines[place]
-        if parent.kind == "discount":
-            continue
-        for levy in table.levies(payer.tax_region, parent.category, draft.issued_on):
-            charge = f"tax|{levy.jurisdiction}"
-            lines.append(
-                Line(
-                    "tax",
-                    None,
-                    None,
-                    None,
-                    None,
-                    None,
-                    ONE,
-                    scaled(net[place], levy.numerator, levy.denominator),
-                    place,
-                    levy.jurisdiction,
-                    levy.rate,
-                    charge_key(parent.charge_key, charge),
-                    charge,
-                    parent.category,
-                )
-            )
+    bases = [
+        TaxBase(place, amount, table.levies(region, lines[place].category, day))
+        for place, amount in untaxed(lines)
+    ]
+    tax_lines(lines, bases, policy)
+
+
+def add_given_tax(draft: Draft, currency: str, given: Sequence[GivenTax]) -> None:
+    """Put an engine's amounts on the draft: as they are, never rounded again (law 7). They count for exempt payers,
+    too: whom and what the engine is asked for is the caller's. `untaxed` says which lines wait for tax.
+
+    Raises TaxDoesNotFit, and changes nothing, when `currency` is not the payer's or an amount has no place.
+    """
+    if currency != draft.payer.currency:
+        raise TaxDoesNotFit(
+            f"the tax engine answers in {currency}, and the account is billed in {draft.payer.currency}: ask the"
+            " engine in the account's currency"
+        )
+    given_tax_lines(draft.lines, given, draft.payer.tax_policy, currency)
 
 
 def finish(draft: Draft) -> None:

@@ -6,6 +6,7 @@ from calendar import monthrange
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from math import gcd
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,14 @@ class Unit(StrEnum):
     WEEK = "week"
     MONTH = "month"
     YEAR = "year"
+
+
+class Align(StrEnum):
+    """Where periods begin: counted from the day on which charging began (or the bill cycle day), or where the
+    calendar's own weeks, months, quarters, half-years and years do."""
+
+    ANCHOR = "anchor"
+    CALENDAR = "calendar"
 
 
 class Interval(NamedTuple):
@@ -97,10 +106,21 @@ def period_at(anchor: Anchor, interval: Interval, day: date) -> Period:
     return Period(boundary(anchor, interval, index), boundary(anchor, interval, index + 1), index)
 
 
-def first_anchor(charged_from: date, interval: Interval, bill_cycle_day: int | None) -> Anchor:
+def first_anchor(
+    charged_from: date, interval: Interval, bill_cycle_day: int | None, align: Align = Align.ANCHOR
+) -> Anchor:
     """The anchor of a subscription that is charged from `charged_from`: that day itself, or, with a bill cycle
     day and an interval of months or years, the first such day (clamped) on or after it. What lies before is the
-    leading stub. Raises ValueError for a bill cycle day outside 1 to 31."""
+    leading stub.
+
+    Aligned to the calendar it is the first day on or after `charged_from` on which the calendar's own period of that
+    length begins, whatever the bill cycle day: Monday, the 1st, for 3 months 1 January, April, July or October, for 6
+    months 1 January or July, for years 1 January. A length that does not divide a year begins with the longest such
+    period that divides it (9 months: a quarter); days begin every day. Raises ValueError for a bill cycle day
+    outside 1 to 31.
+    """
+    if align is Align.CALENDAR:
+        return Anchor.at(_calendar_day(charged_from, interval))
     if bill_cycle_day is None or interval.unit in (Unit.DAY, Unit.WEEK):
         return Anchor.at(charged_from)
     if not 1 <= bill_cycle_day <= 31:
@@ -109,6 +129,17 @@ def first_anchor(charged_from: date, interval: Interval, bill_cycle_day: int | N
     if on < charged_from:
         on = add_months(charged_from, 1, bill_cycle_day)
     return Anchor(on, bill_cycle_day)
+
+
+def _calendar_day(day: date, interval: Interval) -> date:
+    """The first day on or after `day` on which a calendar period of `interval` begins."""
+    if interval.unit is Unit.DAY:
+        return day
+    if interval.unit is Unit.WEEK:
+        return day + timedelta(days=-day.weekday() % 7)
+    months = gcd(interval.length * (12 if interval.unit is Unit.YEAR else 1), 12)
+    first = add_months(day, 0 if day.day == 1 else 1, 1)
+    return add_months(first, (1 - first.month) % months)
 
 
 def local_date(instant: datetime, zone: ZoneInfo) -> date:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from domain.catalog import Price, PriceModel
+from domain.catalog import Percentage, Price, PriceModel
 from domain.money import MoneyError, exponent
 
 
@@ -20,6 +21,24 @@ class PricedTier:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A percentage in one currency: `rate` is a fraction of one, amounts are minor units, not yet rounded; the least
+    and the most are for an event."""
+
+    rate: Fraction
+    free_events: int
+    free_amount: Fraction
+    fee: Fraction
+    least: Fraction
+    most: Fraction | None
+
+    @property
+    def by_event(self) -> bool:
+        """Whether single events have to be known, and not only their sum."""
+        return bool(self.free_events or self.fee or self.least) or self.most is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """A price in one currency, ready to multiply. `unit` is minor units per unit, package or period; `whole` is
     the same as an int where a flat price has no fraction, which is the path that runs by the million."""
@@ -29,6 +48,7 @@ class Schedule:
     whole: int | None
     tiers: tuple[PricedTier, ...] = ()
     package_size: Fraction = Fraction(1)
+    share: Share | None = None
 
 
 def minor_fraction(text: str, currency: str) -> Fraction:
@@ -59,10 +79,31 @@ def schedule(price: Price, currency: str) -> Schedule:
                 )
             )
         return Schedule(price.model, Fraction(0), None, tuple(tiers))
+    if price.percentage is not None:
+        share = _share(price.code, price.percentage, currency)
+        return Schedule(price.model, Fraction(0), None, share=share)
     unit = amount(price.amounts)
     whole = int(unit) if unit.denominator == 1 else None
     size = Fraction(price.package_size) if price.package_size is not None else Fraction(1)
     return Schedule(price.model, unit, whole, (), size)
+
+
+def _share(code: str, percentage: Percentage, currency: str) -> Share:
+    def amount(amounts: dict[str, str]) -> Fraction | None:
+        if not amounts:
+            return None
+        if currency not in amounts:
+            raise MoneyError(f"price {code!r} has no amount in {currency}")
+        return minor_fraction(amounts[currency], currency)
+
+    return Share(
+        Fraction(percentage.rate) / 100,
+        percentage.free_events,
+        amount(percentage.free_amounts) or Fraction(0),
+        amount(percentage.fixed_fees) or Fraction(0),
+        amount(percentage.min_amounts) or Fraction(0),
+        amount(percentage.max_amounts),
+    )
 
 
 def round_fraction(value: Fraction) -> int:
@@ -74,12 +115,14 @@ def round_fraction(value: Fraction) -> int:
 
 
 def exact_amount(terms: Schedule, quantity: Fraction) -> Fraction:
-    """What `quantity` costs in minor units, before rounding. Nothing costs nothing, flat prices apart.
+    """What `quantity` costs in minor units, before rounding. Nothing costs nothing, flat prices and minimums
+    apart.
 
     Graduated: each unit at its own tier's price, and the flat fee of every tier reached. Volume: all units at the
     price of the tier that the quantity ends in. Tiers' bounds are inclusive (law 8). Package: whole packages.
+    Percentage: of what is above the free amount; for one that has to know single events, see `share_of_events`.
     """
-    if terms.model is PriceModel.FLAT:
+    if terms.model in (PriceModel.FLAT, PriceModel.MINIMUM):
         return terms.unit
     if quantity <= 0:
         return Fraction(0)
@@ -87,6 +130,8 @@ def exact_amount(terms: Schedule, quantity: Fraction) -> Fraction:
         return terms.unit * quantity
     if terms.model is PriceModel.PACKAGE:
         return terms.unit * -(-quantity // terms.package_size)
+    if terms.share is not None:
+        return terms.share.rate * max(quantity - terms.share.free_amount, Fraction(0))
     total = Fraction(0)
     lower = Fraction(0)
     for tier in terms.tiers:
@@ -109,3 +154,27 @@ def amount_for(terms: Schedule, quantity: Fraction, days: int, whole_days: int) 
     if days != whole_days:
         value = value * days / whole_days
     return round_fraction(value)
+
+
+def share_of_events(share: Share, events: Iterable[Fraction]) -> Fraction:
+    """What `events` (money in minor units, in the order of their time) cost by `share`, before rounding.
+
+    An event that is free, by its place or because the free amount covers all of it, costs no fee and no least amount.
+    One of zero or less (a reversal) takes off its rate, is no event otherwise, and makes no total below zero.
+    """
+    total = Fraction(0)
+    free_events, free_amount = share.free_events, share.free_amount
+    for money in events:
+        if money <= 0:
+            total += share.rate * money
+            continue
+        if free_events > 0:
+            free_events -= 1
+            continue
+        free = min(money, free_amount)
+        free_amount -= free
+        if free == money:
+            continue
+        cost = max(share.rate * (money - free) + share.fee, share.least)
+        total += cost if share.most is None else min(cost, share.most)
+    return max(total, Fraction(0))

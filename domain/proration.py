@@ -95,6 +95,8 @@ def split(amount: int, cuts: Sequence[int]) -> list[int]:
 
 def part_of_billed(amount: int, start: Moment, end: Moment, billed_start: Moment, billed_end: Moment) -> int:
     """The part of `amount`, billed for `billed_start` to `billed_end`, that belongs to `start` to `end` within it.
-    Adjacent parts sum to the whole."""
+    Adjacent parts sum to the whole. Raises ValueError for a billed time that is empty."""
     _, begin, finish, whole = distances(billed_start, start, end, billed_end)
+    if whole <= 0:
+        raise ValueError(f"nothing was billed from {billed_start} to {billed_end}")
     return scaled(amount, finish, whole) - scaled(amount, begin, whole)

@@ -8,8 +8,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from domain.catalog import PhaseKind, PlanVersion, PriceType
-from domain.periods import Unit, boundary, first_anchor, period_at, start_of_day
+from domain.catalog import Billed, PhaseKind, PlanVersion, PriceType
+from domain.periods import Anchor, Unit, boundary, first_anchor, period_at, start_of_day
 
 
 class State(StrEnum):
@@ -61,6 +61,18 @@ def next_change(
     return start_of_day(min(days), zone) if days else None
 
 
+def trial_end(version: PlanVersion, starts_on: date) -> date | None:
+    """The first day after the trial of `version` for one who starts on `starts_on`, or None without a trial: also for
+    one who starts when a trial until a date is over."""
+    for phase in version.phases:
+        if phase.kind is PhaseKind.TRIAL:
+            if phase.days is not None:
+                return starts_on + timedelta(days=phase.days)
+            if phase.until is not None and starts_on < phase.until:
+                return phase.until
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """The row of a subscription as it enters the books. Dates are local days, `next_due` an instant in UTC.
@@ -93,9 +105,14 @@ def open_subscription(
     ends_on: date | None,
     zone: ZoneInfo,
     add_ons: Sequence[PlanVersion] = (),
+    first_bill_on: date | None = None,
 ) -> Opening:
     """How a subscription to `version` (and `add_ons`, billed with it) stands on the day `as_of`, given that it
     started on `starts_on` and has been charged through (exclusive) `charged_through`, or never.
+
+    With `first_bill_on` nothing is billed before that day, and periods are counted from it, whatever the bill cycle day
+    and the plan's alignment; the days before it are a leading stub, charged by that bill. Otherwise periods follow the
+    alignment of `version`, and the first bill is on the first day that is charged for.
 
     Raises ValueError, in plain words, for dates that contradict each other and for plans that are no subscription.
     """
@@ -104,18 +121,27 @@ def open_subscription(
     if ends_on is not None and ends_on <= starts_on:
         raise ValueError(f"the end date {ends_on} is not after the start date {starts_on}")
     sold = (version, *add_ons)
-    if any(other.interval != version.interval for other in add_ons):
+    interval = version.interval.interval()
+    if any(other.interval.interval() != interval for other in add_ons):
         raise ValueError("plans of one subscription are billed together: their intervals have to be the same")
     kinds = {price.type for each in sold for phase in each.phases for price in phase.prices}
     if not kinds & {PriceType.RECURRING, PriceType.USAGE}:
         raise ValueError("the plan has one-time prices only: it is bought, not subscribed to")
-    trial_days = sum(phase.days or 0 for phase in version.phases if phase.kind is PhaseKind.TRIAL)
-    trial_ends_on = starts_on + timedelta(days=trial_days) if trial_days else None
+    trial_ends_on = trial_end(version, starts_on)
     charged_from = trial_ends_on or starts_on
-    interval = version.interval.interval()
-    anchor = first_anchor(charged_from, interval, bill_cycle_day)
+    anchor = first_anchor(charged_from, interval, bill_cycle_day, version.interval.align)
+    if first_bill_on is not None:
+        if first_bill_on < charged_from:
+            raise ValueError(
+                f"the first bill date {first_bill_on} is before charging begins on {charged_from}"
+            )
+        anchor = Anchor.at(first_bill_on)
     if ends_on is None and version.term is not None and version.term.then == "end":
         ends_on = boundary(anchor, interval, version.term.periods)
+    if first_bill_on is not None and ends_on is not None and first_bill_on >= ends_on:
+        raise ValueError(
+            f"the first bill date {first_bill_on} has to come before the subscription's end on {ends_on}"
+        )
     opening_on = charged_from
     if charged_through is not None:
         if charged_through < charged_from:
@@ -125,12 +151,22 @@ def open_subscription(
         if ends_on is not None and charged_through > ends_on:
             raise ValueError(f"charged through {charged_through}, which is after the end on {ends_on}")
         opening_on = charged_through
-    in_arrears = PriceType.USAGE in kinds
-    arrears_through = max(charged_from, min(opening_on, as_of))
-    recurring = PriceType.RECURRING in kinds
-    # Usage is billed when its period ends; a period that was under way at the opening is ours from the opening.
-    period_end = period_at(anchor, interval, opening_on).end
-    next_bill_on: date | None = opening_on if recurring else period_end
+    recurring = {
+        price.billed
+        for each in sold
+        for phase in each.phases
+        for price in phase.prices
+        if price.type is PriceType.RECURRING
+    }
+    in_arrears = PriceType.USAGE in kinds or Billed.ARREARS in recurring
+    # What another system charged in arrears, it charged to the end; usage before its cut-off may still come in.
+    arrears_through = opening_on if Billed.ARREARS in recurring else max(charged_from, min(opening_on, as_of))
+    next_bill_on: date | None = opening_on
+    if first_bill_on is not None and opening_on < first_bill_on:
+        next_bill_on = first_bill_on
+    elif Billed.ADVANCE not in recurring:
+        # Arrears are billed when their period ends; one that was under way at the opening is ours from the opening.
+        next_bill_on = period_at(anchor, interval, opening_on).end
     if ends_on is not None and next_bill_on is not None and next_bill_on >= ends_on:
         next_bill_on = ends_on if in_arrears and arrears_through < ends_on else None
     recorded = state_on(

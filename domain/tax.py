@@ -1,4 +1,4 @@
-"""Tax: per line, per jurisdiction, after discounts, rounded per line (billing law 7).
+"""The rates of tax, and how an account's invoices are taxed (billing law 7).
 
 The built-in table answers by region, category and day. An outside engine answers the same question through the
 same step, and its amounts are taken as they are.
@@ -7,11 +7,39 @@ same step, and its amounts are taken as they are.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from typing import NamedTuple
 
 from domain.catalog import TaxRate
+
+
+class Treatment(StrEnum):
+    """Who owes the tax: the seller (taxable), nobody (exempt), or the buyer, to the own authority (reverse
+    charge)."""
+
+    TAXABLE = "taxable"
+    EXEMPT = "exempt"
+    REVERSE_CHARGE = "reverse_charge"
+
+
+class Rounding(StrEnum):
+    """What tax is rounded on, half away from zero: each line, or the sum of the invoice."""
+
+    LINE = "line"
+    INVOICE = "invoice"
+
+
+@dataclass(frozen=True, slots=True)
+class TaxPolicy:
+    """How an account's invoices are taxed. `inclusive`: its prices have the tax within them; such a price stays what
+    it is when nobody or the buyer owes the tax."""
+
+    inclusive: bool = False
+    treatment: Treatment = Treatment.TAXABLE
+    rounding: Rounding = Rounding.LINE
 
 
 class Levy(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,8 @@ import uuid_utils
 from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
-from domain.catalog import Catalog, Plan, PlanVersion, Price, TaxRate
+from domain.catalog import Catalog, Plan, PlanVersion, TaxRate
+from domain.phase_prices import as_stored, as_written, currencies_of, prices_of
 from storage.database import PgConnection, transaction
 
 _LOCK = 0x63617461  # one load at a time; any number, as long as it is the same everywhere
@@ -90,7 +91,7 @@ def read_catalog(connection: PgConnection) -> CatalogRows:
     for code, definition in connection.execute(
         "select plan_code, definition from plan_version order by plan_code, version"
     ):
-        plans[code] = (*plans[code], PlanVersion.model_validate(definition))
+        plans[code] = (*plans[code], as_written(PlanVersion.model_validate(definition)))
     price_ids = {
         (plan, version, phase, code, currency): str(price_id)
         for plan, version, phase, code, currency, price_id in connection.execute(
@@ -159,11 +160,12 @@ def _load_plans(connection: PgConnection, catalog: Catalog, load: CatalogLoad, r
                 " on conflict (code) do update set name = excluded.name",
                 (plan.code, plan.name, plan.product),
             )
-        _load_versions(connection, plan, loaded.plans.get(plan.code, ()), load, reasons)
+        _load_versions(connection, catalog, plan, loaded.plans.get(plan.code, ()), load, reasons)
 
 
 def _load_versions(
     connection: PgConnection,
+    catalog: Catalog,
     plan: Plan,
     loaded: tuple[PlanVersion, ...],
     load: CatalogLoad,
@@ -188,7 +190,7 @@ def _load_versions(
             )
             continue
         if load.note("plan versions", name, before, version):
-            _insert_version(connection, plan.code, version)
+            _insert_version(connection, plan.code, version, catalog.currencies)
 
 
 def _difference(before: PlanVersion, after: PlanVersion) -> str:
@@ -197,27 +199,22 @@ def _difference(before: PlanVersion, after: PlanVersion) -> str:
     )
 
 
-def _insert_version(connection: PgConnection, plan_code: str, version: PlanVersion) -> None:
+def _insert_version(
+    connection: PgConnection, plan_code: str, version: PlanVersion, currencies: Sequence[str]
+) -> None:
+    definition = as_stored(version).model_dump(mode="json")
     version_id = str(uuid_utils.uuid7())
     connection.execute(
         "insert into plan_version (id, plan_code, version, effective_on, definition) values (%s, %s, %s, %s, %s)",
-        (version_id, plan_code, version.version, version.effective, Jsonb(version.model_dump(mode="json"))),
+        (version_id, plan_code, version.version, version.effective, Jsonb(definition)),
     )
     for phase in version.phases:
-        for price in phase.prices:
-            for currency in _currencies(price):
+        for price in prices_of(version, phase):
+            for currency in currencies_of(price, currencies):
                 connection.execute(
                     "insert into price (id, plan_version_id, phase, code, currency) values (%s, %s, %s, %s, %s)",
                     (str(uuid_utils.uuid7()), version_id, phase.kind.value, price.code, currency),
                 )
-
-
-def _currencies(price: Price) -> list[str]:
-    """The currencies in which `price` can be charged, in the order they are written."""
-    if price.tiers:
-        first = price.tiers[0]
-        return list(dict.fromkeys([*first.unit_amounts, *first.flat_amounts]))
-    return list(price.amounts)
 
 
 def _load_tax_rates(connection: PgConnection, catalog: Catalog, load: CatalogLoad) -> None:

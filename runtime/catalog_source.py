@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,14 +21,27 @@ from runtime.yaml_source import (
     validate,
 )
 
+_PLAN = re.compile(r"plan (?P<code>[^\s:]+)(?: version (?P<version>\d+))?")
 _LISTS = ("currencies", "features", "meters", "products", "plans", "tax_rates")
 
 
 class CatalogSource(NamedTuple):
-    """A catalog that can be loaded, and the SHA-256 of the file that it came from."""
+    """A catalog that can be loaded, and the document that it came from."""
 
     catalog: Catalog
-    sha256: bytes
+    document: Document
+
+    def problem(self, reason: str) -> DocumentProblem:
+        """A conflict with what is loaded (as `CatalogConflict` words it, "plan CODE version N ..."), with its line."""
+        named = _PLAN.match(reason)
+        place: Place = ()
+        for no, plan in enumerate(self.catalog.plans):
+            if named is not None and plan.code == named["code"]:
+                numbers = [str(version.version) for version in plan.versions]
+                place = ("plans", no)
+                if named["version"] in numbers:
+                    place = (*place, "versions", numbers.index(named["version"]))
+        return DocumentProblem(self.document.line(place) if place else None, "", reason)
 
 
 def read_catalog_file(file: Path) -> CatalogSource:
@@ -42,7 +56,7 @@ def read_catalog_file(file: Path) -> CatalogSource:
     problems = [document.problem(found.path, found.message) for found in find_problems(catalog)]
     if problems:
         raise DocumentError(file, problems)
-    return CatalogSource(catalog, document.sha256)
+    return CatalogSource(catalog, document)
 
 
 def _hint(place: Place) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,11 +14,23 @@ from typing import ParamSpec, TypeVar
 import psycopg
 from sqlalchemy import Engine
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.subscription import Episodes, for_each
 from contracts.subscription import EpisodeRef
 from contracts.sweep import OPENED_PER_SECOND
-from operations.dispatch import CHANGES, IMPORTS, FollowUps, Lane, follow_ups_done, next_follow_ups
+from operations.dispatch import (
+    CHANGES,
+    IMPORTS,
+    FollowUps,
+    Lane,
+    Refused,
+    follow_ups_carried_out,
+    follow_ups_done,
+    next_follow_ups,
+    park_follow_ups,
+    parked_follow_ups,
+)
 from storage.database import PgConnection
 from storage.leadership import open_session, try_lead
 
@@ -28,6 +41,16 @@ CANDIDATE_SECONDS = 1.0
 IDLE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
 COMPLAIN_EVERY_SECONDS = 60.0
+REFUSALS_BEFORE_PARKING = 5
+TRY_PARKED_AGAIN_SECONDS = 300.0
+
+# What Temporal answers to a request that is wrong in itself, as to one signal too many. The other kinds pass, or
+# concern all requests alike (a namespace that is gone, a key that has expired): those wait, and doctor shows it.
+_FOR_EVER = (
+    RPCStatusCode.INVALID_ARGUMENT,
+    RPCStatusCode.FAILED_PRECONDITION,
+    RPCStatusCode.OUT_OF_RANGE,
+)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -66,6 +89,20 @@ def _first(errors: BaseException) -> BaseException:
     return errors
 
 
+def _is_for_ever(error: Exception) -> bool:
+    if isinstance(error, RPCError):
+        return error.status in _FOR_EVER
+    # Raised on our side, before anything is sent: the next try would do the same.
+    return isinstance(error, (ValueError, TypeError))
+
+
+def _refused(ref: EpisodeRef, error: Exception) -> Refused:
+    kind = error.status.name.lower() if isinstance(error, RPCError) else type(error).__name__
+    return Refused(
+        ref, kind, f"Temporal does not take its follow-up: {str(error).partition(chr(10))[0]}"[:500]
+    )
+
+
 class _Term:
     """One database session: first a candidate's, then perhaps the leader's."""
 
@@ -89,12 +126,13 @@ class _Term:
             async with asyncio.TaskGroup() as lanes:
                 lanes.create_task(self._follow(session, CHANGES, self._carry_changes))
                 lanes.create_task(self._follow(session, IMPORTS, self._carry_imports))
+                lanes.create_task(self._try_parked_again(session))
         finally:
             self._thread.submit(self._close)
             self._thread.shutdown(wait=False)
 
     async def _follow(
-        self, session: PgConnection, lane: Lane, carry: Callable[[FollowUps], Awaitable[None]]
+        self, session: PgConnection, lane: Lane, carry: Callable[[PgConnection, FollowUps], Awaitable[None]]
     ) -> None:
         """Carry out the follow-ups of batch after batch, moving the cursor behind each."""
         while True:
@@ -102,29 +140,49 @@ class _Term:
             if not todo.passed:
                 await asyncio.sleep(IDLE_SECONDS)
                 continue
-            await carry(todo)
+            await carry(session, todo)
             await self._run(follow_ups_done, session, lane, todo)
 
-    async def _carry_changes(self, todo: FollowUps) -> None:
-        await self._persist(todo.near, self._episodes.signal)
-        await self._persist(todo.quiet, self._episodes.wake)
+    async def _try_parked_again(self, session: PgConnection) -> None:
+        """Carry out what had to be parked, once what was wrong is repaired."""
+        while True:
+            await asyncio.sleep(TRY_PARKED_AGAIN_SECONDS)
+            near, quiet = await self._run(parked_follow_ups, session, datetime.now(UTC))
+            for refs, step in ((near, self._episodes.signal), (quiet, self._episodes.wake)):
+                failed = await for_each(refs, step)
+                lost = {ref for ref, _ in failed}
+                await self._run(park_follow_ups, session, [_refused(*each) for each in failed])
+                await self._run(follow_ups_carried_out, session, [ref for ref in refs if ref not in lost])
 
-    async def _carry_imports(self, todo: FollowUps) -> None:
+    async def _carry_changes(self, session: PgConnection, todo: FollowUps) -> None:
+        await self._persist(session, todo.near, self._episodes.signal)
+        await self._persist(session, todo.quiet, self._episodes.wake)
+
+    async def _carry_imports(self, session: PgConnection, todo: FollowUps) -> None:
         # What is new has no episode that could have to look again.
-        await self._persist(todo.near, self._episodes.open, per_second=OPENED_PER_SECOND)
+        await self._persist(session, todo.near, self._episodes.open, per_second=OPENED_PER_SECOND)
 
     async def _persist(
         self,
+        session: PgConnection,
         refs: Sequence[EpisodeRef],
         step: Callable[[EpisodeRef], Awaitable[None]],
         *,
         per_second: float | None = None,
     ) -> None:
-        """Do `step` for all of `refs`, and again for those that failed, until none is left."""
+        """Do `step` for all of `refs`, and again for those that failed, until none is left. One that is refused for
+        ever is parked, so that it does not hold up what comes behind it (law I8)."""
         pause = 0.1
+        refusals: Counter[EpisodeRef] = Counter()
         while failed := await for_each(refs, step, per_second=per_second):
             self._complaints.tell("Temporal did not take all follow-ups", failed[0][1])
-            refs = [ref for ref, _ in failed]
+            refusals.update(ref for ref, error in failed if _is_for_ever(error))
+            given_up = [each for each in failed if refusals[each[0]] >= REFUSALS_BEFORE_PARKING]
+            if given_up:
+                await self._run(park_follow_ups, session, [_refused(*each) for each in given_up])
+                log.warning("%d follow-ups that Temporal refuses are parked: masthead errors", len(given_up))
+            if not (refs := [ref for ref, _ in failed if refusals[ref] < REFUSALS_BEFORE_PARKING]):
+                return
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 

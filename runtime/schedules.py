@@ -23,7 +23,13 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.bill_run import BillRunRequest
-from contracts.names import BILL_RUN_SCHEDULE, SWEEP_SCHEDULE, TASK_QUEUE
+from contracts.names import (
+    BILL_RUN_SCHEDULE,
+    SCHEDULED_BILL_RUN,
+    SCHEDULED_SWEEP,
+    SWEEP_SCHEDULE,
+    TASK_QUEUE,
+)
 from contracts.sweep import SweepRequest
 from workflows.bill_run import BillRunWorkflow
 from workflows.sweep import SweepWorkflow
@@ -54,7 +60,7 @@ def _sweep() -> Schedule:
         action=ScheduleActionStartWorkflow(
             SweepWorkflow.run,
             SweepRequest(),
-            id="sweep/scheduled",
+            id=SCHEDULED_SWEEP,
             task_queue=TASK_QUEUE,
             static_summary="open what falls due soon",
         ),
@@ -70,7 +76,7 @@ def _bill_run() -> Schedule:
         action=ScheduleActionStartWorkflow(
             BillRunWorkflow.run,
             BillRunRequest(),
-            id="bill-run/scheduled",
+            id=SCHEDULED_BILL_RUN,
             task_queue=TASK_QUEUE,
             static_summary="bill what is due, by each account's own local date",
         ),

@@ -29,6 +29,8 @@ log = logging.getLogger("masthead.worker")
 GRACEFUL_SHUTDOWN = timedelta(seconds=10)
 # The SDK's 10 s are how long a workflow stalls whose worker was killed.
 STICKY_TIMEOUT = timedelta(seconds=2)
+# A cancellation comes back with a heartbeat; by default the SDK sends one every 8 s of our 10 s timeouts.
+HEARTBEAT_AT_LEAST_EVERY = timedelta(seconds=2)
 LOOP_PAUSE_SECONDS = 1.0
 
 
@@ -86,6 +88,7 @@ async def _running_worker(
             max_concurrent_activities=settings.worker_activities,
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
             sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+            max_heartbeat_throttle_interval=HEARTBEAT_AT_LEAST_EVERY,
             interceptors=_interceptors(),
             on_fatal_error=end,
         )

@@ -6,20 +6,24 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.tokens import ScalarToken
 
 Place = tuple[str | int, ...]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 MAX_BYTES = 8_000_000
+ALIKE_AT_LEAST = 3
+LINES_NAMED = 5
 _MAX_NODES = 500_000  # aliases are expanded while counting, so a few lines cannot ask for billions of nodes
 _MAX_DEPTH = 40
 _CORE = "tag:yaml.org,2002:"
@@ -34,11 +38,14 @@ class DocumentProblem(NamedTuple):
 
 
 class DocumentError(ValueError):
-    """A document that cannot be used; `problems` holds everything found, in the order of its lines."""
+    """A document that cannot be used; `problems` holds everything found, in the order of its lines. What is wrong in
+    many places alike is one problem, at the first of them, that names the others."""
 
     def __init__(self, file: Path, problems: Sequence[DocumentProblem]) -> None:
         self.file = file
-        self.problems = sorted(problems, key=lambda problem: (problem.line or 0, problem.path))
+        self.problems = list(
+            _collapsed(sorted(problems, key=lambda problem: (problem.line or 0, problem.path)))
+        )
         super().__init__("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
@@ -77,6 +84,22 @@ class Document(NamedTuple):
         return DocumentProblem(self.line(place), dotted(place), message)
 
 
+def _collapsed(problems: Sequence[DocumentProblem]) -> Iterator[DocumentProblem]:
+    alike: dict[str, list[DocumentProblem]] = {}
+    for problem in problems:
+        alike.setdefault(problem.message, []).append(problem)
+    for problem in problems:
+        first, *others = alike[problem.message]
+        if len(others) < ALIKE_AT_LEAST:
+            yield problem
+        elif problem is first:
+            lines = list(dict.fromkeys(str(other.line) for other in others if other.line))
+            named = ", ".join(lines[:LINES_NAMED]) + (", ..." if len(lines) > LINES_NAMED else "")
+            yield first._replace(
+                message=f"{problem.message}; the same in {len(others)} more places (lines {named})"
+            )
+
+
 def dotted(place: Sequence[str | int]) -> str:
     """A place as people write it: `plans[0].versions[1].interval`."""
     text = ""
@@ -106,7 +129,7 @@ def read_document(file: Path) -> Document:
     try:
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
-        raise DocumentError(file, [_broken(error)]) from None
+        raise DocumentError(file, [_open_quote(text, error) or _broken(error)]) from None
     except (YAMLError, YAMLStreamError) as error:
         reason = str(error).partition("\n")[0]
         raise DocumentError(file, [DocumentProblem(None, "", f"is not YAML: {reason}")]) from None
@@ -142,6 +165,8 @@ def model_problems(
     hint: Callable[[Place], str | None] | None = None,
 ) -> list[DocumentProblem]:
     """A ValidationError in plain words, each at its line; `hint` may word an unknown field by its place."""
+    if (other := _other_kind(document, model)) is not None:
+        return [other]
     found = []
     details = error.errors(include_url=False)
     for detail in details:
@@ -154,12 +179,63 @@ def model_problems(
     return found
 
 
+def _other_kind(document: Document, model: type[BaseModel]) -> DocumentProblem | None:
+    """What is wrong with a document that is not of the kind that `model` describes, so that its fields need not be
+    looked at; None for one that is, or that does not say."""
+    field = model.model_fields.get("format")
+    formats = get_args(field.annotation) if field is not None else ()
+    if not formats:
+        return None
+    expected = f"{_kind(formats[0])} is expected here, which begins with `format: {formats[0]}`"
+    if not isinstance(document.content, dict):
+        what = "a list" if isinstance(document.content, list) else f"the text {_shown(document.content)}"
+        return document.problem((), f"is {what}; {expected}")
+    given = document.content.get("format")
+    if not isinstance(given, str) or given in formats:
+        return None
+    if given.partition("/")[0] == formats[0].partition("/")[0]:
+        known = ", ".join(formats)
+        return document.problem(("format",), f"{given!r} is not known to this version, which reads {known}")
+    return document.problem(("format",), f"this is {_kind(given)} ({given}); {expected}")
+
+
+def _kind(document_format: str) -> str:
+    """`masthead.import-map/1` as "an import map"."""
+    words = document_format.partition("/")[0].removeprefix("masthead.").replace("-", " ")
+    return f"{'an' if words[:1] in 'aeiou' else 'a'} {words}"
+
+
 def _why_unreadable(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "does not exist; check the path"
     if isinstance(error, IsADirectoryError):
         return "is a folder, not a file"
     return f"cannot be read: {error.strerror}"
+
+
+def _open_quote(text: str, error: MarkedYAMLError) -> DocumentProblem | None:
+    """The quote that was not closed, if that is what broke the document: text in quotes that ran over lines, to the
+    end or up to the next quote, right behind which the reading came to a stop."""
+    if error.context == "while scanning a quoted scalar" and error.context_mark is not None:
+        begin = error.context_mark
+        return DocumentProblem(begin.line + 1, "", f"column {begin.column + 1}: {_NOT_CLOSED}")
+    if error.problem_mark is None:
+        return None
+    last = None
+    with suppress(YAMLError):
+        for token in YAML(typ="safe", pure=True).scan(text):
+            if token.start_mark.index > error.problem_mark.index:
+                break
+            if isinstance(token, ScalarToken) and token.style in ("'", '"'):
+                last = token
+    if last is None or not last.start_mark.line < last.end_mark.line == error.problem_mark.line:
+        return None
+    begin = last.start_mark
+    return DocumentProblem(
+        begin.line + 1,
+        "",
+        f"column {begin.column + 1}: {_NOT_CLOSED} before the next one, on line {last.end_mark.line + 1}",
+    )
 
 
 def _broken(error: MarkedYAMLError) -> DocumentProblem:
@@ -170,6 +246,9 @@ def _broken(error: MarkedYAMLError) -> DocumentProblem:
     what = " ".join(part for part in (context, error.problem) if part) or "cannot be parsed"
     column = f"column {mark.column + 1}: " if mark else ""
     return DocumentProblem(mark.line + 1 if mark else None, "", f"{column}broken YAML: {what}")
+
+
+_NOT_CLOSED = "broken YAML: the quote that begins here is not closed"
 
 
 class _Reader:

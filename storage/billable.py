@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from domain.invoices import Payer
 from domain.periods import Anchor, Interval, Unit, start_of_day
-from domain.rating import Discount, Item, SubscriptionTerms, UsageKey
+from domain.rating import Discount, Item, SubscriptionTerms, Usage, UsageKey
 from domain.subscriptions import State
 from storage.copying import id_array
 from storage.database import PgConnection
@@ -167,7 +167,8 @@ def load_due(connection: PgConnection, accounts: Sequence[str], target: Target) 
 
 
 class UsageWindow(NamedTuple):
-    """Usage of an item on a meter from local day `since` (None: all that came before) until `until`."""
+    """Usage of an item on a meter from local day `since` (None: all that came before) until `until`; `by_event` asks
+    for the quantity of each record, too."""
 
     subscription: str
     item: str
@@ -176,22 +177,43 @@ class UsageWindow(NamedTuple):
     since: date | None
     until: date
     billed_until: date
+    by_event: bool = False
 
 
-def load_usage(connection: PgConnection, windows: Sequence[UsageWindow]) -> Mapping[UsageKey, Decimal]:
-    """What was used in each window and not yet billed, summed by the database.
+def load_usage(
+    connection: PgConnection, windows: Sequence[UsageWindow]
+) -> Mapping[UsageKey, Decimal | Usage]:
+    """What was used in each window and not yet billed, summed by the database; where a window asks for single events,
+    they come in the order of their time.
 
     What an earlier invoice took is known by two marks on the subscription: the day it billed up to, and the
     transaction id below which every record was visible then. A record below both marks is billed; one that came
     late, or was still uncommitted, is above one of them and goes on the next invoice (law 8).
     """
+    found: dict[UsageKey, Decimal | Usage] = {}
+    summed = [window for window in windows if not window.by_event]
+    for item, meter, until, quantity in _unbilled(connection, summed, "sum(u.quantity)"):
+        found[item, meter, until] = quantity
+    single = [window for window in windows if window.by_event]
+    # Apart from the sums, because rows of a statement that has them ordered are all sorted.
+    for item, meter, until, events in _unbilled(
+        connection, single, "array_agg(u.quantity order by u.at, u.id)"
+    ):
+        found[item, meter, until] = Usage(sum(events, Decimal(0)), tuple(events))
+    return found
+
+
+def _unbilled(
+    connection: PgConnection, windows: Sequence[UsageWindow], aggregate: str
+) -> list[tuple[Any, ...]]:
+    """(item, meter, end, `aggregate` of the records `u`) of each window that holds unbilled usage."""
     if not windows:
-        return {}
+        return []
     zones = {window.zone: ZoneInfo(window.zone) for window in windows}
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            select w.item::text, w.meter, w.until, sum(u.quantity)
+            f"""
+            select w.item::text, w.meter, w.until, {aggregate}
             from unnest(%s::uuid[], %s::uuid[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::date[],
                          %s::timestamptz[]) as w(subscription, item, meter, since_at, until_at, until, billed_at)
             join subscription s on s.id = w.subscription
@@ -213,7 +235,7 @@ def load_usage(connection: PgConnection, windows: Sequence[UsageWindow]) -> Mapp
                 [start_of_day(window.billed_until, zones[window.zone]) for window in windows],
             ),
         )
-        return {(item, meter, until): quantity for item, meter, until, quantity in cursor}
+        return cursor.fetchall()
 
 
 def usage_mark(connection: PgConnection) -> tuple[int, str]:

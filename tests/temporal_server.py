@@ -12,9 +12,10 @@ from tests.conftest import NAMESPACE, wait_until
 
 
 class TemporalServer:
-    """One dev server on a port and a file that stay the same through `kill` and `start`."""
+    """One dev server on a port and a file that stay the same through `kill` and `start`, with more `options`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._options = options
         self._folder = folder
         self._port = ports.choose_port(0)
         self._ui_port = ports.choose_port(0, frozenset({self._port}))
@@ -26,9 +27,9 @@ class TemporalServer:
         await asyncio.to_thread(self._start)
 
     def _start(self) -> None:
-        command = server_command(
-            self._folder / "temporal.db", port=self._port, ui_port=self._ui_port, namespace=NAMESPACE
-        )
+        file = self._folder / "temporal.db"
+        command = server_command(file, port=self._port, ui_port=self._ui_port, namespace=NAMESPACE)
+        command += self._options
         with (self._folder / "temporal.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=server_environment(), stdout=log, stderr=log, start_new_session=True

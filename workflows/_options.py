@@ -17,8 +17,10 @@ class Options(TypedDict, total=False):
 
 
 # Short database work. Retried without end: the database comes back, and nothing else can go on meanwhile.
+# A minute is for the work; that its worker is dead is known after ten seconds.
 BOOKS = Options(
     start_to_close_timeout=timedelta(seconds=60),
+    heartbeat_timeout=timedelta(seconds=10),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
     ),

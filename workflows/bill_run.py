@@ -28,7 +28,6 @@ with workflow.unsafe.imports_passed_through():
         RunInput,
         RunStatus,
         StatusInput,
-        StepCounts,
     )
     from contracts.names import BILLING_DATE, STATUS
     from workflows._options import BOOKS, CHUNK, SELECTION, Options
@@ -209,6 +208,7 @@ class BillRunWorkflow:
             **self._watched(SELECTION),
         )
         self._chunks = len(cut.firsts)
+        self._show()
         result = BillRunResult(
             run_id=None,
             scope=request.scope,
@@ -221,7 +221,7 @@ class BillRunWorkflow:
             nothing_due=0,
             parked=0,
             totals={},
-            steps=StepCounts(),
+            steps=self._steps,
         )
         gate = asyncio.Semaphore(request.concurrency)
 
@@ -243,6 +243,9 @@ class BillRunWorkflow:
             result.invoices += seen.invoices
             result.nothing_due += seen.nothing_due
             result.parked += seen.parked
+            self._steps.rated += seen.rated
+            self._steps.taxed += seen.taxed
+            self._parked = result.parked
             for currency, amount in seen.totals.items():
                 result.totals[currency] = result.totals.get(currency, 0) + amount
             self._done += 1
@@ -308,6 +311,8 @@ class BillRunWorkflow:
         )
 
     def _refuse_unless(self, *allowed: RunStatus) -> None:
+        if self._request.preview:
+            raise ApplicationError("a preview writes nothing; to end it early, cancel its workflow")
         if self._ending:
             raise ApplicationError("all chunks are done and the run is ending; there is nothing left to stop")
         if self._cancel_asked:
@@ -347,6 +352,14 @@ class BillRunWorkflow:
 
     def _show(self) -> None:
         steps = self._steps
+        if self._request.preview:
+            workflow.set_current_details(
+                f"**preview, {self._status.value}** · range {self._done:,} of {self._chunks:,}\n\n"
+                f"| rated | taxed | would be parked |\n|---|---|---|\n"
+                f"| {steps.rated:,} | {steps.taxed:,} | {self._parked:,} |\n\n"
+                "It writes nothing. Request its cancellation to end it early."
+            )
+            return
         workflow.set_current_details(
             f"**{self._status.value}** · chunk {self._done:,} of {self._chunks:,} · "
             f"{self._selected:,} accounts\n\n"

@@ -12,23 +12,28 @@ from workflows.bill_run import BillRunWorkflow
 RunHandle = WorkflowHandle[BillRunWorkflow, BillRunResult]
 
 
+def workflow_id(request: BillRunRequest) -> str:
+    """The id of the workflow that `request` starts or joins. Raises ValueError for a request with neither date nor
+    instant."""
+    target = request.as_of or request.instant
+    if target is None:
+        raise ValueError("a run that is started by hand needs a date or an instant")
+    scope = f"preview:{request.scope}" if request.preview else request.scope
+    return bill_run_id(scope if request.mode == "live" else f"{request.mode}:{scope}", str(target))
+
+
 async def start_bill_run(client: Client, request: BillRunRequest) -> RunHandle:
     """Start the run, or join the one that is going on for the same scope and target.
 
     Raises ValueError for a request with neither date nor instant, and temporalio.service.RPCError while Temporal is
     away.
     """
-    scope = f"preview:{request.scope}" if request.preview else request.scope
-    if request.mode != "live":
-        scope = f"{request.mode}:{scope}"
     target = request.as_of or request.instant
-    if target is None:
-        raise ValueError("a run that is started by hand needs a date or an instant")
     verb = "Preview of a bill run" if request.preview else "Bill run"
     return await client.start_workflow(
         BillRunWorkflow.run,
         request,
-        id=bill_run_id(scope, str(target)),
+        id=workflow_id(request),
         task_queue=TASK_QUEUE,
         # A run that goes on is joined; one that has ended may be followed by another, which finds less to do.
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

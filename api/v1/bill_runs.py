@@ -15,10 +15,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.problems import Problem
 from api.security import Caller, require_scope
+from api.v1.event_readers import EventReaders
 from contracts.bill_run import FARTHEST, BillRunRequest, Control, Progress, RunStatus, RunSummary
 from operations.billrun.scope import Scope, ScopeError
 from storage.bill_runs import recent_runs, run_summary
 from storage.database import PgConnection, transaction
+from storage.events import reader_lag
 from workflows.bill_run import BillRunWorkflow
 from workflows.starts import start_bill_run
 
@@ -80,19 +82,24 @@ class Run(BaseModel):
 
 
 class Runs(BaseModel):
-    """Bill runs, newest first."""
+    """Bill runs, newest first, and how far the readers are behind that carry on what runs have posted."""
 
     items: list[Run]
+    event_readers: EventReaders
 
 
 @router.get("", summary="The newest bill runs")
 async def list_runs(request: Request, _: Reader, limit: Annotated[int, Query(ge=1, le=200)] = 20) -> Runs:
     """Newest first."""
 
-    def read(connection: PgConnection) -> list[dict[str, Any] | None]:
-        return [run_summary(connection, run) for run in recent_runs(connection, limit)]
+    def read(connection: PgConnection) -> Runs:
+        found = [run_summary(connection, run) for run in recent_runs(connection, limit)]
+        return Runs(
+            items=[Run.model_validate(run) for run in found if run],
+            event_readers=EventReaders.of(reader_lag(connection)),
+        )
 
-    return Runs(items=[Run.model_validate(found) for found in await _read(request, read) if found])
+    return await _read(request, read)
 
 
 @router.get("/{run_id}", summary="One bill run")

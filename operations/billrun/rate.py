@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from uuid_utils import uuid7
 
 from domain.invoices import Draft, add_tax, finish
 from domain.price_book import PriceBook
-from domain.rating import UsageKey, rate_subscription, usage_windows
+from domain.rating import UsageAnswers, metered_by_event, rate_subscription, usage_windows
 from domain.tax import TaxTable
 from operations.billrun.shapes import Moves, Outcome, ShapeMemo
 from storage.billable import (
@@ -138,13 +137,24 @@ def refusal(error: Exception) -> Refusal:
 
 
 def _usage_windows(book: PriceBook, account: Billable) -> list[UsageWindow]:
-    return [
-        UsageWindow(terms.id, item, meter, account.zone, since, until, terms.arrears_through)
-        for terms in account.subscriptions
-        for item, meter, since, until in usage_windows(
-            book, account.payer.currency, terms, account.billing_day
-        )
-    ]
+    currency = account.payer.currency
+    found = []
+    for terms in account.subscriptions:
+        by_event = metered_by_event(book, currency, terms)
+        found += [
+            UsageWindow(
+                terms.id,
+                item,
+                meter,
+                account.zone,
+                since,
+                until,
+                terms.arrears_through,
+                (item, meter) in by_event,
+            )
+            for item, meter, since, until in usage_windows(book, currency, terms, account.billing_day)
+        ]
+    return found
 
 
 def _rate_account(
@@ -152,7 +162,7 @@ def _rate_account(
     book: PriceBook,
     account: DueAccount,
     billable: Billable,
-    usage: Mapping[UsageKey, Decimal],
+    usage: UsageAnswers,
     mark: tuple[int, str] | None,
     shape: Hashable | None,
 ) -> None:

@@ -5,6 +5,7 @@ Rows are numbered as a spreadsheet shows them: the header is row 1, the first su
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -70,10 +71,11 @@ def survey(file: Path, form: FileFormat) -> Survey:
     with _opened(file) as raw:
         hashed = _Hashed(raw, refuse_zero_bytes=form.encoding != "utf-16")
         reader = csv.reader(_text(hashed, form), delimiter=form.delimiter, quotechar=form.quote, strict=True)
-        rows = -1
+        rows, end = -1, 0
         header: list[str] = []
         try:
             for cells in reader:
+                end = reader.line_num
                 if cells:
                     if rows < 0:
                         header = cells
@@ -82,8 +84,10 @@ def survey(file: Path, form: FileFormat) -> Survey:
             message = (
                 f"is not {form.encoding} text ({error.reason}); name its encoding in the map (file: encoding)"
             )
-            raise SourceError(file, reader.line_num + 1, message) from None
-        except (csv.Error, ValueError) as error:
+            raise SourceError(file, _undecodable_line(file, form), message) from None
+        except csv.Error as error:
+            raise _not_csv(file, form, error, begin=end + 1, line=reader.line_num) from None
+        except ValueError as error:
             raise SourceError(file, reader.line_num, f"cannot be read as CSV: {error}") from None
         names = tuple(name.strip() for name in header)
         if rows < 0:
@@ -108,6 +112,49 @@ def read_rows(file: Path, form: FileFormat, *, skip: int = 0) -> Iterator[Source
                 yield SourceRow(row, begin, cells)
 
 
+def _not_csv(file: Path, form: FileFormat, error: csv.Error, *, begin: int, line: int) -> SourceError:
+    """What broke the row that begins on line `begin` and was read up to `line`, in words."""
+    said = str(error)
+    if "unexpected end of data" in said:
+        return SourceError(file, begin, f"a quote ({form.quote}) in the row that begins here is never closed")
+    if "field limit" in said:
+        limit = f"longer than {csv.field_size_limit():,} characters"
+        return SourceError(
+            file,
+            begin,
+            f"a field of the row that begins here is {limit}; is a quote ({form.quote}) not closed?",
+        )
+    if "expected after" in said:
+        since = f", in the row that begins on line {begin}" if begin < line else ""
+        message = (
+            f"text stands behind a closing quote ({form.quote}){since}; write a quote within quoted text twice, and "
+            "see whether one before it is not closed"
+        )
+        return SourceError(file, line, message)
+    return SourceError(file, line, f"cannot be read as CSV: {said}")
+
+
+def _undecodable_line(file: Path, form: FileFormat) -> int:
+    """The line of the first bytes that are not text in the map's encoding. The reader above is ahead of its lines by
+    a buffer, so that it cannot tell."""
+    decoder = codecs.getincrementaldecoder(_encoding(form))()
+    feeds, returns = 0, 0
+    with _opened(file) as raw:
+        while True:
+            piece = raw.read(1 << 18) or b""
+            before = decoder.getstate()
+            try:
+                text = decoder.decode(piece, final=not piece)
+            except UnicodeDecodeError as error:
+                decoder.setstate(before)
+                text = decoder.decode(piece[: max(0, error.start - len(before[0]))])
+                piece = b""
+            feeds, returns = feeds + text.count("\n"), returns + text.count("\r")
+            if not piece:
+                # A file of an old Mac ends its lines with returns alone.
+                return (feeds or returns) + 1
+
+
 def _check_header(file: Path, names: Sequence[str]) -> None:
     seen: set[str] = set()
     for name in names:
@@ -117,8 +164,11 @@ def _check_header(file: Path, names: Sequence[str]) -> None:
 
 
 def _text(raw: io.RawIOBase, form: FileFormat) -> io.TextIOWrapper:
-    encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
-    return io.TextIOWrapper(io.BufferedReader(raw, 1 << 18), encoding=encoding, newline="")
+    return io.TextIOWrapper(io.BufferedReader(raw, 1 << 18), encoding=_encoding(form), newline="")
+
+
+def _encoding(form: FileFormat) -> str:
+    return "utf-8-sig" if form.encoding == "utf-8" else form.encoding
 
 
 @contextmanager

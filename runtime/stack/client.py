@@ -142,7 +142,7 @@ class _Joining:
                 mine = self._started is not None and state.supervisor.pid == self._started.pid
                 if state.phase is Phase.FAILED and mine:
                     raise StackError(state.message)
-                self.progress.show(state.message or "starting the stack")
+                self.progress.show(state.message or "waiting for the stack")
             elif self._started is None or self._started.poll() is not None:
                 self._spawn(state)
             time.sleep(LOOK_SECONDS)
@@ -171,12 +171,21 @@ class _Joining:
     def _usable(self, state: StackState) -> bool:
         return state.phase is Phase.READY and (state.workers_ready or not self._workers)
 
+    def _what_is_started(self) -> str:
+        settings = self._settings
+        parts = [] if settings.database_url else ["Postgres"]
+        parts += [] if settings.temporal_address else ["Temporal"]
+        if self._workers:
+            parts += ["workers"] if settings.workers else []
+            parts.append("the API")
+        return ", ".join(parts) or "what this command needs"
+
     def _spawn(self, state: StackState | None) -> None:
         if self._started is not None and self._started.returncode != 0:
             # A supervisor leaves with 0 where another one was faster: then we look again.
             message = state.message if state is not None and state.phase is Phase.FAILED else ""
             raise StackError(message or f"the stack did not start\n{self._home.log_tail('stack')}")
-        self.progress.show("starting the stack (Postgres, Temporal, workers)")
+        self.progress.show(f"starting {self._what_is_started()}")
         log = self._home.open_log("stack")
         try:
             self._started = subprocess.Popen(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 LOG_LIMIT_BYTES = 10_000_000
@@ -97,6 +99,15 @@ class Home:
         if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
             path.replace(path.with_suffix(".log.1"))
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def note(self, kind: str, message: str, **more: str | int) -> None:
+        """Append an event to `logs/supervisor.log`, as a line of JSON."""
+        line = {"at": datetime.now(UTC).isoformat(), "event": kind, "message": message, **more}
+        log = self.open_log("supervisor")
+        try:
+            os.write(log, (json.dumps(line) + "\n").encode())
+        finally:
+            os.close(log)
 
     def log_tail(self, name: str, lines: int = 15) -> str:
         """The last lines of a log, for an error message."""

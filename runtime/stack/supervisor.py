@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import socket
 import sys
@@ -12,12 +10,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
 from types import FrameType
 
 from runtime.process_exit import leave
 from runtime.settings import Settings, SettingsError, load_settings
 from runtime.stack import launch, ports
+from runtime.stack.caretaker import Caretaker
 from runtime.stack.errors import StackError
 from runtime.stack.home import Home
 from runtime.stack.locks import FileLock, is_held
@@ -64,6 +62,8 @@ class Supervisor:
         self._stop_asked = threading.Event()
         self._closing = FileLock(self.home.users_lock)
         self._look_for_users_at = 0.0
+        self._caretaker = Caretaker(self.home)
+        self._writing = threading.Lock()
         self._postgres: EmbeddedPostgres | None = None
         self._look_at_postgres_at = 0.0
         self._query_postgres_at = 0.0
@@ -134,6 +134,7 @@ class Supervisor:
             self._check_stop()
             self._start_clients_if_wanted()
             self._watch_children()
+            self._caretaker.watch(self.state.children)
             self._watch_postgres()
             self._watch_readiness()
             time.sleep(TICK_SECONDS)
@@ -148,7 +149,7 @@ class Supervisor:
             while any(not part.done() for part in parts.values()):
                 if (now := [name for name, part in parts.items() if not part.done()]) != missing:
                     missing = now
-                    self._enter(Phase.STARTING, "starting " + " and ".join(missing))
+                    self._enter(Phase.STARTING, "waiting for " + " and ".join(missing))
                 self._check_stop()
                 time.sleep(TICK_SECONDS / 2)
         for part in parts.values():
@@ -193,6 +194,7 @@ class Supervisor:
                 server_environment(),
             )
             child.start()
+            self._write()
             deadline = time.monotonic() + 30
             while child.running and time.monotonic() < deadline and not self._stop_asked.is_set():
                 if ports.answers(port) and ports.answers(ui_port) and child.running:
@@ -223,7 +225,7 @@ class Supervisor:
         for child in (*self._workers, self._api):
             child.start()
         self._ready_by = time.monotonic() + READY_DEADLINE_SECONDS
-        self._enter(Phase.READY, "starting workers and API")
+        self._enter(Phase.READY, "starting workers and API" if self._workers else "starting the API")
 
     # --- watch ---
 
@@ -319,6 +321,7 @@ class Supervisor:
             self._postgres.stop()
         if self._api_socket is not None:
             self._api_socket.close()
+        self._caretaker.dismiss()
         for mark in self.home.run.glob("*.ready"):
             mark.unlink(missing_ok=True)
         self.state.children = []
@@ -341,21 +344,18 @@ class Supervisor:
         self._write()
 
     def _write(self) -> None:
-        refs = [child.ref for child in self._children()]
-        if self._postgres is not None:
-            refs.append(self._postgres.ref)
-        self.state.children = [ref for ref in refs if ref is not None]
-        write_state(self.home, self.state)
+        with self._writing:  # the servers are started by threads of their own
+            refs = [child.ref for child in self._children()]
+            if self._postgres is not None:
+                refs.append(self._postgres.ref)
+            self.state.children = [ref for ref in refs if ref is not None]
+            self._caretaker.watch(self.state.children)
+            write_state(self.home, self.state)
 
     def _event(self, kind: str, message: str, **more: str | int) -> None:
         with suppress(OSError):  # the terminal may have gone
             self._say(message)
-        line = {"at": datetime.now(UTC).isoformat(), "event": kind, "message": message, **more}
-        log = self.home.open_log("supervisor")
-        try:
-            os.write(log, (json.dumps(line) + "\n").encode())
-        finally:
-            os.close(log)
+        self.home.note(kind, message, **more)
 
 
 def main() -> int:

@@ -54,6 +54,9 @@ def server_command(file: Path, *, port: int, ui_port: int, namespace: str) -> li
         "journal_mode=wal",
         "--sqlite-pragma",
         "synchronous=normal",
+        # After two failures in a row, some ten seconds, and not after five, which is a minute.
+        "--dynamic-config-value",
+        "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=2",
         "--namespace",
         namespace,
         "--log-level",

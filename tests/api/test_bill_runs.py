@@ -19,6 +19,7 @@ from operations.billrun.scope import Scope
 from runtime.settings import Settings
 from storage.billable import Target
 from storage.database import make_engine
+from storage.events import START, Cursor, NewEvent, append_events, move_cursor
 from tests.conftest import NAMESPACE, PostgresForTests
 
 KEYS = {"operator": ["*"], "reader": ["bill-runs:read"]}
@@ -73,6 +74,31 @@ def test_a_run_is_listed_and_shown_with_its_totals(client: TestClient, billed: s
     assert (shown["invoices"], shown["status"], shown["pending"]) == (40, "completed", 0)
     assert shown["totals"]["USD"] > 0
     assert client.get("/v1/bill-runs").json()["items"] == [shown]
+
+
+def test_the_lag_of_event_readers_is_told(client: TestClient, url: str) -> None:
+    def lags() -> list[dict[str, float]]:
+        return [client.get(path).json()["event_readers"] for path in ("/health", "/v1/bill-runs")]
+
+    assert [lag["events_behind"] for lag in lags()] == [0, 0]
+    with psycopg.connect(url) as connection:
+        assert move_cursor(connection, "a reader", START, Cursor(1, 0, 0))
+        before = len(connection.execute("select 1 from event_log").fetchall())
+    try:
+        with psycopg.connect(url) as holder:
+            append_events(holder, [NewEvent("x", None, str(uuid4()), 1)] * 3)
+            assert all(lag["oldest_transaction_seconds"] > 0 for lag in lags())
+        assert [lag["events_behind"] for lag in lags()] == [before + 3] * 2
+    finally:
+        with psycopg.connect(url) as connection:
+            connection.execute("delete from event_cursor")
+
+
+def test_health_tells_of_postgres_being_away_and_not_of_a_lag(temporal_address: str, tmp_path: Path) -> None:
+    with client_for("postgresql://me@127.0.0.1:1/x", temporal_address, tmp_path) as lonely:
+        answer = lonely.get("/health")
+    assert answer.status_code == 503
+    assert (answer.json()["postgres"], answer.json()["event_readers"]) == (False, None)
 
 
 def test_starting_answers_at_once_and_twice_is_one_run(client: TestClient) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bench.import_rows import HEADER
+from operations.billrun.rate import refusal
 from runtime.cli.app import run
+from runtime.cli.parked import in_words
 from storage.database import make_engine, transaction
 from tests.conftest import PostgresForTests
 
@@ -115,6 +119,75 @@ def test_a_bad_catalog(
     assert set(rows(url).values()) == {0}
 
 
+def test_one_wrong_currency_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "catalog.yaml"
+    file.write_text(CATALOG.read_text().replace("currencies: [USD, EUR, JPY]", "currencies: [USD, EUR, YEN]"))
+    priced = [no for no, line in enumerate(file.read_text().splitlines(), 1) if re.search(r"JPY: \d", line)]
+    assert run(["catalog", "check", str(file)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    assert f"{file}:7: currencies[2]: 'YEN'" in said[0]
+    assert said[1].startswith(f"{file}:{priced[0]}: ")
+    named = ", ".join(map(str, priced[1:6]))
+    assert said[1].endswith(f"; the same in {len(priced) - 1} more places (lines {named}, ...)")
+    assert said[2].startswith("2 problems.")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "publisher: The",
+            'publisher: "The',
+            ":6: column 12: broken YAML: the quote that begins here is not closed",
+        ),
+        (
+            "publisher: The",
+            "publisher: 'The",
+            ":6: column 12: broken YAML: the quote that begins here is not closed",
+        ),
+        ("masthead.catalog/1", "masthead.catalog/7", "'masthead.catalog/7' is not known to this version"),
+    ],
+)
+def test_a_broken_catalog_is_one_problem_where_it_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, words: str
+) -> None:
+    file = tmp_path / "catalog.yaml"
+    file.write_text(CATALOG.read_text().replace(old, new, 1))
+    assert run(["catalog", "check", str(file)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2, said
+    assert words in said[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (MAP.read_text(), "this is an import map (masthead.import-map/1); a catalog is expected here"),
+        (
+            "- a\n- b\n",
+            ":1: is a list; a catalog is expected here, which begins with `format: masthead.catalog/1`",
+        ),
+        ("a,b\n1,2\n", ":1: is the text 'a,b 1,2'; a catalog is expected here"),
+    ],
+)
+def test_a_document_of_another_kind_is_told_as_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, words: str
+) -> None:
+    file = tmp_path / "catalog.yaml"
+    file.write_text(content)
+    assert run(["catalog", "check", str(file)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2, said
+    assert words in said[0]
+
+
+def test_a_catalog_given_as_map_is_told_as_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(importing(csv_of(tmp_path, GOOD_ROW), CATALOG)) == 2
+    said = capsys.readouterr().err
+    assert "this is a catalog (masthead.catalog/1); an import map is expected here" in said
+
+
 def test_a_changed_version_is_refused_with_its_remedy(
     loaded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +199,13 @@ def test_a_changed_version_is_refused_with_its_remedy(
     assert "plan digital-monthly version 1 is loaded with other terms (differs in phases)" in said
     assert "plan digital-intro version 1" in said
     assert "add version 3" in said
+    lines = file.read_text().splitlines()
+    for line in said.splitlines()[:-1]:
+        at, _, reason = line.removeprefix("error: ").removeprefix(f"{file}:").partition(": plan ")
+        code, _, version = reason.partition(" is loaded")[0].partition(" version ")
+        assert f"version: {version}" in lines[int(at) - 1]
+        named = [text for text in lines[: int(at)] if "- code: " in text][-1]
+        assert named.strip() == f"- code: {code}"
     assert rows(loaded) == before
 
 
@@ -243,6 +323,73 @@ def test_an_empty_or_missing_file(
     assert words in said
     assert "Nothing was imported" in said
     assert rows(loaded) == before
+
+
+LONG_HEAD = "\n".join([HEADER, *[GOOD_ROW] * 3])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            LONG_HEAD.encode() + b'\nB,"Reader,r@example.com\nC,x\nD,y\n',
+            '5: a quote (") in the row that begins here is never closed',
+        ),
+        (
+            LONG_HEAD.encode() + b'\nB,"Reader,r@example.com\nC,"x",y\nD,y\n',
+            '6: text stands behind a closing quote ("), in the row that begins on line 5',
+        ),
+        (
+            LONG_HEAD.encode() + b'\nB,"a"b,c\n',
+            '5: text stands behind a closing quote ("); write a quote within',
+        ),
+        (
+            LONG_HEAD.encode() + b'\nB,"' + b"x" * 140_000 + b'"\n',
+            "5: a field of the row that begins here is longer than 131,072 characters",
+        ),
+        ("\n".join([HEADER, *[GOOD_ROW] * 9_000]).encode() + b"\nB,M\xfcller\n", "9002: is not utf-8 text"),
+        (LONG_HEAD.encode() + b"\nB,M\xfc", "5: is not utf-8 text"),
+        (LONG_HEAD.replace("\n", "\r").encode() + b"\rB,M\xfcller\r", "5: is not utf-8 text"),
+    ],
+    ids=["open", "closed too late", "text behind", "too long", "far down", "at the end", "returns"],
+)
+def test_a_file_that_breaks_off_says_on_which_line(
+    loaded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, words: str
+) -> None:
+    file = tmp_path / "readers.csv"
+    file.write_bytes(content)
+    assert run(importing(file)) == 2
+    said = capsys.readouterr().err
+    assert f"{file}:{words}" in said
+    assert rows(loaded)["account"] == 0
+
+
+def test_parked_work_is_told_in_words(loaded: str, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = make_engine(loaded)
+    try:
+        with transaction(engine) as connection:
+            try:
+                with connection.transaction():
+                    connection.execute("select (9223372036854775807)::bigint + 1")
+            except psycopg.Error as error:
+                refused = refusal(error)
+            connection.execute(
+                "insert into parked (id, mode, kind, trace_key, error_kind, message, remedy)"
+                " values (gen_random_uuid(), 'live', 'bill-run', 'x', %s, %s, 'mend it')",
+                (refused.error_kind, refused.message),
+            )
+    finally:
+        engine.dispose()
+    assert run(["errors"]) == 0
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "an amount is larger than the books can hold" in told
+    assert "NumericValueOutOfRange" not in told
+    assert run(["errors", "--json"]) == 0
+    (park,) = json.loads(capsys.readouterr().out)
+    assert park["error_kind"] == "NumericValueOutOfRange"
+    assert park["words"].startswith("an amount is larger")
+    assert in_words("ValueError", "no price in GBP") == "ValueError: no price in GBP"
+    assert in_words("DiskFull", "no space") == "the database refused it (DiskFull: no space)"
 
 
 def test_a_date_that_is_none(loaded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,11 +16,34 @@ def test_a_bill_runs_id_is_read_back(scope: str) -> None:
     assert parse_bill_run_id(bill_run_id(scope, date(2026, 12, 1))) == (scope, "2026-12-01")
 
 
+@pytest.mark.parametrize(
+    ("workflow_id", "identity"),
+    [
+        ("bill-run/scheduled-2026-11-22T19:00:00Z", ("all", "2026-11-22T19:00:00Z")),
+        ("bill-run/currency:EUR/2026-12-01-2026-11-22T19:00:00Z", ("currency:EUR", "2026-12-01")),
+        ("bill-run/all/2026-11-22 19:00:00+00:00", ("all", "2026-11-22 19:00:00+00:00")),
+        ("bill-run/plan:scheduled/2026-12-01", ("plan:scheduled", "2026-12-01")),
+    ],
+)
+def test_what_a_schedule_makes_of_an_id_is_read_back(workflow_id: str, identity: tuple[str, str]) -> None:
+    assert parse_bill_run_id(workflow_id) == identity
+
+
 def test_a_subscriptions_id_is_read_back() -> None:
     assert parse_subscription_id(subscription_id("01a20432")) == "01a20432"
 
 
-@pytest.mark.parametrize("other", ["", "bill-run/all", "subscription/", "sweep/scheduled"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "",
+        "bill-run/all",
+        "bill-run/scheduled",
+        "bill-run/all-2026-11-22T19:00:00Z",
+        "subscription/",
+        "sweep/scheduled",
+    ],
+)
 def test_other_ids_are_refused(other: str) -> None:
     for parse in (parse_bill_run_id, parse_subscription_id):
         with pytest.raises(ValueError, match="workflow id"):

@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 from domain.catalog import PlanVersion
 from domain.charge_key import charge_key
 from domain.periods import Anchor, Interval, Unit
+from domain.phase_prices import prices_of
 from domain.price_book import PriceBook
 from domain.rating import ONE, Discount, Item, Line, SubscriptionTerms
 from domain.subscriptions import State
@@ -44,6 +45,17 @@ def usage(usd: str = "0.10", code: str = "reading", **more: Any) -> dict[str, An
     return {"code": code, "type": "usage", "model": "per_unit", "meter": "articles", **amounts, **more}
 
 
+def percentage(rate: str = "5", code: str = "tips", **more: Any) -> dict[str, Any]:
+    """A percentage usage price on the meter `articles`; `more` are its terms."""
+    terms = {"rate": rate, **more}
+    return {"code": code, "type": "usage", "model": "percentage", "meter": "articles", "percentage": terms}
+
+
+def minimum(usd: str = "20.00", code: str = "least", **more: Any) -> dict[str, Any]:
+    """A minimum for the usage of a phase."""
+    return {"code": code, "type": "usage", "model": "minimum", "amounts": both(usd), **more}
+
+
 def one_time(usd: str = "5.00", code: str = "setup", **more: Any) -> dict[str, Any]:
     """A one-time price."""
     return {"code": code, "type": "one_time", "amounts": both(usd), **more}
@@ -69,7 +81,7 @@ def book(**plans: PlanVersion | tuple[PlanVersion, ...]) -> PriceBook:
     for plan, found in versions.items():
         for each in found:
             for phase in each.phases:
-                for price in phase.prices:
+                for price in prices_of(each, phase):
                     for currency in ("USD", "JPY"):
                         key = (plan, each.version, phase.kind.value, price.code, currency)
                         ids[key] = uid("/".join(map(str, key)))

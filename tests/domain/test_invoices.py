@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from hashlib import sha256
 
 import pytest
@@ -12,19 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.catalog import TaxRate
-from domain.invoices import Draft, Payer, add_tax, chain, content_digest, finish
+from domain.invoices import Draft, Payer, add_given_tax, add_tax, chain, content_digest, finish
 from domain.rating import Line, rate_subscription
-from domain.tax import TaxTable
+from domain.tax import Rounding, TaxPolicy, TaxTable, Treatment
+from domain.taxation import GivenTax, TaxDoesNotFit
 from tests.domain.books import book, item, line, off, percent, recurring, terms, uid, version
 
 DAY = date(2026, 12, 1)
 
 
-def levied(category: str, **rates: str) -> list[TaxRate]:
+def levied(category: str, since: date = date(2015, 1, 1), **rates: str) -> list[TaxRate]:
     return [
-        TaxRate(
-            region="NY", category=category, jurisdiction=name, rate=Decimal(rate), effective=date(2015, 1, 1)
-        )
+        TaxRate(region="NY", category=category, jurisdiction=name, rate=Decimal(rate), effective=since)
         for name, rate in rates.items()
     ]
 
@@ -32,8 +32,11 @@ def levied(category: str, **rates: str) -> list[TaxRate]:
 TABLE = TaxTable([*levied("digital", State="0.04", City="0.04875"), *levied("print", State="0")])
 
 
-def payer(region: str | None = "NY", *, exempt: bool = False, days: int = 14) -> Payer:
-    return Payer(uid("account"), "live", "USD", region, exempt, days)
+def payer(
+    region: str | None = "NY", *, exempt: bool = False, days: int = 14, policy: TaxPolicy | None = None
+) -> Payer:
+    account = Payer(uid("account"), "live", "USD", region, exempt, days)
+    return account if policy is None else replace(account, tax_policy=policy)
 
 
 def taxed(*lines: Line, to: Payer | None = None, table: TaxTable = TABLE) -> Draft:
@@ -83,10 +86,105 @@ def test_who_is_exempt_or_elsewhere_pays_no_tax(to: Payer) -> None:
     assert draft.total == 1000
 
 
-def test_a_credit_takes_its_tax_back() -> None:
+CREDITS = ["unused_credit", "delivery_credit", "adjustment"]
+
+
+@pytest.mark.parametrize("kind", CREDITS)
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_a_credit_gives_back_the_tax_that_was_billed_and_no_other(kind: str, inclusive: bool) -> None:
+    # law 5: billed at a rate of old, which is not computed again; and what bore no tax (no category) gives none back.
+    to = payer(policy=TaxPolicy(inclusive=inclusive))
+    draft = taxed(
+        line(-1200, kind=kind), line(-1200, kind=kind, category=""), line(-84, kind="tax", parent=0), to=to
+    )
+    assert taxes(draft) == [(0, None, -84)]
+    assert (draft.subtotal, draft.tax, draft.total) == (-2400, -84, -2484)
+
+
+@pytest.mark.parametrize("kind", CREDITS)
+@pytest.mark.parametrize("policy", [TaxPolicy(a, rounding=b) for a in (False, True) for b in Rounding])
+def test_what_is_charged_and_credited_on_one_draft_is_taxed_both_ways(kind: str, policy: TaxPolicy) -> None:
+    # law 5: the credit takes back the tax that this very draft charges.
+    draft = taxed(line(1200), line(-1200, kind=kind), to=payer(policy=policy))
+    assert len(taxes(draft)) == 4
+    assert (draft.subtotal, draft.tax, draft.total) == (0, 0, 0)
+
+
+def test_a_credit_of_this_draft_takes_its_tax_back() -> None:
     draft = taxed(line(-1200, kind="unused_credit"))
     assert taxes(draft) == [(0, "City", -59), (0, "State", -48)]
     assert draft.total == -1307
+
+
+def test_an_adjustment_in_the_sellers_favour_is_taxed_like_any_line() -> None:
+    draft = taxed(line(1200, kind="adjustment"))
+    assert taxes(draft) == [(0, "City", 59), (0, "State", 48)]
+
+
+def test_an_adjustment_that_brings_its_tax_is_not_taxed_again() -> None:
+    draft = taxed(line(1200, kind="adjustment"), line(84, kind="tax", parent=0), line(1200))
+    assert taxes(draft) == [(0, None, 84), (2, "City", 59), (2, "State", 48)]
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("rounding", Rounding)
+def test_taxing_a_second_time_changes_nothing(inclusive: bool, rounding: Rounding) -> None:
+    to = payer(policy=TaxPolicy(inclusive=inclusive, rounding=rounding))
+    draft = taxed(line(1199), line(-100, kind="discount", parent=0), line(333), to=to)
+    once = list(draft.lines)
+    add_tax(draft, TABLE)
+    assert draft.lines == once
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_a_discount_of_no_line_lowers_no_tax_and_is_refused(inclusive: bool) -> None:
+    draft = Draft(
+        uid("invoice"),
+        payer(policy=TaxPolicy(inclusive=inclusive)),
+        DAY,
+        [line(1000), line(-100, kind="discount")],
+    )
+    add_tax(draft, TABLE)
+    assert sum(each.amount for each in draft.lines) == (900 if inclusive else 989)  # 10.00 at 4 % and 4.875 %
+    with pytest.raises(ValueError, match="no ledger account"):
+        finish(draft)
+
+
+def test_a_rate_counts_from_the_day_of_issue() -> None:
+    table = TaxTable([*levied("digital", A="0.04"), *levied("digital", since=DAY, A="0.05")])
+    for day, tax in ((date(2026, 11, 30), 40), (DAY, 50)):
+        draft = Draft(uid("invoice"), payer(), day, [line(1000)])
+        add_tax(draft, table)
+        assert taxes(draft) == [(0, "A", tax)]
+
+
+def test_the_treatment_is_the_accounts_and_exemption_stands_above_it() -> None:
+    reverse = TaxPolicy(treatment=Treatment.REVERSE_CHARGE)
+    draft = taxed(line(1000), line(1000, category="ebook"), to=payer(policy=reverse))
+    assert taxes(draft) == [(0, "City, reverse charge", 0), (0, "State, reverse charge", 0)]
+    assert draft.total == 2000
+    assert taxes(taxed(line(1000), to=payer(exempt=True, policy=reverse))) == []
+    assert taxes(taxed(line(1000), to=payer(policy=TaxPolicy(treatment=Treatment.EXEMPT)))) == []
+
+
+def test_an_engines_amounts_make_the_total() -> None:
+    draft = Draft(uid("invoice"), payer(), DAY, [line(1190)])
+    add_given_tax(draft, "USD", [GivenTax(0, "Engine", Decimal("0.19"), 191)])
+    finish(draft)
+    assert (draft.subtotal, draft.tax, draft.total) == (1190, 191, 1381)
+    within = Draft(uid("invoice"), payer(policy=TaxPolicy(inclusive=True)), DAY, [line(1190)])
+    add_given_tax(within, "USD", [GivenTax(0, "Engine", Decimal("0.19"), 191)])
+    finish(within)
+    assert (within.subtotal, within.tax, within.total) == (999, 191, 1190)
+
+
+def test_an_engines_amounts_in_another_currency_are_refused() -> None:
+    draft = Draft(uid("invoice"), payer(), DAY, [line(1190)])
+    with pytest.raises(
+        TaxDoesNotFit, match="answers in EUR, and the account is billed in USD: ask the engine in"
+    ):
+        add_given_tax(draft, "EUR", [GivenTax(0, "Engine", Decimal("0.19"), 190)])
+    assert len(draft.lines) == 1
 
 
 def test_payment_is_due_after_the_terms() -> None:
@@ -159,6 +257,106 @@ def test_a_tax_line_is_its_rate_of_the_net_amount_rounded_half_away(
         found[each.parent].add(each.reference)
     for place, jurisdictions in found.items():
         assert jurisdictions == ({"A"} if lines[place].category == "print" else {"A", "B"})
+
+
+POLICIES = st.builds(TaxPolicy, st.booleans(), st.sampled_from(Treatment), st.sampled_from(Rounding))
+
+
+@given(rated(), POLICIES)
+def test_lines_and_taxes_are_the_total_under_every_policy(
+    given_lines: tuple[list[Line], TaxTable], policy: TaxPolicy
+) -> None:
+    lines, table = given_lines
+    prices = sum(each.amount for each in lines)
+    draft = taxed(*lines, to=payer(policy=policy), table=table)
+    assert draft.total == sum(each.amount for each in draft.lines)  # I9
+    assert sum(debit for _, debit, _ in draft.postings) == sum(
+        credit for _, _, credit in draft.postings
+    )  # I1
+    assert len({each.charge_key for each in draft.lines}) == len(draft.lines)  # I3
+    assert [each.charge_key for each in draft.lines[: len(lines)]] == [each.charge_key for each in lines]
+    if policy.inclusive or policy.treatment is not Treatment.TAXABLE:
+        assert draft.total == prices
+    if policy.treatment is not Treatment.TAXABLE or not policy.inclusive:
+        assert draft.lines[: len(lines)] == lines
+    if policy.treatment is not Treatment.TAXABLE:
+        assert draft.tax == 0
+    if policy.treatment is Treatment.EXEMPT:
+        assert draft.lines == lines
+    # No discount turns into a charge by giving up its tax.
+    assert all(each.amount <= 0 for each in draft.lines if each.kind == "discount")
+
+
+def exact_taxes(lines: list[Line], table: TaxTable, inclusive: bool) -> dict[tuple[int, str], Fraction]:
+    """The taxes before any rounding, by place and jurisdiction."""
+    found = {}
+    for place, each in enumerate(lines):
+        if each.kind == "discount":
+            continue
+        price = each.amount + sum(other.amount for other in lines if other.parent == place)
+        levies = table.levies("NY", each.category, DAY)
+        divisor = 1 + sum((Fraction(levy.rate) for levy in levies), Fraction(0)) if inclusive else 1
+        for levy in levies:
+            found[place, levy.jurisdiction] = price * Fraction(levy.rate) / divisor
+    return found
+
+
+@given(rated(), st.booleans(), st.sampled_from(Rounding))
+def test_rounding_moves_no_tax_line_by_a_unit_and_no_sum_by_more_than_half_of_one(
+    given_lines: tuple[list[Line], TaxTable], inclusive: bool, rounding: Rounding
+) -> None:
+    lines, table = given_lines
+    draft = taxed(*lines, to=payer(policy=TaxPolicy(inclusive=inclusive, rounding=rounding)), table=table)
+    exact = exact_taxes(lines, table, inclusive)
+    sums: dict[tuple[str, Decimal | None], Fraction] = {}
+    per_line: dict[int, Fraction] = {}
+    for each in draft.lines[len(lines) :]:
+        assert each.parent is not None
+        assert each.reference is not None
+        off = each.amount - exact.pop((each.parent, each.reference))
+        # Shares of a sum that was rounded already are off by the share of that rounding, too.
+        assert abs(off) < (Fraction(3, 2) if inclusive and rounding is Rounding.LINE else 1)
+        group = each.reference, each.rate
+        sums[group] = sums.get(group, Fraction(0)) + off
+        per_line[each.parent] = per_line.get(each.parent, Fraction(0)) + off
+    assert not exact
+    if rounding is Rounding.INVOICE:
+        assert all(abs(off) <= Fraction(1, 2) for off in sums.values())
+    elif inclusive:
+        assert all(abs(off) <= Fraction(1, 2) for off in per_line.values())
+
+
+@given(rated(), st.booleans())
+def test_rounding_by_invoice_moves_no_tax_line_by_more_than_a_unit_from_rounding_by_line(
+    given_lines: tuple[list[Line], TaxTable], inclusive: bool
+) -> None:
+    lines, table = given_lines
+    by_invoice, by_line = (
+        taxes(taxed(*lines, to=payer(policy=TaxPolicy(inclusive=inclusive, rounding=rounding)), table=table))
+        for rounding in (Rounding.INVOICE, Rounding.LINE)
+    )
+    assert [each[:2] for each in by_invoice] == [each[:2] for each in by_line]
+    for (_, _, spread), (_, _, rounded) in zip(by_invoice, by_line, strict=True):
+        assert abs(spread - rounded) <= 1
+
+
+@given(rated(), st.booleans(), st.data())
+def test_whatever_an_engine_gives_the_price_that_includes_it_is_the_total(
+    given_lines: tuple[list[Line], TaxTable], inclusive: bool, data: st.DataObject
+) -> None:
+    lines, _ = given_lines
+    given_taxes = [
+        GivenTax(place, name, data.draw(RATES), data.draw(st.integers(-100, 1000)))
+        for place, each in enumerate(lines)
+        for name in ("A", "B")
+        if each.kind != "discount"
+    ]
+    draft = Draft(uid("invoice"), payer(policy=TaxPolicy(inclusive=inclusive)), DAY, list(lines))
+    add_given_tax(draft, "USD", given_taxes)
+    finish(draft)
+    assert [amount for _, _, amount in taxes(draft)] == [each.amount for each in given_taxes]
+    prices, tax = sum(each.amount for each in lines), sum(each.amount for each in given_taxes)
+    assert draft.total == (prices if inclusive else prices + tax)
 
 
 def test_a_tax_line_is_named_after_its_parent_and_jurisdiction() -> None:

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.ledger import (
+    CHART,
     DEFERRED,
     RECEIVABLE,
     REVENUE,
     TAX_PAYABLE,
     Posting,
     Unbalanced,
+    WrongPart,
     check_balanced,
     settle,
 )
@@ -107,3 +109,63 @@ def test_debits_are_credits_and_lines_add_up(lines: list[Line]) -> None:
     assert by_account[RECEIVABLE] == subtotal + tax
     assert by_account[TAX_PAYABLE] == -tax
     assert by_account[DEFERRED] + by_account[REVENUE] == -subtotal
+
+
+@pytest.mark.parametrize(
+    ("lines", "parts", "books"),
+    [
+        # Of a credit, what was recognised reverses revenue, the rest deferred revenue.
+        ([line(-500, "unused_credit")], {0: -200}, {RECEIVABLE: -500, DEFERRED: 200, REVENUE: 300}),
+        ([line(-500, "unused_credit")], {0: 0}, {RECEIVABLE: -500, REVENUE: 500}),
+        ([line(-500, "adjustment")], {0: -500}, {RECEIVABLE: -500, DEFERRED: 500}),
+        # A book that ships later is deferred with its discount; the line beside it follows its kind.
+        (
+            [
+                line(2000, "one_time"),
+                line(300, "usage"),
+                line(-500, "discount", 0),
+                line(-30, "discount", 1),
+                line(150, "tax", 0),
+            ],
+            {0: 1500},
+            {RECEIVABLE: 1920, DEFERRED: -1500, REVENUE: -270, TAX_PAYABLE: -150},
+        ),
+        # A recurring line that is partly earned already.
+        (
+            [line(1000, "recurring"), line(-100, "discount", 0)],
+            {0: 300},
+            {RECEIVABLE: 900, DEFERRED: -300, REVENUE: -600},
+        ),
+        ([line(1000, "recurring")], {}, {RECEIVABLE: 1000, DEFERRED: -1000}),
+    ],
+)
+def test_parts_of_a_line_may_be_said_to_be_deferred(
+    lines: list[Line], parts: dict[int, int], books: dict[str, int]
+) -> None:
+    postings = settle(lines, parts)[2]
+    assert {account: debit - credit for account, debit, credit in postings} == books
+
+
+@pytest.mark.parametrize(
+    ("place", "part", "message"),
+    [
+        (0, 901, "901 minor units of line 1 .* its net is 900"),
+        (0, -1, "-1 minor units of line 1 .* its net is 900"),
+        (2, -501, "-501 minor units of line 3 .* its net is -500"),
+        (2, 1, "1 minor units of line 3"),
+        (1, -100, "line 2 is a discount or tax"),
+        (3, 0, "line 4 is a discount or tax"),
+        (4, 0, "line 5 .* is not there"),
+        (-1, 0, "line 0 .* is not there"),
+    ],
+)
+def test_a_part_that_is_none_of_its_line_is_refused(place: int, part: int, message: str) -> None:
+    lines = [line(1000), line(-100, "discount", 0), line(-500, "unused_credit"), line(90, "tax", 0)]
+    with pytest.raises(WrongPart, match=message):
+        settle(lines, {place: part})
+
+
+def test_the_chart_has_each_account_once() -> None:
+    codes = [account.code for account in CHART]
+    assert len(set(codes)) == len(codes)
+    assert {account.kind for account in CHART} == {"asset", "liability", "income", "expense"}

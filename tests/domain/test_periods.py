@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.periods import (
+    Align,
     Anchor,
     Interval,
     Period,
@@ -39,12 +40,13 @@ INTERVALS = st.one_of(
     st.builds(Interval, st.just(Unit.YEAR), st.integers(1, 3)),
 )
 CYCLE_DAYS = st.one_of(st.none(), st.integers(1, 31))
+ALIGNS = st.sampled_from(list(Align))
 
 
 @st.composite
 def anchors(draw: st.DrawFn) -> tuple[Anchor, Interval]:
     interval = draw(INTERVALS)
-    return first_anchor(draw(STARTS), interval, draw(CYCLE_DAYS)), interval
+    return first_anchor(draw(STARTS), interval, draw(CYCLE_DAYS), draw(ALIGNS)), interval
 
 
 @pytest.mark.parametrize(
@@ -177,17 +179,17 @@ def test_a_bill_cycle_day_outside_the_month_is_refused(day: int) -> None:
         first_anchor(date(2026, 2, 10), Interval(Unit.MONTH), day)
 
 
-@given(STARTS, INTERVALS, CYCLE_DAYS)
+@given(STARTS, INTERVALS, CYCLE_DAYS, ALIGNS)
 def test_a_leading_stub_is_shorter_than_its_period(
-    charged_from: date, interval: Interval, cycle_day: int | None
+    charged_from: date, interval: Interval, cycle_day: int | None, align: Align
 ) -> None:
-    anchor = first_anchor(charged_from, interval, cycle_day)
+    anchor = first_anchor(charged_from, interval, cycle_day, align)
     assert anchor.on >= charged_from
     period = period_at(anchor, interval, charged_from)
     if anchor.on == charged_from:
         assert period.ordinal == 0
     else:
-        # At most a month away, and so within the one period that would have ended on the anchor (law 3).
+        # At most one of its length away, and so within the one period that would have ended on the anchor (law 3).
         assert period.ordinal == -1
         assert period.end == anchor.on
         assert (anchor.on - charged_from).days < period.days
@@ -215,6 +217,53 @@ def test_a_clamped_day_is_the_last_of_a_short_month() -> None:
     assert clamped(2024, 2, 31) == date(2024, 2, 29)
     assert clamped(2026, 4, 31) == date(2026, 4, 30)
     assert clamped(2026, 4, 28) == date(2026, 4, 28)
+
+
+# --- periods of the calendar ---
+
+
+@pytest.mark.parametrize(
+    ("interval", "charged_from", "first"),
+    [
+        (Interval(Unit.DAY, 10), date(2026, 11, 18), date(2026, 11, 18)),
+        (Interval(Unit.WEEK), date(2026, 11, 18), date(2026, 11, 23)),  # a Wednesday, and its next Monday
+        (Interval(Unit.WEEK), date(2026, 11, 23), date(2026, 11, 23)),
+        (Interval(Unit.WEEK, 4), date(2026, 11, 29), date(2026, 11, 30)),  # a Sunday
+        (Interval(Unit.MONTH), date(2026, 11, 1), date(2026, 11, 1)),
+        (Interval(Unit.MONTH), date(2026, 11, 2), date(2026, 12, 1)),
+        (Interval(Unit.MONTH), date(2026, 12, 31), date(2027, 1, 1)),
+        (Interval(Unit.MONTH, 2), date(2026, 1, 2), date(2026, 3, 1)),
+        (Interval(Unit.MONTH, 3), date(2026, 1, 1), date(2026, 1, 1)),
+        (Interval(Unit.MONTH, 3), date(2026, 1, 2), date(2026, 4, 1)),
+        (Interval(Unit.MONTH, 3), date(2026, 6, 30), date(2026, 7, 1)),
+        (Interval(Unit.MONTH, 3), date(2026, 10, 1), date(2026, 10, 1)),
+        (Interval(Unit.MONTH, 3), date(2026, 10, 2), date(2027, 1, 1)),
+        (Interval(Unit.MONTH, 5), date(2026, 1, 2), date(2026, 2, 1)),  # five months begin in any month
+        (Interval(Unit.MONTH, 6), date(2026, 1, 2), date(2026, 7, 1)),
+        (Interval(Unit.MONTH, 6), date(2026, 7, 2), date(2027, 1, 1)),
+        (Interval(Unit.MONTH, 9), date(2026, 1, 2), date(2026, 4, 1)),  # nine months begin with a quarter
+        (Interval(Unit.MONTH, 12), date(2026, 1, 2), date(2027, 1, 1)),
+        (Interval(Unit.MONTH, 24), date(2026, 1, 2), date(2027, 1, 1)),
+        (Interval(Unit.YEAR), date(2024, 2, 29), date(2025, 1, 1)),
+        (Interval(Unit.YEAR, 2), date(2026, 1, 1), date(2026, 1, 1)),
+    ],
+)
+@pytest.mark.parametrize("cycle_day", [None, 15])
+def test_calendar_periods_begin_where_the_calendar_does(
+    interval: Interval, charged_from: date, first: date, cycle_day: int | None
+) -> None:
+    assert first_anchor(charged_from, interval, cycle_day, Align.CALENDAR) == Anchor.at(first)
+
+
+@given(STARTS, st.sampled_from([1, 2, 3, 4, 6, 12]))
+def test_calendar_months_all_begin_in_the_months_that_divide_the_year(
+    charged_from: date, months: int
+) -> None:
+    interval = Interval(Unit.MONTH, months)
+    anchor = first_anchor(charged_from, interval, None, Align.CALENDAR)
+    for index in range(-3, 14):
+        start = boundary(anchor, interval, index)
+        assert (start.day, (start.month - 1) % months) == (1, 0)
 
 
 # --- clock changes: a billing day is a local date, and counts one whatever its hours (law 1) ---
@@ -263,6 +312,26 @@ def test_the_first_instant_is_of_that_day_and_the_one_before_is_not(day: date, z
     assert local_date(start - timedelta(microseconds=1), zone) == day - timedelta(days=1)
     hours = (start_of_day(day + timedelta(days=1), zone) - start) / timedelta(hours=1)
     assert 23 <= hours <= 25
+
+
+@given(anchors(), st.integers(-40, 80), ZONES)
+def test_periods_tile_in_every_zone(
+    given_anchor: tuple[Anchor, Interval], index: int, zone_name: str
+) -> None:
+    """Where one period ends at an instant, the next begins, and no instant between two boundaries is in a third."""
+    anchor, interval = given_anchor
+    zone = ZoneInfo(zone_name)
+    day = boundary(anchor, interval, index)
+    period = period_at(anchor, interval, day)
+    begins, ends = start_of_day(period.start, zone), start_of_day(period.end, zone)
+    assert begins < ends
+    assert period_at(anchor, interval, local_date(begins, zone)) == period
+    last = local_date(ends - timedelta(microseconds=1), zone)
+    assert period_at(anchor, interval, last) == period
+    assert start_of_day(period_at(anchor, interval, local_date(ends, zone)).start, zone) == ends
+    # Law 1: a day is a day, whatever the clock does in it.
+    hours = (ends - begins) / timedelta(hours=1)
+    assert abs(hours - 24 * period.days) <= 2
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.catalog import PhaseKind, PlanVersion
 from domain.money import MoneyError
-from tests.domain.books import LONG_AGO, book, both, one_time, recurring, uid, usage, version
+from tests.domain.books import LONG_AGO, book, both, minimum, one_time, recurring, uid, usage, version
 
 INTRO_THEN_EVERGREEN = [
     {"kind": "trial", "days": 14},
@@ -52,8 +52,64 @@ def test_a_bundle_names_its_parts_and_a_price_may_name_its_own_product() -> None
 
 
 @pytest.mark.parametrize(
+    ("standalone", "usd", "jpy"),
+    [
+        (({"USD": "40.00", "JPY": "4000"}, {"USD": "20.00", "JPY": "1000"}), [4000, 2000], [4000, 1000]),
+        (({"USD": "0.005", "JPY": "0"}, {"USD": "0.0025", "JPY": "3"}), [2, 1], [0, 3]),
+    ],
+)
+def test_parts_may_share_by_what_they_cost_alone(
+    standalone: tuple[dict[str, str], dict[str, str]], usd: list[int], jpy: list[int]
+) -> None:
+    parts = [
+        {"product": "print", "standalone": standalone[0]},
+        {"product": "digital", "standalone": standalone[1]},
+    ]
+    prices = book(plan=version(recurring("49.90", parts=parts)))
+    for currency, weights in (("USD", usd), ("JPY", jpy)):
+        (bundle,) = prices.version("plan", 1, currency).phases[0].recurring
+        assert [part.weight for part in bundle.parts] == weights
+
+
+def test_a_part_without_a_price_of_its_own_in_the_currency_is_refused() -> None:
+    prices = book(plan=version(recurring(parts=[{"product": "print", "standalone": {"USD": "1"}}])))
+    with pytest.raises(MoneyError, match="part 'print' of a bundle has no stand-alone price in JPY"):
+        prices.version("plan", 1, "JPY")
+
+
+def test_a_phase_knows_what_is_billed_when_and_which_price_an_override_replaces() -> None:
+    (phase,) = (
+        book(
+            plan=version(
+                recurring("1.00", code="a", billed="arrears"),
+                recurring("2.00", code="b"),
+                usage(),
+                minimum(),
+                one_time(),
+            )
+        )
+        .version("plan", 1, "USD")
+        .phases
+    )
+    assert [price.code for price in phase.recurring] == ["a", "b"]
+    assert ([price.code for price in phase.advance], [price.code for price in phase.arrears]) == (
+        ["b"],
+        ["a"],
+    )
+    assert [price.code for price in phase.usage] == ["reading"]
+    assert [price.code for price in phase.minimum] == ["least"]
+    assert [price.overridden for price in (*phase.recurring, *phase.usage, *phase.one_time)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
     ("index", "kind", "cents"),
     [
+        (-7, "intro", 100),  # what comes before the first period is of its phase
         (0, "intro", 100),
         (1, "intro", 100),
         (2, "intro", 100),
@@ -67,6 +123,11 @@ def test_an_intro_is_counted_in_periods_and_a_trial_is_not_among_them(
     found = book(plan=version(phases=INTRO_THEN_EVERGREEN)).version("plan", 1, "USD")
     phase = found.phase(index)
     assert (phase.kind, phase.recurring[0].terms.whole) == (PhaseKind(kind), cents)
+
+
+def test_where_no_phase_goes_on_the_last_one_does() -> None:
+    prices = book(plan=version(phases=[{"kind": "intro", "periods": 2, "prices": [recurring("1.00")]}]))
+    assert prices.version("plan", 1, "USD").phase(2).recurring[0].flat == 100
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 from itertools import accumulate
@@ -16,11 +17,13 @@ from domain.money import MoneyError
 from domain.pricing import (
     PricedTier,
     Schedule,
+    Share,
     amount_for,
     exact_amount,
     minor_fraction,
     round_fraction,
     schedule,
+    share_of_events,
 )
 
 
@@ -119,16 +122,130 @@ def test_a_quantity_above_the_last_tier_is_refused_not_given_away() -> None:
         exact_amount(closed, Fraction(6))
 
 
+# --- percentage: a meter of money, in minor units ---
+
+
+def percentage(**more: Any) -> Share:
+    found = schedule(price("percentage", percentage={"rate": "2.5", **more}), "USD").share
+    assert found is not None
+    return found
+
+
+def cost(share: Share, *money: object) -> Fraction:
+    return share_of_events(share, [Fraction(str(each)) for each in money])
+
+
+def test_a_bare_percentage_is_of_the_sum_and_rounded_once() -> None:
+    found = price("percentage", percentage={"rate": "2.5"})
+    assert not percentage().by_event
+    assert [usd(found, money) for money in (0, 19, 20, 60, 1000, -500)] == [
+        0,
+        0,
+        1,
+        2,
+        25,
+        0,
+    ]  # 0.475, 0.5, 1.5
+    assert cost(percentage(), 300, 700) == 25
+
+
+def test_the_free_amount_is_taken_off_once() -> None:
+    found = price("percentage", percentage={"rate": "10", "free_amounts": {"USD": "5.00"}})
+    assert [usd(found, money) for money in (499, 500, 501, 510, 1000)] == [0, 0, 0, 1, 50]
+    share = percentage(rate="10", free_amounts={"USD": "5.00"})
+    assert not share.by_event
+    # 300 are free, then 200 of 400, then nothing.
+    assert cost(share, 300, 400, 100) == 30
+
+
+@pytest.mark.parametrize(
+    ("terms", "money", "expected"),
+    [
+        ({"fixed_fees": {"USD": "0.10"}}, [100, 200], Fraction("27.5")),  # 2.5 + 10, 5 + 10
+        ({"free_events": 2}, [1000, 1000], 0),
+        ({"free_events": 2}, [1000, 1000, 400, 400], 20),  # the first in the order of time
+        ({"min_amounts": {"USD": "0.25"}}, [100, 1000, 1040], 76),  # 25, 25, 26
+        ({"max_amounts": {"USD": "0.25"}}, [999, 1000, 1040], Fraction("74.975")),
+        ({"max_amounts": {"USD": "0"}}, [999], 0),
+        # A free event costs no fee and no least amount, one that the free amount covers neither.
+        (
+            {"free_events": 1, "free_amounts": {"USD": "5.00"}, "fixed_fees": {"USD": "0.10"}},
+            [900, 500, 400],
+            20,
+        ),
+        ({"free_amounts": {"USD": "5.00"}, "min_amounts": {"USD": "0.25"}}, [400, 101], 25),
+        # What is free of a partly covered event is free of the rate only.
+        ({"free_amounts": {"USD": "5.00"}, "fixed_fees": {"USD": "0.10"}}, [540], 11),
+        # Law: a reversal takes off its rate and nothing else, and never more than there is.
+        ({"fixed_fees": {"USD": "0.10"}}, [1000, -400], 25),
+        ({"fixed_fees": {"USD": "0.10"}}, [-4000, 400], 0),
+        ({"free_events": 1}, [-1000, 400, 4000], 75),
+        ({"fixed_fees": {"USD": "0.10"}}, [0], 0),
+    ],
+)
+def test_what_single_events_cost(terms: dict[str, Any], money: list[int], expected: Fraction | int) -> None:
+    assert cost(percentage(**terms), *money) == expected
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"free_events": 1},
+        {"fixed_fees": {"USD": "0.10"}},
+        {"min_amounts": {"USD": "0.10"}},
+        {"max_amounts": {"USD": "0"}},
+    ],
+)
+def test_whatever_is_said_of_an_event_needs_the_single_events(terms: dict[str, Any]) -> None:
+    assert percentage(**terms).by_event
+
+
+def test_a_percentage_has_the_amounts_of_its_currency() -> None:
+    found = price("percentage", percentage={"rate": "1", "fixed_fees": {"USD": "0.10", "JPY": "12.5"}})
+    share = schedule(found, "JPY").share
+    assert share is not None
+    assert (share.rate, share.fee) == (Fraction(1, 100), Fraction(25, 2))
+    with pytest.raises(MoneyError, match="'p' has no amount in EUR"):
+        schedule(found, "EUR")
+
+
+def test_a_minimum_is_what_it_says_whatever_was_used() -> None:
+    found = schedule(price("minimum", amounts={"USD": "20.00"}), "USD")
+    assert [amount_for(found, Fraction(quantity), 1, 1) for quantity in (0, 7)] == [2000, 2000]
+    assert amount_for(found, Fraction(0), 1, 3) == 667
+
+
 # --- properties ---
 
 UNIT_PRICES = st.integers(0, 10**6).map(lambda units: Fraction(units, 1000))
 QUANTITIES = st.one_of(st.integers(0, 10**6).map(Fraction), st.fractions(0, 10**4, max_denominator=1000))
 
 
+@dataclass
+class AnyShare:
+    """A percentage drawn by hypothesis."""
+
+    share: Share
+
+    def without_events(self) -> Share:
+        return replace(self.share, free_events=0, fee=Fraction(0), least=Fraction(0), most=None)
+
+
+@st.composite
+def shares(draw: st.DrawFn) -> AnyShare:
+    least = draw(UNIT_PRICES)
+    most = draw(st.one_of(st.none(), UNIT_PRICES.map(lambda more: least + more)))
+    rate = Fraction(draw(st.integers(0, 1000)), 1000)
+    free = Fraction(draw(st.integers(0, 20_000)))
+    return AnyShare(Share(rate, draw(st.integers(0, 4)), free, draw(UNIT_PRICES), least, most))
+
+
 @st.composite
 def schedules(draw: st.DrawFn, model: PriceModel | None = None) -> Schedule:
     model = model or draw(st.sampled_from(list(PriceModel)))
     unit = draw(UNIT_PRICES)
+    if model is PriceModel.PERCENTAGE:
+        return Schedule(model, Fraction(0), None, share=draw(shares()).without_events())
     if model not in (PriceModel.GRADUATED, PriceModel.VOLUME):
         size = Fraction(draw(st.integers(1, 1000))) if model is PriceModel.PACKAGE else Fraction(1)
         return Schedule(model, unit, int(unit) if unit.denominator == 1 else None, (), size)
@@ -198,3 +315,40 @@ def test_a_fraction_rounds_half_away_from_zero(value: Fraction) -> None:
     if abs(value - int(value)) == Fraction(1, 2):
         assert abs(rounded) > abs(value)
     assert round_fraction(-value) == -rounded
+
+
+MONEY = st.lists(st.integers(1, 50_000).map(Fraction), max_size=8)
+
+
+@given(shares(), MONEY)
+def test_the_single_events_of_a_percentage_cost_what_each_costs_alone(
+    drawn: AnyShare, money: list[Fraction]
+) -> None:
+    """Event by event, from what was free before it: an independent reckoning."""
+    share = drawn.share
+    total = Fraction(0)
+    for place, event in enumerate(money):
+        counted = money[min(share.free_events, place) : place] if place >= share.free_events else []
+        left = max(share.free_amount - sum(counted), Fraction(0))
+        if place < share.free_events or event <= left:
+            continue
+        one = share.rate * (event - left) + share.fee
+        total += max(one, share.least) if share.most is None else min(max(one, share.least), share.most)
+    assert share_of_events(share, money) == total
+
+
+@given(shares(), MONEY)
+def test_a_percentage_without_terms_of_events_is_that_of_the_sum(
+    drawn: AnyShare, money: list[Fraction]
+) -> None:
+    share = drawn.without_events()
+    terms = Schedule(PriceModel.PERCENTAGE, Fraction(0), None, share=share)
+    assert share_of_events(share, money) == exact_amount(terms, sum(money, Fraction(0)))
+
+
+@given(shares(), MONEY, st.integers(0, 50_000))
+def test_another_event_never_makes_a_percentage_cheaper(
+    drawn: AnyShare, money: list[Fraction], more: int
+) -> None:
+    share = drawn.share
+    assert share_of_events(share, [*money, Fraction(more)]) >= share_of_events(share, money)

@@ -27,6 +27,7 @@ from tests.domain.books import (
     YEAR,
     book,
     item,
+    minimum,
     off,
     percent,
     recurring,
@@ -68,7 +69,9 @@ def cases(draw: st.DrawFn) -> Case:
     metered = draw(st.booleans())
     main = [recurring(draw(PRICES), model=draw(st.sampled_from(["flat", "per_unit"])))]
     if metered:
-        main.append(usage("0.105", allowance="10"))
+        main.append(usage("0.105", allowance="10", zero_usage=draw(st.sampled_from(["omit", "line"]))))
+        if draw(st.booleans()):
+            main.append(minimum("3.00"))
     later = version(
         recurring(draw(PRICES)),
         usage("0.2") if metered else recurring("1.00", code="more"),
@@ -294,6 +297,27 @@ def test_a_fixed_discount_is_shared_by_amount_and_spent_whole(first: int, second
     if first + second:
         shares = allocate(min(cut, first + second), [first, second])
         assert taken == {place: share for place, share in enumerate(shares) if share}
+
+
+@given(cases())
+def test_a_minimum_is_reached_and_never_passed(case: Case) -> None:
+    """Usage and minimum of a window come to the part of 3.00 that the window is, or the usage alone to more."""
+    subscription = case.subscription
+    for line in every(case):
+        if line.kind != "minimum":
+            continue
+        assert line.period_start is not None
+        assert line.period_end is not None
+        whole = period_at(subscription.anchor, subscription.interval, line.period_start)
+        assert whole.start <= line.period_start < line.period_end <= whole.end
+        used = sum(
+            other.amount
+            for other in every(case)
+            if other.kind == "usage" and other.period_end == line.period_end and other.item_id == line.item_id
+        )
+        part = Fraction(300 * (line.period_end - line.period_start).days, whole.days)
+        assert line.amount > 0
+        assert abs(used + line.amount - part) <= Fraction(1, 2)
 
 
 Change = Callable[[SubscriptionTerms], SubscriptionTerms]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.catalog import PlanVersion
 from domain.periods import Anchor, boundary, period_at
-from domain.subscriptions import Opening, State, next_change, open_subscription, state_on
+from domain.subscriptions import Opening, State, next_change, open_subscription, state_on, trial_end
 from tests.domain.books import one_time, recurring, usage, version
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -119,6 +119,7 @@ def test_one_that_is_over_is_expired() -> None:
 
 METERED = version(recurring(), usage())
 USAGE_ONLY = version(usage())
+IN_ARREARS = version(recurring(billed="arrears"))
 
 
 def test_usage_alone_is_billed_at_the_end_of_its_period() -> None:
@@ -130,6 +131,65 @@ def test_usage_alone_is_billed_at_the_end_of_its_period() -> None:
 def test_usage_is_billed_at_the_end_where_the_end_comes_first() -> None:
     found = opened(USAGE_ONLY, charged_through=date(2026, 11, 20), ends_on=date(2026, 12, 3))
     assert found.next_bill_on == date(2026, 12, 3)
+
+
+def test_a_price_in_arrears_alone_is_billed_at_the_end_of_its_period() -> None:
+    found = opened(IN_ARREARS)
+    assert (found.next_bill_on, found.arrears_through) == (date(2026, 11, 15), date(2026, 10, 15))
+    assert opened(IN_ARREARS, ends_on=date(2026, 10, 20)).next_bill_on == date(2026, 10, 20)
+    with_fee = version(recurring(), recurring(code="later", billed="arrears"))
+    assert opened(with_fee).next_bill_on == date(2026, 10, 15)
+    # What another system charged in arrears is over, also where it charged ahead of the day of the import.
+    ahead = opened(IN_ARREARS, charged_through=date(2026, 12, 20))
+    assert (ahead.arrears_through, ahead.next_bill_on) == (date(2026, 12, 20), date(2027, 1, 15))
+    assert opened(METERED, charged_through=date(2026, 12, 20)).arrears_through == AS_OF
+
+
+def test_periods_of_the_calendar_begin_there_whatever_the_bill_cycle_day() -> None:
+    plan = version(interval={"unit": "quarter", "align": "calendar"})
+    found = opened(plan, bill_cycle_day=20)
+    assert (found.anchor_on, found.anchor_day) == (date(2027, 1, 1), 1)
+    assert (found.interval_unit, found.interval_count) == ("month", 3)
+    assert found.next_bill_on == date(2026, 10, 15)  # the stub is billed on its first day
+
+
+def test_a_first_bill_date_is_the_anchor_and_nothing_is_billed_before() -> None:
+    found = opened(first_bill_on=date(2026, 12, 31), bill_cycle_day=20)
+    assert (found.anchor_on, found.anchor_day, found.next_bill_on) == (
+        date(2026, 12, 31),
+        31,
+        date(2026, 12, 31),
+    )
+    assert found.charged_through == found.arrears_through == date(2026, 10, 15)
+    at_once = opened(first_bill_on=date(2026, 10, 15))
+    assert (at_once.anchor_on, at_once.next_bill_on) == (date(2026, 10, 15),) * 2
+    arrears = opened(IN_ARREARS, first_bill_on=date(2026, 10, 15))
+    assert arrears.next_bill_on == date(2026, 11, 15)
+    assert opened(IN_ARREARS, first_bill_on=date(2026, 10, 16)).next_bill_on == date(2026, 10, 16)
+    # Another system charged past it: the periods stay, and it goes on from there.
+    charged = opened(first_bill_on=date(2026, 11, 1), charged_through=date(2026, 12, 10))
+    assert (charged.anchor_on, charged.next_bill_on) == (date(2026, 11, 1), date(2026, 12, 10))
+
+
+def test_a_trial_until_a_day_is_for_those_who_start_before() -> None:
+    plan = version(
+        phases=[
+            {"kind": "trial", "until": date(2026, 12, 24)},
+            {"kind": "evergreen", "prices": [recurring()]},
+        ]
+    )
+    found = opened(plan, starts_on=date(2026, 11, 25))
+    assert found.trial_ends_on == found.anchor_on == found.next_bill_on == date(2026, 12, 24)
+    assert found.status == "trialing"
+    for start, end in (
+        (date(2026, 12, 23), date(2026, 12, 24)),
+        (date(2026, 12, 24), None),
+        (date(2027, 1, 5), None),
+    ):
+        assert trial_end(plan, start) == end
+        assert opened(plan, starts_on=start, as_of=date(2027, 2, 1)).trial_ends_on == end
+    assert trial_end(TRIAL, date(2026, 12, 24)) == date(2027, 1, 7)
+    assert trial_end(version(), date(2026, 12, 24)) is None
 
 
 # --- refusals ---
@@ -153,6 +213,16 @@ def test_usage_is_billed_at_the_end_where_the_end_comes_first() -> None:
         (TRIAL, {"charged_through": date(2026, 10, 28)}, "before charging began on 2026-10-29"),
         (version(one_time()), {}, "one-time prices only"),
         (None, {"bill_cycle_day": 32}, "bill_cycle_day must be from 1 to 31, not 32"),
+        (
+            None,
+            {"first_bill_on": date(2026, 10, 14)},
+            "first bill date 2026-10-14 is before charging begins on 2026-10-15",
+        ),
+        (
+            None,
+            {"first_bill_on": date(2026, 12, 5), "ends_on": date(2026, 12, 5)},
+            "first bill date 2026-12-05 has to come before the subscription's end on 2026-12-05",
+        ),
     ],
 )
 def test_dates_that_contradict_each_other_are_refused(
@@ -320,3 +390,11 @@ def test_an_add_on_paid_in_advance_makes_the_subscription_so() -> None:
 def test_an_add_on_with_another_interval_is_refused() -> None:
     with pytest.raises(ValueError, match="billed together"):
         opened(version(), add_ons=(version(interval={"unit": "year"}),))
+
+
+def test_add_ons_are_billed_as_often_however_that_is_written() -> None:
+    quarterly = version(interval={"unit": "quarter"})
+    by_months = version(interval={"unit": "month", "count": 3, "align": "calendar"})
+    # The periods are those of the plan that the others are added to.
+    assert opened(quarterly, add_ons=(by_months,)).anchor_on == date(2026, 10, 15)
+    assert opened(by_months, add_ons=(quarterly,)).anchor_on == date(2027, 1, 1)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,11 +17,12 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from contracts.names import subscription_id as workflow_id
-from operations.dispatch import CHANGES, IMPORTS, Lane, follow_ups_done, next_follow_ups
+from operations.dispatch import CHANGES, IMPORTS, Lane, follow_ups_done, lanes_behind, next_follow_ups
 from runtime.dispatcher import ROLE, dispatch
 from runtime.temporal import connect
 from storage.database import make_engine
 from storage.events import START, Cursor, NewEvent, append_events, read_cursor
+from storage.parked import open_parks
 from tests.conftest import NAMESPACE, PostgresForTests
 from tests.subscribers import add_subscription, change_dates
 from tests.temporal_server import TemporalServer
@@ -208,6 +210,70 @@ async def test_it_catches_up_after_temporal_was_away(
         for subscription in waiting:
             await until("it is followed up", partial(opened, client, subscription))
         await until("the cursor has moved", partial(moved, connection, CHANGES, START))
+    assert open_parks(connection, 10) == [], "a server that is away is waited for"
+
+
+async def test_what_temporal_refuses_for_ever_is_parked_and_the_rest_goes_on(
+    url: str,
+    connection: psycopg.Connection[tuple[object, ...]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Law I8: delivered, or parked in sight. An episode takes so many signals and no more; here three."""
+    limit = "history.maximumSignalsPerExecution=3"
+    server = TemporalServer(tmp_path, "--dynamic-config-value", limit)
+    await server.start()
+    monkeypatch.setattr("runtime.dispatcher.TRY_PARKED_AGAIN_SECONDS", 1.0)
+    try:
+        client = await connect(server.address, NAMESPACE)
+        async with dispatcher(url, client):
+            full = add_subscription(connection, event="subscription.changed", next_due=soon())
+            for number in (2, 3):
+                await until("it is signalled", lambda before=number - 1: truth(signals(client, full), before))  # type: ignore[misc]
+                change_dates(url, full, next_due=soon())
+            await until("it is full", lambda: truth(signals(client, full), 3))
+            change_dates(url, full, next_due=soon())
+            other = add_subscription(connection, event="subscription.changed", next_due=soon())
+            await until("the other is followed up", lambda: truth(signals(client, other), 1))
+            later = add_subscription(connection, event="subscription.changed", next_due=soon())
+            await until("the lane goes on", lambda: truth(signals(client, later), 1))
+
+            (park,) = open_parks(connection, 10)
+            assert (park["kind"], park["error_kind"]) == ("follow-up", "invalid_argument")
+            assert park["trace_key"] == workflow_id(full)
+            assert "limit" in str(park["message"])
+            assert "terminating it loses nothing" in str(park["remedy"])
+
+            await until("it is tried again", lambda: present(int(open_parks(connection, 10)[0]["times"]) > 1))
+            await client.get_workflow_handle(workflow_id(full)).terminate()
+            await until("it is carried out", lambda: truth(signals(client, full), 1))
+            await until("its park is closed", lambda: present(not open_parks(connection, 10)))
+        closed = connection.execute("select resolution from parked").fetchall()
+        assert closed == [("carried out",)]
+    finally:
+        server.kill()
+
+
+def test_a_lane_whose_first_event_waits_for_minutes_is_stuck(
+    connection: psycopg.Connection[tuple[object, ...]],
+) -> None:
+    """Law I15."""
+    assert {(lane.events, lane.stuck) for lane in lanes_behind(connection)} == {(0, False)}
+    subscription = add_subscription(connection, event="subscription.changed")
+    assert {(lane.events, lane.stuck) for lane in lanes_behind(connection)} == {(1, False)}
+    asked = next_follow_ups(connection, CHANGES, NOW)
+    assert follow_ups_done(connection, CHANGES, asked)
+    connection.execute(
+        "insert into event_log (at, kind, subject_id, version)"
+        " values (now() - interval '301 seconds', 'subscription.changed', %s, 2)",
+        (subscription,),
+    )
+    assert [(lane.name, lane.events, lane.stuck) for lane in lanes_behind(connection)] == [
+        (CHANGES.cursor, 1, True),
+        (IMPORTS.cursor, 2, False),
+    ]
+    assert follow_ups_done(connection, CHANGES, next_follow_ups(connection, CHANGES, NOW))
+    assert lanes_behind(connection)[0] == (CHANGES.cursor, 0, 0.0)
 
 
 async def moved(connection: psycopg.Connection[tuple[object, ...]], lane: Lane, before: Cursor) -> bool:

@@ -32,7 +32,8 @@ def test_a_bad_setting_is_named_with_exit_code_2(tmp_path: Path) -> None:
 def test_doctor_without_a_stack_fails_with_remedies_and_starts_nothing(tmp_path: Path) -> None:
     said = masthead(environment(tmp_path / "home"), "doctor")
     assert said.returncode == 1
-    assert "masthead up" in said.stdout
+    assert said.stdout.count("Start the stack with `masthead up`") == 1
+    assert "Stack, Postgres, Temporal, Temporal Web UI, API: Start the stack" in said.stdout
     assert not (tmp_path / "home").exists()
 
 
@@ -45,6 +46,12 @@ def test_doctor_names_an_external_server_that_does_not_answer(tmp_path: Path) ->
     assert "TEMPORAL_ADDRESS" in said.stdout
     assert "DATABASE_URL" in said.stdout
     assert "hush" not in said.stdout + said.stderr
+
+
+def test_a_command_says_what_it_starts_and_starts_no_workers_in_vain(tmp_path: Path) -> None:
+    said = masthead(environment(tmp_path / "home"), "runs", "list")
+    assert (said.returncode, said.stdout) == (0, "No bill run yet.\n")
+    assert said.stderr == "starting Postgres, Temporal …\n"
 
 
 def test_a_folder_with_other_content_is_not_taken_as_home(tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 from pathlib import Path
 
+import psutil
+import psycopg
+
+from runtime.stack.home import Home
 from runtime.stack.state import read_state
 from tests.conftest import PostgresForTests, wait_until
-from tests.runtime.conftest import Command, Up, environment, nothing_runs
+from tests.runtime.conftest import Command, Up, environment, nothing_runs, processes_of
 
 
 def test_two_commands_share_one_stack_which_ends_with_the_last(tmp_path: Path) -> None:
@@ -74,13 +79,57 @@ def test_ports_that_are_taken_are_replaced_and_a_killed_command_leaves_nothing(t
         wait_until("all is gone", lambda: nothing_runs(command.home))
 
 
-def test_what_a_killed_supervisor_left_is_stopped_by_the_next_start(tmp_path: Path) -> None:
+def caretaker(home: Home) -> psutil.Process | None:
+    """The process that watches over the supervisor of `home`."""
+    found = [each for each in processes_of(home) if "runtime.stack.caretaker" in each.cmdline()]
+    return found[0] if found else None
+
+
+def test_what_a_killed_supervisor_started_ends_with_it_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    first = Up(environment(tmp_path / "home"))
+    url = first.state.database_url
+    assert url is not None
+    with psycopg.connect(url) as connection:
+        connection.execute("create table kept (value int)")
+        connection.execute("insert into kept values (42)")
+    dead = caretaker(first.home)
+    assert dead is not None
+    dead.kill()
+    wait_until("there is another caretaker", lambda: caretaker(first.home) not in (None, dead))
+    children = first.state.children
+    assert {child.name for child in children} == {"temporal", "postgres", "worker-1", "api"}
+
+    first.process.kill()
+    first.process.wait()
+    wait_until("nothing is left", lambda: nothing_runs(first.home))
+    assert [child.name for child in children if child.process() is not None] == []
+    last = json.loads(first.home.log("supervisor").read_text().splitlines()[-1])
+    assert last["event"] == "orphans stopped"
+    assert "database system is shut down" in (first.home.postgres / "log").read_text(), "an orderly end"
+
+    second = Command(first.env)
+    _, url = second.wait_ready().split()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("select value from kept").fetchall() == [(42,)]
+    assert second.finish() == 0
+    wait_until("all is gone", lambda: nothing_runs(second.home))
+
+
+def test_what_a_supervisor_left_that_was_killed_with_its_caretaker_is_stopped_by_the_next_start(
+    tmp_path: Path,
+) -> None:
     env = environment(tmp_path / "home")
     first = Command(env)
     first.wait_ready()
     state = read_state(first.home)
+    watching = caretaker(first.home)
     assert state is not None
-    os.kill(state.supervisor.pid, signal.SIGKILL)
+    assert watching is not None
+    supervisor = state.supervisor.process()
+    assert supervisor is not None
+    supervisor.suspend()  # so that it cannot start another
+    watching.kill()
+    supervisor.kill()
     assert first.finish() == 0
     assert any(child.process() is not None for child in state.children)
 

@@ -8,15 +8,21 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from temporalio.client import Client, ScheduleActionStartWorkflow, ScheduleOverlapPolicy
+from temporalio.client import (
+    Client,
+    ScheduleActionExecutionStartWorkflow,
+    ScheduleActionStartWorkflow,
+    ScheduleOverlapPolicy,
+)
 
 from contracts.bill_run import BillRunRequest
-from contracts.names import BILL_RUN_SCHEDULE, SWEEP_SCHEDULE
+from contracts.names import BILL_RUN_SCHEDULE, SWEEP_SCHEDULE, parse_bill_run_id
 from runtime.schedules import ensure_schedules, list_schedules
 from runtime.temporal import connect
 from tests.conftest import NAMESPACE, PostgresForTests
@@ -68,6 +74,22 @@ async def test_a_scheduled_run_bills_up_to_its_own_start_and_never_overlaps(clie
     payload: Any = action.args[0]
     (request,) = await client.data_converter.decode([payload], [BillRunRequest])
     assert (request.as_of, request.instant, request.preview, request.scope) == (None, None, False, "all")
+
+
+async def test_the_id_of_a_run_that_the_schedule_started_is_read_back(client: Client) -> None:
+    schedule = client.get_schedule_handle(BILL_RUN_SCHEDULE)
+    await schedule.trigger()
+    async with asyncio.timeout(20):
+        while True:
+            if actions := (await schedule.describe()).info.recent_actions:
+                break
+            await asyncio.sleep(0.05)
+    started = actions[-1].action
+    assert isinstance(started, ScheduleActionExecutionStartWorkflow)
+    await client.get_workflow_handle(started.workflow_id).terminate()
+    scope, target = parse_bill_run_id(started.workflow_id)
+    assert scope == "all"
+    assert abs(datetime.fromisoformat(target) - actions[-1].scheduled_at) < timedelta(seconds=1)
 
 
 async def test_what_an_operator_changed_is_kept_when_a_worker_starts(client: Client) -> None:

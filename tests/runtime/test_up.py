@@ -6,12 +6,17 @@ import json
 import os
 import signal
 import stat
+import uuid
 from pathlib import Path
 
 import psutil
 import psycopg
+import pytest
 
+from runtime.cli.doctor import Finding, examine
+from runtime.settings import load_settings
 from runtime.stack.state import ProcessRef
+from storage.events import NewEvent, append_events
 from tests.conftest import wait_until
 from tests.runtime.conftest import Command, Up, environment, get, masthead, nothing_runs
 
@@ -40,7 +45,11 @@ def test_files_are_private(up: Up) -> None:
 
 
 def test_health_is_open_and_the_rest_needs_a_key(up: Up) -> None:
-    assert up.health() == (200, {"status": "ok", "postgres": True, "temporal": True})
+    code, body = up.health()
+    readers = body.pop("event_readers")
+    assert (code, body) == (200, {"status": "ok", "postgres": True, "temporal": True})
+    assert isinstance(readers, dict)
+    assert readers["events_behind"] == 0
     status, body = get(f"{up.state.api_url}/no-such-page")
     assert status == 404
     assert json.loads(body)["type"] == "urn:masthead:problem:not_found"
@@ -56,6 +65,26 @@ def test_doctor_and_a_second_up_report_the_running_stack(up: Up) -> None:
     assert again.returncode == 0
     assert "already up" in again.stdout
     assert str(up.state.api_url) in again.stdout
+
+
+def test_doctor_names_an_open_transaction_that_holds_readers_back(
+    up: Up, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.cli.doctor.LONG_TRANSACTION_SECONDS", 0.2)
+    url = up.state.database_url
+    assert url is not None
+
+    def found() -> Finding:
+        settings = load_settings(home=up.home.root)
+        return next(each for each in examine(settings) if each.item == "Event readers")
+
+    assert found().ok
+    with psycopg.connect(url) as forgotten:
+        forgotten.execute("select pg_current_xact_id()")
+        append_events(forgotten, [NewEvent("x", None, str(uuid.uuid4()), 1)])
+        wait_until("it is told", lambda: not found().ok)
+        assert "pg_stat_activity" in str(found().remedy)
+    assert found().ok
 
 
 def test_a_killed_worker_comes_back(up: Up) -> None:

@@ -1,0 +1,160 @@
+"""Amendments: what a command does to a subscription's dates, items and money, as values.
+
+The functions of plan_changes, pauses, endings and billing_days take the terms as they stand, what was billed and
+credited so far, and the moment, and answer an Amendment. Nothing given is altered. Its credits and charges go on
+the next invoice, or on one at once, as the caller's policy says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from domain.credits import BilledLine, CreditLine, credit_time
+from domain.lines import Line
+from domain.periods import Anchor, Interval, period_at, period_index
+from domain.price_book import PriceBook
+from domain.proration import Moment, before
+from domain.rating import UsageAnswers, rate_subscription
+from domain.subscription_terms import Item, SubscriptionTerms
+from domain.subscriptions import State
+
+
+class Refused(ValueError):
+    """A command that cannot be carried out on the subscription as it stands; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What amendments need around a subscription: prices, currency, and usage not billed so far."""
+
+    book: PriceBook
+    currency: str
+    usage: UsageAnswers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Paid time that a pause kept: what was paid for from `paused_on` on is given from `resumed_on` on."""
+
+    paused_on: date
+    resumed_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was billed for a subscription, what was given back of it, and the pauses that moved paid time, oldest
+    first."""
+
+    billed: Sequence[BilledLine] = ()
+    credits: Sequence[CreditLine] = ()
+    moved: Sequence[Moved] = ()
+
+    def recurring(self, items: Iterable[Item]) -> list[BilledLine]:
+        """The billed recurring lines of `items`."""
+        ids = {item.id for item in items}
+        return [line for line in self.billed if line.kind == "recurring" and line.item_id in ids]
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """What follows: the new terms, credits against billed lines, and charges that are on no invoice yet."""
+
+    terms: SubscriptionTerms
+    credits: tuple[CreditLine, ...] = ()
+    charges: tuple[Line, ...] = ()
+
+
+def must_run(terms: SubscriptionTerms, day: date, what: str) -> None:
+    """Raises Refused unless the subscription is running on `day`, so that it can be `what` (changed, paused)."""
+    if terms.status is State.PAUSED:
+        raise Refused(f"the subscription is paused and cannot be {what}; resume it first")
+    if terms.status in (State.CANCELED, State.EXPIRED) or (
+        terms.ends_on is not None and terms.ends_on <= day
+    ):
+        raise Refused(f"the subscription has ended and cannot be {what}; reactivate it first")
+    if day < terms.starts_on:
+        raise Refused(
+            f"the subscription starts on {terms.starts_on} and cannot be {what} on {day}, before that"
+        )
+
+
+def running_items(terms: SubscriptionTerms, day: date) -> list[Item]:
+    """The items that are served on `day` or begin later, the replaced ones left out."""
+    return [
+        item
+        for item in terms.items
+        if (item.ends_on is None or item.ends_on > day) and item.starts_on != item.ends_on
+    ]
+
+
+def unused_credits(history: History, items: Iterable[Item], at: Moment) -> list[CreditLine]:
+    """The credits for the time from `at` on that was billed in advance for `items` (law 5). One of zero gives back time
+    for which nothing is left to be given back; it goes on no document, and counts for the coverage (I13)."""
+    found = []
+    for line in history.recurring(items):
+        if line.end is None:
+            continue
+        credit = credit_time(line, history.credits, time_of_line(line, history.moved, at), line.end)
+        if credit is not None:
+            found.append(credit)
+    return found
+
+
+def time_of_line(line: BilledLine, moved: Sequence[Moved], at: Moment) -> Moment:
+    """`at` in the time that `line` was billed for: paid time that a pause moved later is counted where it was
+    billed."""
+    for move in reversed(moved):
+        if line.start is None or before(move.paused_on, line.start) or before(at, move.resumed_on):
+            continue
+        at = at - (move.resumed_on - move.paused_on)
+    return at
+
+
+def close_stretch(account: Account, terms: SubscriptionTerms, day: date) -> list[Line]:
+    """What has been served or used until `day` (exclusive) and is on no invoice: the charge that a subscription ending
+    on that day would get. By whole days, whatever prorates the rest."""
+    if terms.next_bill_on is None:
+        return []
+    ending = replace(
+        terms,
+        ends_on=day if terms.ends_on is None or day < terms.ends_on else terms.ends_on,
+        next_bill_on=min(terms.next_bill_on, day),
+    )
+    rated = rate_subscription(account.book, account.currency, ending, day, account.usage)
+    return rated.lines if rated is not None else []
+
+
+def with_anchor(terms: SubscriptionTerms, anchor: Anchor, interval: Interval, day: date) -> SubscriptionTerms:
+    """`terms` with periods that tile from `anchor`, from `day` on. The phase that the period of `day` is in goes on:
+    periods that were had before count. Changes that wait for the end of a later period wait for that of a new one."""
+    had = max(0, period_index(terms.anchor, terms.interval, day))
+    ends = {
+        item.starts_on: _boundary_from(anchor, interval, item.starts_on)
+        for item in terms.items
+        if item.replaces is not None and item.starts_on > day
+    }
+    items = [
+        replace(
+            item,
+            phase_shift=item.phase_shift + had,
+            starts_on=ends.get(item.starts_on, item.starts_on),
+            ends_on=item.ends_on and ends.get(item.ends_on, item.ends_on),
+        )
+        for item in terms.items
+    ]
+    return replace(terms, anchor=anchor, interval=interval, items=items)
+
+
+def _boundary_from(anchor: Anchor, interval: Interval, day: date) -> date:
+    """The first boundary on or after `day`."""
+    period = period_at(anchor, interval, day)
+    return day if period.start == day else period.end
+
+
+def period_end(terms: SubscriptionTerms, day: date) -> date:
+    """The end of the billing period that `day` lies in, or of what is charged already, whichever is later; the end of
+    the subscription if that comes first."""
+    end = max(period_at(terms.anchor, terms.interval, day).end, terms.charged_through)
+    return end if terms.ends_on is None or end < terms.ends_on else terms.ends_on

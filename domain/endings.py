@@ -1,0 +1,158 @@
+"""The end of a subscription and its return: cancel now, cancel at the end of the period, reactivate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Literal
+
+from domain.amendments import (
+    Account,
+    Amendment,
+    History,
+    Refused,
+    close_stretch,
+    must_run,
+    period_end,
+    running_items,
+    unused_credits,
+    with_anchor,
+)
+from domain.credits import CreditLine, credit_rest
+from domain.periods import first_anchor
+from domain.proration import Moment, before, day_of
+from domain.subscription_terms import Item, SubscriptionTerms
+from domain.subscriptions import State
+
+CancelCredit = Literal["prorated", "none", "whole_period"]
+
+
+def cancel_now(
+    account: Account,
+    terms: SubscriptionTerms,
+    history: History,
+    at: Moment,
+    *,
+    credit: CancelCredit,
+    paused_on: date | None = None,
+) -> Amendment:
+    """A cancel that takes effect at `at`; the cancel day is not billed (law 4). What was served or used until then is
+    charged. `credit` is what is given back of what was charged in advance: the unused time, nothing, or all of the
+    running period. `paused_on` says since when the subscription is paused. Raises Refused when it has ended."""
+    day = day_of(at)
+    if paused_on is None:
+        must_run(terms, max(day, terms.starts_on), "canceled")
+    elif terms.status is not State.PAUSED:
+        raise Refused("the subscription is not paused")
+    running = running_items(terms, paused_on or day)
+    charges = [] if paused_on else close_stretch(account, terms, max(day, terms.starts_on))
+    credits: list[CreditLine] = []
+    if credit == "prorated":
+        credits = unused_credits(history, running, paused_on or at)
+    elif credit == "whole_period":
+        credits = _whole_period(history, running, paused_on or at)
+    through = terms.charged_through if credit == "none" else max(paused_on or day, terms.starts_on)
+    ended = replace(
+        terms,
+        status=State.CANCELED,
+        ends_on=max(day, terms.starts_on),
+        charged_through=through,
+        arrears_through=max(terms.arrears_through, day),
+        next_bill_on=None,
+    )
+    return Amendment(ended, tuple(credits), tuple(charges))
+
+
+def _whole_period(history: History, running: Sequence[Item], at: Moment) -> list[CreditLine]:
+    found = []
+    for line in history.recurring(running):
+        if line.end is not None and before(at, line.end):
+            credit = credit_rest(line, history.credits, "unused_credit")
+            if credit is not None:
+                found.append(credit)
+    return found
+
+
+def cancel_at_period_end(terms: SubscriptionTerms, day: date) -> Amendment:
+    """A cancel that lets the period that `day` lies in run out: what is paid for is served, nothing is credited.
+    Changes that wait for a later day fall away. Raises Refused when it has ended, or is paused."""
+    must_run(terms, max(day, terms.starts_on), "canceled")
+    end = period_end(terms, max(day, terms.trial_ends_on or day))
+    if terms.trial_ends_on is not None and day < terms.trial_ends_on:
+        end = terms.trial_ends_on
+    next_bill_on = terms.next_bill_on
+    if next_bill_on is not None and next_bill_on > end:
+        next_bill_on = end
+    items = [item for item in terms.items if item.starts_on < end]
+    items = [replace(item, ends_on=None) if item.ends_on == end else item for item in items]
+    return Amendment(replace(terms, ends_on=end, next_bill_on=next_bill_on, items=items))
+
+
+def items_at_end(terms: SubscriptionTerms) -> list[Item]:
+    """The items that a subscription had when it ended, those left out that were to begin later."""
+    end = terms.ends_on
+    return [
+        item
+        for item in terms.items
+        if end is None or (item.starts_on <= end and (item.ends_on is None or item.ends_on > end))
+    ]
+
+
+def reactivate(
+    account: Account,
+    terms: SubscriptionTerms,
+    day: date,
+    new_ids: Sequence[str],
+    *,
+    bill_cycle_day: int | None,
+    term_end: date | None,
+) -> Amendment:
+    """A canceled subscription taken up again on `day`. Before its end, the cancel is taken back and the term ends on
+    `term_end` again (None: evergreen). After it, a new period begins on `day` with the same items under `new_ids`
+    (one for each of `items_at_end`); there is no second trial and no second intro; what was not
+    billed until the end is charged. Raises Refused when it has not been canceled."""
+    if terms.ends_on is None:
+        raise Refused("the subscription has not been canceled, so it cannot be reactivated")
+    if terms.status is not State.CANCELED and day < terms.ends_on:
+        through = terms.charged_through
+        next_bill_on = through if terms.next_bill_on is None else min(terms.next_bill_on, through)
+        return Amendment(replace(terms, ends_on=term_end, next_bill_on=next_bill_on))
+    if day < terms.ends_on:
+        raise Refused(f"the subscription ended on {terms.ends_on} and cannot be reactivated on {day}")
+    last = items_at_end(terms)
+    if len(last) != len(new_ids):
+        raise ValueError(f"{len(last)} items are taken up again, and {len(new_ids)} ids were given")
+    anchor = first_anchor(day, terms.interval, bill_cycle_day)
+    charges = close_stretch(account, terms, terms.ends_on)
+    moved = with_anchor(terms, anchor, terms.interval, terms.ends_on)
+    shifts = {item.id: item.phase_shift for item in moved.items}
+    closed = [
+        replace(item, ends_on=terms.ends_on) if item.ends_on is None or item.ends_on > terms.ends_on else item
+        for item in terms.items
+        if item.starts_on <= terms.ends_on
+    ]
+    again = [
+        Item(
+            new_id,
+            item.plan,
+            item.plan_version,
+            item.quantity,
+            item.price_override,
+            day,
+            None,
+            shifts[item.id],
+        )
+        for item, new_id in zip(last, new_ids, strict=True)
+    ]
+    again_from_today = replace(
+        moved,
+        status=State.ACTIVE,
+        trial_ends_on=terms.trial_ends_on and min(terms.trial_ends_on, terms.ends_on),
+        ends_on=None,
+        charged_through=day,
+        arrears_through=day,
+        next_bill_on=day,
+        items=[*closed, *again],
+    )
+    return Amendment(again_from_today, (), tuple(charges))

@@ -1,0 +1,96 @@
+"""Pause and resume, by whole days: the day of the pause is not served, the day of resuming is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+
+from domain.amendments import (
+    Account,
+    Amendment,
+    History,
+    Refused,
+    close_stretch,
+    must_run,
+    running_items,
+    unused_credits,
+    with_anchor,
+)
+from domain.periods import Anchor, period_at
+from domain.subscription_terms import Item, SubscriptionTerms
+from domain.subscriptions import State
+
+
+def pause(
+    account: Account, terms: SubscriptionTerms, history: History, day: date, *, keep_time: bool
+) -> Amendment:
+    """A pause from `day` on. What was served or used until then is charged. Time that is paid for is credited, or, with
+    `keep_time`, kept for the day of resuming: charged-through then stays ahead of the pause. Raises Refused unless
+    the subscription is running."""
+    must_run(terms, day, "paused")
+    if terms.trial_ends_on is not None and day < terms.trial_ends_on:
+        raise Refused(f"a trial cannot be paused; it ends on {terms.trial_ends_on}")
+    charges = close_stretch(account, terms, day)
+    credits = [] if keep_time else unused_credits(history, running_items(terms, day), day)
+    through = terms.charged_through if keep_time and terms.charged_through > day else day
+    paused = replace(
+        terms,
+        status=State.PAUSED,
+        charged_through=through,
+        arrears_through=max(terms.arrears_through, day),
+        next_bill_on=None,
+    )
+    return Amendment(paused, tuple(credits), tuple(charges))
+
+
+def resume(
+    terms: SubscriptionTerms, day: date, paused_on: date, *, arrears_only: bool, extends_term: bool
+) -> Amendment:
+    """The end, on `day`, of the pause that began on `paused_on`.
+
+    The rest of the running period is charged at the next bill; time that was kept runs on from `day` first, and the
+    billing day moves with it. `arrears_only` says that nothing of the subscription is charged in advance;
+    `extends_term` that the end of a fixed term moves by the length of the pause. Raises Refused.
+    """
+    if terms.status is not State.PAUSED:
+        raise Refused("the subscription is not paused, so it cannot be resumed")
+    if day < paused_on:
+        raise Refused(f"it was paused on {paused_on} and cannot be resumed on {day}, before that")
+    length = (day - paused_on).days
+    kept = (terms.charged_through - paused_on).days
+    if extends_term and terms.ends_on is not None:
+        terms = replace(terms, ends_on=terms.ends_on + timedelta(days=length))
+    if terms.ends_on is not None and terms.ends_on <= day:
+        raise Refused(f"the subscription ended on {terms.ends_on}, during the pause; reactivate it instead")
+    if kept > 0:
+        terms = replace(terms, items=_moved(terms.items, paused_on, timedelta(days=length)))
+    through = day + timedelta(days=kept)
+    if kept > 0 and length:
+        terms = with_anchor(terms, Anchor.at(through), terms.interval, terms.charged_through)
+    next_bill_on = through
+    if kept <= 0 and arrears_only:
+        next_bill_on = period_at(terms.anchor, terms.interval, day).end
+    if terms.ends_on is not None and next_bill_on > terms.ends_on:
+        next_bill_on = terms.ends_on
+    return Amendment(
+        replace(
+            terms,
+            status=State.ACTIVE,
+            charged_through=through,
+            arrears_through=day,
+            next_bill_on=next_bill_on,
+        )
+    )
+
+
+def _moved(items: Sequence[Item], paused_on: date, by: timedelta) -> list[Item]:
+    """Changes that wait for the end of what is paid for, moved with it."""
+    found = []
+    for item in items:
+        if item.starts_on > paused_on:
+            item = replace(item, starts_on=item.starts_on + by)
+        if item.ends_on is not None and item.ends_on > paused_on:
+            item = replace(item, ends_on=item.ends_on + by, ends_at=None)
+        found.append(item)
+    return found

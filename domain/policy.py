@@ -1,0 +1,108 @@
+"""The policy of a publisher: where billing systems differ, the publisher says. Every key and value is documented
+here, and printed by `masthead simulate --schema`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.catalog import IntervalSpec
+from domain.dunning_default import DEFAULT_POLICY
+from domain.dunning_policy import DunningPolicy
+from domain.media.gifts import GiftPolicy
+from domain.media.holiday_stops import StopPolicy
+from domain.periods import Unit as Length
+from domain.proration import Unit
+
+
+class Behaviour(StrEnum):
+    """When a change takes effect, and what becomes of the time that is paid for already (law 6)."""
+
+    PRORATED = "immediate_with_proration"
+    UNPRORATED = "immediate_without_proration"
+    PERIOD_END = "end_of_period"
+    RESTART = "restart_period"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChangePolicy(_Strict):
+    """Behaviour by direction (law 6)."""
+
+    upgrade: Behaviour = Field(
+        Behaviour.PRORATED, description="to a plan or quantity that costs more a period, or as much"
+    )
+    downgrade: Behaviour = Field(
+        Behaviour.PERIOD_END, description="to a plan or quantity that costs less a period"
+    )
+    interval_change: Literal[Behaviour.PERIOD_END, Behaviour.RESTART] = Field(
+        Behaviour.RESTART, description="to a plan that is billed at another interval"
+    )
+    intro_again: bool = Field(
+        False, description="whether an existing subscriber gets the intro phase of the plan changed to"
+    )
+
+
+class CancelPolicy(_Strict):
+    """What an immediate cancel gives back."""
+
+    credit: Literal["prorated", "none", "whole_period"] = Field(
+        "prorated",
+        description="prorated: the unused days, the cancel day among them (law 4); none: nothing; whole_period: all "
+        "that was billed for the running period",
+    )
+    to: Literal["account_credit", "refund"] = Field(
+        "account_credit",
+        description="where the credit goes once nothing is open: kept for later invoices, or paid back",
+    )
+
+
+class PausePolicy(_Strict):
+    """What a pause does with time that is paid for."""
+
+    paid_time: Literal["credit", "extend"] = Field(
+        "credit",
+        description="credit: unused days are credited when the pause begins, and the rest of the period is charged on "
+        "resuming; extend: they are kept and follow the pause, and the billing day moves with them",
+    )
+    extends_term: bool = Field(
+        True, description="whether the end of a fixed term moves by the length of the pause"
+    )
+
+
+class Policy(_Strict):
+    """All choices; each has a default that an ordinary publisher can live with."""
+
+    proration: Unit = Field(Unit.DAY, description="what a part of a period is measured by (law 1)")
+    changes: ChangePolicy = ChangePolicy()
+    cancel: CancelPolicy = CancelPolicy()
+    pause: PausePolicy = PausePolicy()
+    tax_rounding: Literal["line", "invoice"] = Field(
+        "line",
+        description="tax rounded per line and jurisdiction, or once per invoice and jurisdiction (law 7)",
+    )
+    discount_order: Literal["as_applied", "percent_first", "fixed_first"] = Field(
+        "as_applied", description="in which order coupons cut; each cuts what the ones before left"
+    )
+    zero_usage: Literal["price", "omit", "line"] = Field(
+        "price",
+        description="a usage price without usage: as the price itself says, no line, or a line of zero",
+    )
+    payment_terms_days: int = Field(0, ge=0, le=365, description="days from invoice date to due date")
+    credit_expires_after_days: int | None = Field(
+        None, gt=0, description="after how many days granted account credit lapses; null: never"
+    )
+    gateway_minimum: dict[str, int] = Field(
+        default_factory=dict,
+        description="smallest charge per currency in minor units; less is carried forward (law 10). Currencies that "
+        "are not named keep the built-in table's minimum",
+    )
+    dunning: DunningPolicy = DEFAULT_POLICY
+    holiday_stops: StopPolicy = StopPolicy()
+    gifts: GiftPolicy = GiftPolicy(
+        claim_within=IntervalSpec(unit=Length.YEAR), access=IntervalSpec(unit=Length.YEAR)
+    )

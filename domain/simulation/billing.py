@@ -1,0 +1,201 @@
+"""Billing in a simulation: what is due and what waits becomes an invoice, through the functions of the bill run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+from domain.account_credit import balance_on, use
+from domain.credits import CreditLine
+from domain.dunning import blocked
+from domain.dunning_policy import Blocked
+from domain.invoice_lines import billed_lines, credit_lines
+from domain.invoices import Draft, Payer, add_tax
+from domain.ledger import settle
+from domain.ledger_events import Event
+from domain.lines import Line
+from domain.pending import Waiting, laid_out, shortened, waiting
+from domain.periods import start_of_day
+from domain.rating import Usage, UsageKey, Window, rate_subscription, usage_windows
+from domain.receivables import Balance, use_credit
+from domain.revenue import credit_of, schedule_of, split_credit, with_credit
+from domain.simulation import corrections
+from domain.simulation.world import Books, Invoice, Subscription, UsageRecord, World
+from domain.tax import Rounding, TaxPolicy
+
+
+def payer(world: World) -> Payer:
+    """The account as invoices need it."""
+    tax = world.terms.tax
+    policy = TaxPolicy(tax.inclusive, tax.treatment, Rounding(world.policy.tax_rounding))
+    return Payer(
+        "account", "live", world.currency, tax.region, False, world.policy.payment_terms_days, policy
+    )
+
+
+def take_amendment(world: World, credits: Sequence[CreditLine], charges: Sequence[Line]) -> list[CreditLine]:
+    """Put the charges of an amendment with what waits, and take its credits off what waits already. The answer are the
+    credits of finalised lines, which the caller puts on the next invoice or a credit note."""
+    waits = {each.head.charge_key for each in world.pending}
+    world.pending = shortened(world.pending, [credit for credit in credits if credit.corrects in waits])
+    world.pending += waiting(charges)
+    return [credit for credit in credits if credit.corrects not in waits]
+
+
+def credit_next(world: World, credits: Sequence[CreditLine], cause: str) -> None:
+    """Put `credits` of finalised lines on the next invoice."""
+    for credit in credits:
+        found = world.billed_line(credit.corrects)
+        if found is not None:
+            world.credits.append(credit)
+        if found is not None and (credit.net or credit.tax):
+            world.pending.append(Waiting(tuple(credit_lines(credit, found[1], cause))))
+
+
+def usage_answer(world: World, subscription: Subscription, as_of: date) -> dict[UsageKey, Decimal | Usage]:
+    """What was used and is not billed, by the windows that rating asks for."""
+    found: dict[UsageKey, Decimal | Usage] = {}
+    for window in usage_windows(world.book, world.currency, subscription.terms, as_of):
+        events = tuple(each.quantity for each in _within(world, window))
+        if events:
+            total = sum(events, Decimal(0))
+            found[window.item_id, window.meter, window.until] = Usage(total, events)
+    return found
+
+
+def _within(world: World, window: Window) -> list[UsageRecord]:
+    first = start_of_day(window.since, world.zone) if window.since is not None else None
+    last = start_of_day(window.until, world.zone)
+    return sorted(
+        (
+            record
+            for record in world.usage
+            if (record.item_id, record.meter) == (window.item_id, window.meter)
+            and record.billed is None
+            and record.at < last
+            and (first is None or record.at >= first)
+        ),
+        key=lambda record: record.at,
+    )
+
+
+def bill(world: World, day: date) -> Invoice | None:
+    """One bill run as of `day`: what is due of every subscription and what waits, on one invoice. None when nothing is
+    due, or when dunning blocks billing. What comes to less than nothing is credited, not invoiced."""
+    if blocked(world.policy.dunning, world.dunning[-1][1], Blocked.BILLING):
+        return None
+    lines = laid_out(world.pending)
+    moves = []
+    used: list[UsageRecord] = []
+    for subscription in world.subscriptions.values():
+        windows = usage_windows(world.book, world.currency, subscription.terms, day)
+        answer = usage_answer(world, subscription, day)
+        rated = rate_subscription(world.book, world.currency, subscription.terms, day, answer)
+        if rated is None:
+            continue
+        for window in windows:
+            used += _within(world, window)
+        base = len(lines)
+        for line in rated.lines:
+            lines.append(line if line.parent is None else replace(line, parent=line.parent + base))
+        moves.append((subscription, rated))
+    for subscription, rated in moves:
+        subscription.terms = replace(
+            subscription.terms,
+            charged_through=rated.charged_through,
+            arrears_through=rated.arrears_through,
+            next_bill_on=rated.next_bill_on,
+        )
+    world.pending = []
+    for record in used:
+        record.billed = len(world.invoices) + 1
+    return issue(world, lines) if lines else None
+
+
+def issue(world: World, lines: list[Line]) -> Invoice | None:
+    """An invoice of `lines`, dated today: taxed, numbered, posted, account credit used on it. When the credits among
+    the lines are more than the charges, they become credit notes first, and the charges an invoice that uses them."""
+    draft = Draft("", payer(world), world.today, list(lines))
+    add_tax(draft, world.tax)
+    if sum(line.amount for line in draft.lines) < 0:
+        charges = corrections.split_off_credits(world, lines)
+        if not charges:
+            return None
+        if len(charges) < len(lines):
+            return issue(world, charges)
+    return finalise(world, draft)
+
+
+def finalise(world: World, draft: Draft) -> Invoice:
+    """Number and post a taxed draft, and use account credit on it."""
+    deferred = _take_off_schedules(world, draft.lines)
+    draft.subtotal, draft.tax, postings = settle(draft.lines, deferred)
+    number = len(world.invoices) + 1
+    balance = Balance(str(number), world.currency, draft.total, draft.due_on)
+    invoice = Invoice(
+        number,
+        world.today,
+        draft.lines,
+        billed_lines(str(number), draft.lines),
+        draft.subtotal,
+        draft.tax,
+        balance,
+    )
+    world.invoices.append(invoice)
+    moved = {posting.account: posting.credit - posting.debit for posting in postings}
+    if moved:
+        world.post(
+            Event.INVOICE_FINALISED,
+            {
+                "receivable": draft.total,
+                "deferred": moved.get("deferred_revenue", 0),
+                "revenue": moved.get("revenue", 0),
+                "tax": draft.tax,
+            },
+            f"invoice {number}",
+        )
+    for line in invoice.billed:
+        schedule = schedule_of(
+            line,
+            currency=world.currency,
+            billed_on=world.today,
+            deliveries=corrections.delivery_days(world, line),
+        )
+        world.revenue[line.key] = Books(schedule, 0 if schedule.deferred else line.net)
+    apply_credit(world, invoice)
+    return invoice
+
+
+def _take_off_schedules(world: World, lines: Sequence[Line]) -> dict[int, int]:
+    """What of each credit on the invoice is deferred revenue, by its place, after taking it off its schedule."""
+    deferred: dict[int, int] = {}
+    for place, line in enumerate(lines):
+        if line.reference is None or line.reference not in world.revenue or line.kind in ("discount", "tax"):
+            continue
+        if line.amount > 0:
+            continue
+        credit = CreditLine(line.reference, line.kind, line.period_start, line.period_end, line.amount)
+        deferred[place] = -take_off_schedule(world, credit)
+    return deferred
+
+
+def take_off_schedule(world: World, credit: CreditLine) -> int:
+    """Take `credit` off the schedule of its line; how much of it was deferred still, minor units."""
+    books = world.revenue[credit.corrects]
+    given = credit_of(credit, world.today)
+    split = split_credit(books.schedule, given, books.recognised)
+    books.schedule = with_credit(books.schedule, given)
+    books.recognised -= split.earned
+    return split.deferred
+
+
+def apply_credit(world: World, invoice: Invoice) -> None:
+    """Use account credit, oldest first, on what is open of `invoice`."""
+    if invoice.balance.open <= 0 or not balance_on(world.credit, world.today):
+        return
+    world.credit, used = use(world.credit, f"invoice {invoice.number}", invoice.balance.open, world.today)
+    if used:
+        invoice.balance = use_credit(invoice.balance, used)
+        world.post(Event.ACCOUNT_CREDIT_USED, {"amount": used}, f"invoice {invoice.number}")

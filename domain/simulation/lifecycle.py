@@ -1,0 +1,341 @@
+"""The life of subscriptions in a simulation: each command is one pure amendment, and what follows from it."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+from domain.amendments import Amendment, Moved, Refused, period_end
+from domain.billing_days import move_bill_cycle_day
+from domain.credit_placement import Destination
+from domain.dunning import blocked
+from domain.dunning_policy import Blocked
+from domain.endings import CancelCredit, cancel_at_period_end, cancel_now, items_at_end, reactivate
+from domain.pauses import pause, resume
+from domain.periods import Anchor
+from domain.plan_changes import (
+    Swap,
+    behaviour_for,
+    change,
+    direction,
+    item_at,
+    recurring_amount,
+    without_waiting,
+)
+from domain.policy import Behaviour
+from domain.proration import Moment, day_of
+from domain.simulation import billing, corrections, coupons
+from domain.simulation.steps import ChangePlan, ChangeQuantity, Subscribe
+from domain.simulation.world import Subscription, World, minor, plan_version
+from domain.subscription_terms import Item, SubscriptionTerms
+from domain.subscriptions import State, open_subscription, state_on
+
+
+def subscribe(world: World, step: Subscribe, day: date) -> None:
+    """A new subscription from `day` on."""
+    if step.name in world.subscriptions:
+        raise Refused(f"there is a subscription {step.name!r} already; give the new one another name")
+    version = plan_version(world, step.plan, step.version, day)
+    add_ons = [plan_version(world, plan, None, day) for plan in step.add_ons]
+    opening = open_subscription(
+        version,
+        starts_on=day,
+        as_of=day,
+        charged_through=None,
+        bill_cycle_day=world.bill_cycle_day,
+        ends_on=step.ends_on,
+        zone=world.zone,
+        add_ons=add_ons,
+    )
+    override = None if step.price_override is None else minor(world, step.price_override)
+    items = [Item(world.new_id(), step.plan, version.version, step.quantity, override, day, None)]
+    for code, add_on in zip(step.add_ons, add_ons, strict=True):
+        items.append(Item(world.new_id(), code, add_on.version, Decimal(1), None, day, None))
+    for item in items:
+        world.book.version(item.plan, item.plan_version, world.currency)
+    terms = SubscriptionTerms(
+        world.new_id(),
+        1,
+        State.ACTIVE,
+        opening.starts_on,
+        opening.trial_ends_on,
+        Anchor(opening.anchor_on, opening.anchor_day),
+        version.interval.interval(),
+        opening.ends_on,
+        opening.charged_through,
+        opening.arrears_through,
+        opening.next_bill_on,
+        items,
+    )
+    subscription = Subscription(step.name, terms, opening.ends_on, entitled=[(day, step.plan)])
+    world.subscriptions[step.name] = subscription
+    for code in step.coupons:
+        coupons.apply(world, subscription, code, day)
+
+
+def runs(world: World, subscription: Subscription) -> bool:
+    """Whether it can still be canceled."""
+    terms = subscription.terms
+    if terms.status in (State.CANCELED, State.EXPIRED):
+        return False
+    return terms.ends_on is None or terms.ends_on > world.today
+
+
+def state(subscription: Subscription, day: date) -> State:
+    """Its state on `day`, from its rows; one that was canceled and has ended is canceled, not expired."""
+    terms = subscription.terms
+    found = state_on(
+        terms.status,
+        starts_on=terms.starts_on,
+        trial_ends_on=terms.trial_ends_on,
+        ends_on=terms.ends_on,
+        day=day,
+    )
+    if found is State.EXPIRED and subscription.canceled_on is not None:
+        return State.CANCELED
+    return found
+
+
+def _amend(world: World, subscription: Subscription, amendment: Amendment, cause: str) -> None:
+    """Take the new terms; charges wait for the next invoice, and credits with them."""
+    credits = billing.take_amendment(world, amendment.credits, amendment.charges)
+    subscription.terms = amendment.terms
+    billing.credit_next(world, credits, cause)
+
+
+def _item(subscription: Subscription, plan: str | None, day: date) -> Item:
+    running = [
+        item
+        for item in subscription.terms.items
+        if (item.ends_on is None or item.ends_on > day)
+        and item.starts_on <= max(day, subscription.terms.starts_on)
+    ]
+    for item in running:
+        if plan is None or item.plan == plan:
+            return item
+    raise Refused(
+        f"subscription {subscription.name!r} has no item of plan {plan!r} on {day}"
+        if plan
+        else f"subscription {subscription.name!r} is not served on {day}"
+    )
+
+
+def _amount(world: World, plan: str, version: int, quantity: Decimal, override: int | None) -> int:
+    return recurring_amount(world.book.version(plan, version, world.currency), quantity, override)
+
+
+def change_plan(world: World, step: ChangePlan, at: Moment) -> None:
+    """Another plan for one item, as the policy says for the direction of the change."""
+    subscription = world.subscription(step.subscription)
+    day = day_of(at)
+    old = _item(subscription, step.item, day)
+    version = plan_version(world, step.to, step.version, day)
+    interval = version.interval.interval()
+    override = None if step.price_override is None else minor(world, step.price_override)
+    swap = Swap(old.id, world.new_id(), step.to, version.version, old.quantity, override, interval)
+    _swap(world, subscription, old, swap, at, step.behaviour)
+
+
+def change_quantity(world: World, step: ChangeQuantity, at: Moment) -> None:
+    """Another quantity of one item: up is an upgrade, down a downgrade."""
+    subscription = world.subscription(step.subscription)
+    old = _item(subscription, step.item, day_of(at))
+    swap = Swap(old.id, world.new_id(), old.plan, old.plan_version, step.quantity, old.price_override, None)
+    _swap(world, subscription, old, swap, at, step.behaviour)
+
+
+def _swap(
+    world: World,
+    subscription: Subscription,
+    old: Item,
+    swap: Swap,
+    at: Moment,
+    wanted: Behaviour | None,
+) -> None:
+    if blocked(world.policy.dunning, world.dunning[-1][1], Blocked.PLAN_CHANGE):
+        raise Refused("the account owes money, and dunning blocks changes of plan until it is paid")
+    terms = subscription.terms
+    interval = swap.interval or terms.interval
+    way = direction(
+        _amount(world, old.plan, old.plan_version, old.quantity, old.price_override),
+        terms.interval,
+        _amount(world, swap.plan, swap.plan_version, swap.quantity, swap.price_override),
+        interval,
+    )
+    behaviour = wanted or behaviour_for(world.policy.changes, way)
+    if behaviour is Behaviour.PERIOD_END and interval != terms.interval:
+        _change_interval_later(world, subscription, swap, day_of(at))
+        return
+    amendment = change(
+        world.rating(billing.usage_answer(world, subscription, day_of(at))),
+        terms,
+        world.history(subscription),
+        swap,
+        at,
+        behaviour,
+        intro_again=world.policy.changes.intro_again,
+    )
+    _amend(world, subscription, amendment, swap.new_id)
+    subscription.later = None
+    served = amendment.terms.items[-1].starts_on if behaviour is Behaviour.PERIOD_END else day_of(at)
+    _entitle(subscription, served, swap.plan, day_of(at))
+
+
+def _entitle(subscription: Subscription, since: date, plan: str, day: date) -> None:
+    """What is read from `since` on; what was to be read later, until today's change, is not any more."""
+    subscription.entitled = [each for each in subscription.entitled if each[0] <= day]
+    subscription.entitled.append((since, plan))
+
+
+def _change_interval_later(world: World, subscription: Subscription, swap: Swap, day: date) -> None:
+    subscription.terms = without_waiting(subscription.terms, swap.old, day)
+    item_at(subscription.terms, swap.old, day)
+    end = period_end(subscription.terms, day)
+    subscription.later = (end, swap)
+    _entitle(subscription, end, swap.plan, day)
+
+
+def change_what_waited(world: World) -> None:
+    """Changes of interval whose day has come."""
+    for subscription in world.subscriptions.values():
+        if subscription.later is None or subscription.later[0] > world.today:
+            continue
+        _, swap = subscription.later
+        subscription.later = None
+        if runs(world, subscription) and subscription.terms.status is not State.PAUSED:
+            amendment = change(
+                world.rating(billing.usage_answer(world, subscription, world.today)),
+                subscription.terms,
+                world.history(subscription),
+                swap,
+                world.today,
+                Behaviour.RESTART,
+                intro_again=world.policy.changes.intro_again,
+            )
+            _amend(world, subscription, amendment, swap.new_id)
+
+
+def pause_subscription(world: World, name: str, day: date, until: date | None) -> None:
+    """A pause from `day` on, to be resumed on `until`, if given."""
+    subscription = world.subscription(name)
+    if until is not None and until <= day:
+        raise Refused(f"a pause from {day} cannot end on {until}")
+    keep = world.policy.pause.paid_time == "extend"
+    rating = world.rating(billing.usage_answer(world, subscription, day))
+    amendment = pause(rating, subscription.terms, world.history(subscription), day, keep_time=keep)
+    _amend(world, subscription, amendment, world.new_id())
+    subscription.pauses.append((day, None))
+    subscription.resumes_on = until
+
+
+def resume_subscription(world: World, subscription: Subscription, day: date) -> None:
+    """The end of a pause."""
+    if subscription.terms.status is not State.PAUSED:
+        raise Refused(f"subscription {subscription.name!r} is not paused, so it cannot be resumed")
+    paused_on = subscription.pauses[-1][0]
+    kept = subscription.terms.charged_through > paused_on
+    amendment = resume(
+        subscription.terms,
+        day,
+        paused_on,
+        arrears_only=not _has_advance(world, subscription),
+        extends_term=world.policy.pause.extends_term,
+    )
+    subscription.terms = amendment.terms
+    if subscription.term_end is not None and world.policy.pause.extends_term:
+        subscription.term_end += day - paused_on
+    subscription.pauses[-1] = (paused_on, day)
+    subscription.resumes_on = None
+    if kept and day > paused_on:
+        subscription.moved.append(Moved(paused_on, day))
+
+
+def _has_advance(world: World, subscription: Subscription) -> bool:
+    return any(
+        phase.advance
+        for item in subscription.terms.items
+        for phase in world.book.version(item.plan, item.plan_version, world.currency).phases
+    )
+
+
+def resume_what_waited(world: World) -> None:
+    """Pauses that were to end today."""
+    for subscription in world.subscriptions.values():
+        if subscription.resumes_on is not None and subscription.resumes_on <= world.today:
+            if subscription.terms.status is State.PAUSED:
+                resume_subscription(world, subscription, world.today)
+            subscription.resumes_on = None
+
+
+def cancel(
+    world: World, subscription: Subscription, at: Moment, credit: CancelCredit | None, to: Destination | None
+) -> None:
+    """A cancel that takes effect at once; what it gives back goes on credit notes now, for no invoice may follow."""
+    paused_on = subscription.pauses[-1][0] if subscription.terms.status is State.PAUSED else None
+    amendment = cancel_now(
+        world.rating(billing.usage_answer(world, subscription, day_of(at))),
+        subscription.terms,
+        world.history(subscription),
+        at,
+        credit=credit or world.policy.cancel.credit,
+        paused_on=paused_on,
+    )
+    credits = billing.take_amendment(world, amendment.credits, amendment.charges)
+    subscription.terms = amendment.terms
+    subscription.canceled_on = day_of(at)
+    subscription.later = None
+    subscription.resumes_on = None
+    if paused_on is not None:
+        subscription.pauses[-1] = (paused_on, day_of(at))
+        if world.policy.pause.paid_time == "extend":
+            subscription.moved.append(Moved(paused_on, day_of(at)))
+    destination = to or Destination(world.policy.cancel.to)
+    corrections.give_back(world, credits, destination, "canceled")
+
+
+def cancel_later(world: World, subscription: Subscription, day: date) -> None:
+    """A cancel at the end of what is charged."""
+    amendment = cancel_at_period_end(subscription.terms, day)
+    subscription.terms = amendment.terms
+    subscription.canceled_on = day
+    subscription.later = None
+
+
+def reactivate_subscription(world: World, name: str, day: date) -> None:
+    """A cancel taken back, or a new start after it."""
+    subscription = world.subscription(name)
+    if subscription.canceled_on is None:
+        raise Refused(f"subscription {name!r} has not been canceled, so it cannot be reactivated")
+    ids = [world.new_id() for _ in items_at_end(subscription.terms)]
+    amendment = reactivate(
+        world.rating(billing.usage_answer(world, subscription, subscription.terms.ends_on or day)),
+        subscription.terms,
+        day,
+        ids,
+        bill_cycle_day=world.bill_cycle_day,
+        term_end=subscription.term_end,
+    )
+    if subscription.pauses and subscription.pauses[-1][1] is None and subscription.terms.ends_on is not None:
+        subscription.pauses[-1] = (subscription.pauses[-1][0], subscription.terms.ends_on)
+    _amend(world, subscription, amendment, world.new_id())
+    subscription.canceled_on = None
+
+
+def set_bill_cycle_day(world: World, wanted: int, day: date) -> None:
+    """Another bill cycle day for the account and all that runs."""
+    for subscription in world.subscriptions.values():
+        if runs(world, subscription) and subscription.terms.status is not State.PAUSED:
+            subscription.terms = move_bill_cycle_day(subscription.terms, day, wanted).terms
+    world.bill_cycle_day = wanted
+
+
+def item_for_usage(world: World, subscription: Subscription, meter: str, day: date) -> str:
+    """The item, served on `day`, that is charged for `meter`. Raises Refused when none is."""
+    for item in subscription.terms.items:
+        if item.starts_on <= day and (item.ends_on is None or day < item.ends_on):
+            version = world.book.version(item.plan, item.plan_version, world.currency)
+            if any(price.meter == meter for phase in version.phases for price in phase.usage):
+                return item.id
+    raise Refused(
+        f"nothing that subscription {subscription.name!r} has on {day} is charged by meter {meter!r}"
+    )

@@ -1,0 +1,221 @@
+"""What a played scenario comes to, as plain values for JSON: money in minor units, days as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
+
+from domain.account_credit import balance_on
+from domain.credits import CreditLine
+from domain.ledger_events import trial_balance
+from domain.media.gifts import gift_state
+from domain.proration import Moment
+from domain.revenue import credited, recognised_through
+from domain.simulation import lifecycle
+from domain.simulation.laws import broken_laws
+from domain.simulation.play import Played
+from domain.simulation.world import Invoice, Subscription, World
+
+
+def report(played: Played) -> dict[str, Any]:
+    """Everything: documents, balances, states, dunning, journal and revenue, and what was refused."""
+    world = played.world
+    return {
+        "currency": world.currency,
+        "through": _day(world.today),
+        "invoices": [_invoice(world, invoice) for invoice in world.invoices],
+        "credit_notes": [
+            {
+                "number": note.number,
+                "date": _day(note.issued_on),
+                "invoice": int(note.invoice),
+                "reason": note.reason,
+                "lines": [_credit(world, line) for line in note.lines],
+                "subtotal": note.net,
+                "tax": note.tax,
+                "total": note.gross,
+            }
+            for note in world.credit_notes
+        ],
+        "payments": [
+            {
+                "number": receipt.number,
+                "date": _day(receipt.on),
+                "amount": receipt.payment.amount,
+                "status": receipt.payment.status.value,
+                "refunded": receipt.payment.refunded,
+                "code": receipt.code,
+                "invoices": {each.invoice: each.amount for each in receipt.applied},
+            }
+            for receipt in world.receipts
+        ],
+        "account_credit": balance_on(world.credit, world.today),
+        "balance": sum(max(0, invoice.balance.open) for invoice in world.invoices),
+        "pending": sum(waiting.amount for waiting in world.pending),
+        "subscriptions": [_subscription(world, each) for each in world.subscriptions.values()],
+        "gifts": [
+            {
+                "name": name,
+                "state": gift_state(gift, world.today).value,
+                "claim_until": _day(gift.claim_until),
+                "access": [_day(day) for day in gift.access] if gift.access else None,
+                "refunded": gift.refunded,
+            }
+            for name, gift in world.gifts.items()
+        ],
+        "dunning": [{"date": _day(day), "state": state} for day, state in world.dunning],
+        "journal": [
+            {
+                "date": _day(each.posted_on),
+                "event": each.event.value,
+                "document": each.document,
+                "postings": [
+                    {"account": posting.account, "debit": posting.debit, "credit": posting.credit}
+                    for posting in each.postings
+                ],
+            }
+            for each in world.journal
+        ],
+        "trial_balance": trial_balance(world.journal).get(world.currency, {}),
+        "revenue": [_revenue(world, key) for key in world.revenue],
+        "happened": [{"date": _day(day), "what": what} for day, what in world.happened],
+        "refused": [
+            {"step": each.place + 1, "date": _day(each.day), "do": each.verb, "reason": each.reason}
+            for each in played.refused
+        ],
+        "broken_laws": broken_laws(world),
+    }
+
+
+def _invoice(world: World, invoice: Invoice) -> dict[str, Any]:
+    taxes: dict[int, int] = {}
+    for line in invoice.lines:
+        if line.kind == "tax" and line.parent is not None:
+            taxes[line.parent] = taxes.get(line.parent, 0) + line.amount
+    balance = invoice.balance
+    return {
+        "number": invoice.number,
+        "date": _day(invoice.issued_on),
+        "due_date": _day(balance.due_on),
+        "status": balance.status.value,
+        "lines": [
+            {
+                "kind": line.kind,
+                "plan": world.prices[line.price_id][0] if line.price_id else None,
+                "price": world.prices[line.price_id][1] if line.price_id else None,
+                "product": line.part,
+                "start": _moment(line.period_start),
+                "end": _moment(line.period_end),
+                "quantity": str(line.quantity.normalize()) if line.quantity % 1 else str(int(line.quantity)),
+                "amount": line.amount,
+                "tax": taxes.get(place, 0),
+                "corrects": _place(world, line.reference) if line.kind != "discount" else None,
+                "coupon": line.reference if line.kind == "discount" else None,
+            }
+            for place, line in enumerate(invoice.lines)
+            if line.kind != "tax"
+        ],
+        "subtotal": invoice.subtotal,
+        "tax": invoice.tax,
+        "taxes": _taxes(invoice),
+        "total": invoice.total,
+        "credit_used": balance.used,
+        "paid": balance.paid,
+        "credited": balance.credited,
+        "written_off": balance.written_off,
+        "amount_due": max(0, balance.open),
+    }
+
+
+def _taxes(invoice: Invoice) -> list[dict[str, Any]]:
+    found: dict[tuple[str, str], int] = {}
+    for line in invoice.lines:
+        if line.kind == "tax":
+            key = (line.reference or "", str(line.rate))
+            found[key] = found.get(key, 0) + line.amount
+    return [
+        {"jurisdiction": jurisdiction, "rate": rate, "amount": amount}
+        for (jurisdiction, rate), amount in found.items()
+    ]
+
+
+def _place(world: World, key: str | None) -> dict[str, int] | None:
+    """Where the line with that key stands: its invoice, and its place on it from 1, as the report counts."""
+    for invoice in world.invoices:
+        shown = [line for line in invoice.lines if line.kind != "tax"]
+        for place, line in enumerate(shown):
+            if line.charge_key == key:
+                return {"invoice": invoice.number, "line": place + 1}
+    return None
+
+
+def _credit(world: World, line: CreditLine) -> dict[str, Any]:
+    return {
+        "kind": line.kind,
+        "start": _moment(line.start),
+        "end": _moment(line.end),
+        "amount": line.net,
+        "tax": line.tax,
+        "corrects": _place(world, line.corrects),
+    }
+
+
+def _subscription(world: World, subscription: Subscription) -> dict[str, Any]:
+    terms = subscription.terms
+    served = [item for item in terms.items if item.ends_on is None or item.ends_on > world.today]
+    return {
+        "name": subscription.name,
+        "state": lifecycle.state(subscription, world.today).value,
+        "past_due": bool(world.open_invoices()) and world.dunning[-1][1] != world.policy.dunning.clear.name,
+        "starts_on": _day(terms.starts_on),
+        "trial_ends_on": _day(terms.trial_ends_on),
+        "ends_on": _day(terms.ends_on),
+        "charged_through": _day(terms.charged_through),
+        "next_bill_on": _day(terms.next_bill_on),
+        "entitled_plan": _entitled(subscription.entitled, world.today),
+        "items": [
+            {
+                "plan": item.plan,
+                "version": item.plan_version,
+                "quantity": str(item.quantity),
+                "from": _day(item.starts_on),
+                "until": _day(item.ends_on),
+            }
+            for item in served
+        ],
+    }
+
+
+def _entitled(stretches: Iterable[tuple[date, str]], day: date) -> str | None:
+    plan = None
+    for since, code in stretches:
+        if since <= day:
+            plan = code
+    return plan
+
+
+def _revenue(world: World, key: str) -> dict[str, Any]:
+    books = world.revenue[key]
+    schedule = books.schedule
+    earned = recognised_through(schedule, world.today)
+    return {
+        "line": _place(world, key),
+        "from": _day(schedule.start),
+        "until": _day(schedule.end),
+        "by": "delivery" if schedule.deliveries else "day" if schedule.deferred else "document",
+        "billed": schedule.net,
+        "recognised": earned,
+        "credited": credited(schedule),
+        "deferred": schedule.net - earned - credited(schedule),
+    }
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _moment(moment: Moment | None) -> str | None:
+    if isinstance(moment, datetime):
+        return moment.isoformat(timespec="seconds")
+    return _day(moment)

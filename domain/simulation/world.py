@@ -1,0 +1,274 @@
+"""The world of a simulation: one account, what it subscribes to, its documents and its books, in memory.
+
+It keeps what the database keeps, and nothing of it is a rule: the rules are in the modules that act on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from domain.account_credit import AccountCredit
+from domain.amendments import Account, History, Moved, Refused
+from domain.catalog import Catalog, PlanVersion
+from domain.credit_notes import CreditNote
+from domain.credits import BilledLine, CreditLine
+from domain.declines import Decline
+from domain.ledger_events import Entry, Event, entry
+from domain.lines import Line
+from domain.media.gifts import Gift
+from domain.media.holiday_stops import HolidayStop
+from domain.money import parse_minor
+from domain.pending import Waiting, as_billed
+from domain.phase_prices import prices_of
+from domain.plan_changes import Swap
+from domain.policy import Policy
+from domain.price_book import PriceBook
+from domain.rating import UsageAnswers
+from domain.receivables import Balance, InvoiceStatus
+from domain.received_payments import Application, Payment
+from domain.revenue import Schedule
+from domain.simulation.scenario import AccountTerms, Scenario
+from domain.subscription_terms import SubscriptionTerms
+from domain.tax import TaxTable
+
+
+@dataclass(slots=True)
+class Invoice:
+    """A finalised invoice. `lines` never change; `balance` does. `taken_back` are its lines' keys that a void
+    reversed, so that they count no more."""
+
+    number: int
+    issued_on: date
+    lines: list[Line]
+    billed: list[BilledLine]
+    subtotal: int
+    tax: int
+    balance: Balance
+    gift: str | None = None
+
+    @property
+    def total(self) -> int:
+        """Lines and tax together."""
+        return self.subtotal + self.tax
+
+    @property
+    def id(self) -> str:
+        """The text that documents refer to it by."""
+        return str(self.number)
+
+
+@dataclass(slots=True)
+class Receipt:
+    """A payment, when it was made, and what it settled."""
+
+    number: int
+    on: date
+    payment: Payment
+    applied: tuple[Application, ...] = ()
+    code: str | None = None
+
+
+@dataclass(slots=True)
+class UsageRecord:
+    """One record of usage; `billed` by the number of an invoice, or not yet."""
+
+    subscription: str
+    item_id: str
+    meter: str
+    at: datetime
+    quantity: Decimal
+    billed: int | None = None
+
+
+@dataclass(slots=True)
+class Subscription:
+    """A subscription with its history. `moved` are pauses that kept paid time, `pauses` all of them (end exclusive,
+    None while it lasts), `later` a change of interval that waits for a day, `entitled` which plan is read from when."""
+
+    name: str
+    terms: SubscriptionTerms
+    term_end: date | None
+    moved: list[Moved] = field(default_factory=list)
+    pauses: list[tuple[date, date | None]] = field(default_factory=list)
+    resumes_on: date | None = None
+    later: tuple[date, Swap] | None = None
+    entitled: list[tuple[date, str]] = field(default_factory=list)
+    canceled_on: date | None = None
+    stops: list[HolidayStop] = field(default_factory=list)
+    issue_credits: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Books:
+    """Recognition of one billed line: its schedule, and what of it the journal has recognised."""
+
+    schedule: Schedule
+    recognised: int = 0
+
+
+@dataclass(slots=True)
+class Collecting:
+    """Automatic payment that failed: since when, on which days, why; what comes next follows from them."""
+
+    since: date
+    failed: list[date]
+    decline: Decline
+    given_up: bool = False
+
+
+@dataclass(slots=True)
+class World:
+    """Everything of one account."""
+
+    terms: AccountTerms
+    catalog: Catalog
+    policy: Policy
+    scenario: Scenario
+    book: PriceBook
+    tax: TaxTable
+    prices: dict[str, tuple[str, str]]
+    today: date
+    zone: ZoneInfo
+    bill_cycle_day: int | None
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    invoices: list[Invoice] = field(default_factory=list)
+    credit_notes: list[CreditNote] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    credit: AccountCredit = field(default_factory=lambda: AccountCredit("XXX"))
+    credits: list[CreditLine] = field(default_factory=list)
+    voided: set[str] = field(default_factory=set)
+    pending: list[Waiting] = field(default_factory=list)
+    usage: list[UsageRecord] = field(default_factory=list)
+    journal: list[Entry] = field(default_factory=list)
+    revenue: dict[str, Books] = field(default_factory=dict)
+    gifts: dict[str, Gift] = field(default_factory=dict)
+    failing: dict[date, str] = field(default_factory=dict)
+    collecting: Collecting | None = None
+    dunning: list[tuple[date, str]] = field(default_factory=list)
+    happened: list[tuple[date, str]] = field(default_factory=list)
+    ids: Iterator[int] = field(default_factory=lambda: iter(range(1, 1_000_000_000)))
+
+    @property
+    def currency(self) -> str:
+        """Of the account."""
+        return self.terms.currency
+
+    def new_id(self) -> str:
+        """An id in the form of a UUID, the same in every play of a scenario."""
+        return f"00000000-0000-7000-8000-{next(self.ids):012d}"
+
+    def subscription(self, name: str) -> Subscription:
+        """The subscription called `name`. Raises Refused when there is none."""
+        try:
+            return self.subscriptions[name]
+        except KeyError:
+            known = ", ".join(self.subscriptions) or "none"
+            raise Refused(f"there is no subscription {name!r} at this point; there is: {known}") from None
+
+    def invoice(self, number: int) -> Invoice:
+        """The invoice with that number. Raises Refused when there is none."""
+        if not 0 < number <= len(self.invoices):
+            raise Refused(
+                f"there is no invoice {number} at this point; {len(self.invoices)} invoices were made so far"
+            )
+        return self.invoices[number - 1]
+
+    def open_invoices(self) -> list[Invoice]:
+        """Those with something open on them."""
+        return [invoice for invoice in self.invoices if invoice.balance.status is InvoiceStatus.OPEN]
+
+    def history(self, subscription: Subscription) -> History:
+        """What was billed, waits to be billed, and was credited for `subscription`."""
+        ids = {item.id for item in subscription.terms.items}
+        billed = [
+            line
+            for invoice in self.invoices
+            for line in invoice.billed
+            if line.item_id in ids and line.key not in self.voided
+        ]
+        waiting = [line for line in as_billed(self.pending) if line.item_id in ids]
+        return History([*billed, *waiting], self.credits, subscription.moved)
+
+    def rating(self, usage: UsageAnswers | None = None) -> Account:
+        """What amendments rate with."""
+        return Account(self.book, self.currency, usage)
+
+    def billed_line(self, key: str) -> tuple[Invoice, BilledLine] | None:
+        """The finalised line with that key, and its invoice."""
+        for invoice in self.invoices:
+            for line in invoice.billed:
+                if line.key == key:
+                    return invoice, line
+        return None
+
+    def post(self, event: Event, amounts: dict[str, int], document: str, on: date | None = None) -> None:
+        """Write the journal entry of `event`, unless it comes to nothing."""
+        made = entry(
+            event, amounts, document=document, document_date=on or self.today, currency=self.currency
+        )
+        if made.postings:
+            self.journal.append(made)
+
+    def tell(self, what: str) -> None:
+        """Note something that happened without being asked for, for the report."""
+        self.happened.append((self.today, what))
+
+
+def open_world(scenario: Scenario, catalog: Catalog) -> World:
+    """The world at the beginning of `scenario`, before its first step."""
+    zone = ZoneInfo(scenario.account.timezone)
+    first = scenario.steps[0].at
+    price_ids: dict[tuple[str, int, str, str, str], str] = {}
+    names: dict[str, tuple[str, str]] = {}
+    for plan in catalog.plans:
+        for version in plan.versions:
+            for phase in version.phases:
+                for price in prices_of(version, phase):
+                    for currency in catalog.currencies:
+                        no = f"00000000-0000-7000-9000-{len(names):012d}"
+                        price_ids[plan.code, version.version, phase.kind.value, price.code, currency] = no
+                        names[no] = (plan.code, price.code)
+    book = PriceBook(
+        {plan.code: plan.versions for plan in catalog.plans},
+        {plan.code: plan.product for plan in catalog.plans},
+        {product.code: product.tax_category for product in catalog.products},
+        price_ids,
+        scenario.policy.zero_usage,
+    )
+    world = World(
+        scenario.account,
+        catalog,
+        scenario.policy,
+        scenario,
+        book,
+        TaxTable(catalog.tax_rates),
+        names,
+        first.date() if isinstance(first, datetime) else first,
+        zone,
+        scenario.account.bill_cycle_day,
+    )
+    world.credit = AccountCredit(scenario.account.currency)
+    world.dunning.append((world.today, scenario.policy.dunning.clear.name))
+    return world
+
+
+def plan_version(world: World, plan: str, version: int | None, day: date) -> PlanVersion:
+    """The version of `plan` that is sold on `day`, or `version` of it. Raises Refused when there is none."""
+    for each in world.catalog.plans:
+        if each.code == plan:
+            found = each.version_on(day) if version is None else None
+            if version is not None:
+                found = next((one for one in each.versions if one.version == version), None)
+            if found is None:
+                raise Refused(f"plan {plan!r} has no version {version or f'sold on {day}'}")
+            return found
+    known = ", ".join(each.code for each in world.catalog.plans)
+    raise Refused(f"there is no plan {plan!r} in the catalog; it has: {known}")
+
+
+def minor(world: World, amount: str) -> int:
+    """An amount of a step, major units as text, in minor units of the account's currency. Raises MoneyError."""
+    return parse_minor(amount, world.currency)

@@ -1,0 +1,116 @@
+"""Reading a scenario document: each step is checked by its own verb, so that errors name its line and its field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails
+
+from domain.catalog import Catalog
+from domain.catalog_checks import find_problems
+from domain.simulation.play import check_order
+from domain.simulation.scenario import Scenario, StepOutOfOrder
+from domain.simulation.steps import Step
+from runtime.catalog_source import read_catalog_file
+from runtime.yaml_source import Document, DocumentError, DocumentProblem, model_problems, read_document
+
+VERBS: dict[str, type[BaseModel]] = {
+    get_args(model.model_fields["do"].annotation)[0]: model for model in get_args(get_args(Step)[0])
+}
+
+
+class ScenarioSource(NamedTuple):
+    """A scenario that can be played, and the line on which each of its steps begins."""
+
+    scenario: Scenario
+    catalog: Catalog
+    lines: tuple[int, ...]
+
+
+def read_scenario_file(file: Path) -> ScenarioSource:
+    """The scenario that `file` holds, and its catalog. Raises DocumentError with every problem found."""
+    document = read_document(file)
+    problems = [*_step_problems(document), *_other_problems(document)]
+    if problems:
+        raise DocumentError(file, problems)
+    scenario = Scenario.model_validate(document.content)
+    catalog = _catalog(document, scenario)
+    try:
+        check_order(scenario)
+    except StepOutOfOrder as error:
+        raise DocumentError(file, [document.problem(("steps", error.place, "at"), str(error))]) from None
+    lines = tuple(document.line(("steps", place)) or 0 for place in range(len(scenario.steps)))
+    return ScenarioSource(scenario, catalog, lines)
+
+
+def _step_problems(document: Document) -> list[DocumentProblem]:
+    content = document.content
+    steps = content.get("steps") if isinstance(content, dict) else None
+    problems: list[DocumentProblem] = []
+    for place, step in enumerate(steps if isinstance(steps, list) else []):
+        if not isinstance(step, dict):
+            problems.append(
+                document.problem(("steps", place), "must be a block like {at: 2026-12-01, do: bill}")
+            )
+            continue
+        model = VERBS.get(str(step.get("do")))
+        if model is None:
+            wrong = "do: is missing" if "do" not in step else f"{step['do']!r} is no verb"
+            known = ", ".join(VERBS)
+            problems.append(document.problem(("steps", place, "do"), f"{wrong}; the verbs are: {known}"))
+            continue
+        try:
+            model.model_validate(step)
+        except ValidationError as error:
+            problems += model_problems(document, _placed(error, ("steps", place)), model)
+    return problems
+
+
+def _other_problems(document: Document) -> list[DocumentProblem]:
+    try:
+        Scenario.model_validate(document.content)
+    except ValidationError as error:
+        rest = [each for each in error.errors(include_url=False) if each["loc"][:1] != ("steps",)]
+        if isinstance(document.content, dict) and not isinstance(document.content.get("steps"), list):
+            rest = error.errors(include_url=False)
+        return (
+            model_problems(document, _rebuilt([_for_catalog(each) for each in rest]), Scenario)
+            if rest
+            else []
+        )
+    return []
+
+
+def _for_catalog(detail: Any) -> Any:
+    """An error of one side of `catalog: document or path`, at its place in the document."""
+    loc = detail["loc"]
+    if loc[:1] == ("catalog",) and len(loc) > 1 and loc[1] in ("Catalog", "str"):
+        return {**detail, "loc": (loc[0], *loc[2:])}
+    return detail
+
+
+def _placed(error: ValidationError, place: tuple[str | int, ...]) -> ValidationError:
+    return _rebuilt([{**each, "loc": (*place, *each["loc"])} for each in error.errors(include_url=False)])
+
+
+def _rebuilt(details: list[Any]) -> ValidationError:
+    return ValidationError.from_exception_data(
+        "Scenario",
+        [
+            InitErrorDetails(type=each["type"], loc=each["loc"], input=each["input"], ctx=each.get("ctx", {}))
+            for each in details
+        ],
+    )
+
+
+def _catalog(document: Document, scenario: Scenario) -> Catalog:
+    if isinstance(scenario.catalog, str):
+        return read_catalog_file(document.file.parent / scenario.catalog).catalog
+    problems = [
+        document.problem(("catalog", *found.path), found.message) for found in find_problems(scenario.catalog)
+    ]
+    if problems:
+        raise DocumentError(document.file, problems)
+    return scenario.catalog
