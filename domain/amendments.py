@@ -115,15 +115,18 @@ def time_of_line(line: BilledLine, moved: Sequence[Moved], at: Moment) -> Moment
 def close_stretch(account: Account, terms: SubscriptionTerms, day: date) -> list[Line]:
     """What has been served or used until `day` (exclusive) and is on no invoice: the charge that a subscription ending
     on that day would get. By whole days, whatever prorates the rest."""
-    if terms.next_bill_on is None:
-        return []
-    ending = replace(
+    rated = rate_subscription(account.book, account.currency, closing(terms, day), day, account.usage)
+    return rated.lines if rated is not None else []
+
+
+def closing(terms: SubscriptionTerms, day: date) -> SubscriptionTerms:
+    """`terms` as if they ended on `day`, or earlier where they do, and were billed then. An amendment that closes a
+    stretch needs an answer for each of the `usage_windows` of these terms."""
+    return replace(
         terms,
         ends_on=day if terms.ends_on is None or day < terms.ends_on else terms.ends_on,
-        next_bill_on=min(terms.next_bill_on, day),
+        next_bill_on=terms.next_bill_on and min(terms.next_bill_on, day),
     )
-    rated = rate_subscription(account.book, account.currency, ending, day, account.usage)
-    return rated.lines if rated is not None else []
 
 
 def with_anchor(terms: SubscriptionTerms, anchor: Anchor, interval: Interval, day: date) -> SubscriptionTerms:
@@ -131,7 +134,7 @@ def with_anchor(terms: SubscriptionTerms, anchor: Anchor, interval: Interval, da
     periods that were had before count. Changes that wait for the end of a later period wait for that of a new one."""
     had = max(0, period_index(terms.anchor, terms.interval, day))
     ends = {
-        item.starts_on: _boundary_from(anchor, interval, item.starts_on)
+        item.starts_on: boundary_from(anchor, interval, item.starts_on)
         for item in terms.items
         if item.replaces is not None and item.starts_on > day
     }
@@ -147,7 +150,7 @@ def with_anchor(terms: SubscriptionTerms, anchor: Anchor, interval: Interval, da
     return replace(terms, anchor=anchor, interval=interval, items=items)
 
 
-def _boundary_from(anchor: Anchor, interval: Interval, day: date) -> date:
+def boundary_from(anchor: Anchor, interval: Interval, day: date) -> date:
     """The first boundary on or after `day`."""
     period = period_at(anchor, interval, day)
     return day if period.start == day else period.end

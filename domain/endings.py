@@ -12,15 +12,17 @@ from domain.amendments import (
     Amendment,
     History,
     Refused,
+    boundary_from,
     close_stretch,
     must_run,
     period_end,
     running_items,
+    time_of_line,
     unused_credits,
     with_anchor,
 )
 from domain.credits import CreditLine, credit_rest
-from domain.periods import first_anchor
+from domain.periods import first_anchor, period_at
 from domain.proration import Moment, before, day_of
 from domain.subscription_terms import Item, SubscriptionTerms
 from domain.subscriptions import State
@@ -51,7 +53,7 @@ def cancel_now(
     if credit == "prorated":
         credits = unused_credits(history, running, paused_on or at)
     elif credit == "whole_period":
-        credits = _whole_period(history, running, paused_on or at)
+        credits = _whole_period(terms, history, running, paused_on or at)
     through = terms.charged_through if credit == "none" else max(paused_on or day, terms.starts_on)
     ended = replace(
         terms,
@@ -64,28 +66,39 @@ def cancel_now(
     return Amendment(ended, tuple(credits), tuple(charges))
 
 
-def _whole_period(history: History, running: Sequence[Item], at: Moment) -> list[CreditLine]:
+def _whole_period(
+    terms: SubscriptionTerms, history: History, running: Sequence[Item], at: Moment
+) -> list[CreditLine]:
+    """All that is left of what was billed for the period that `at` lies in: also of items that a change replaced in the
+    course of it."""
+    begun = period_at(terms.anchor, terms.interval, day_of(at)).start
+    ids = {item.id for item in running}
     found = []
-    for line in history.recurring(running):
-        if line.end is not None and before(at, line.end):
-            credit = credit_rest(line, history.credits, "unused_credit")
-            if credit is not None:
-                found.append(credit)
+    for line in history.recurring(terms.items):
+        if line.end is None or not before(time_of_line(line, history.moved, at), line.end):
+            continue
+        credit = credit_rest(line, history.credits, "unused_credit")
+        if credit is not None and (line.item_id in ids or (credit.end and before(begun, credit.end))):
+            found.append(credit)
     return found
 
 
 def cancel_at_period_end(terms: SubscriptionTerms, day: date) -> Amendment:
-    """A cancel that lets the period that `day` lies in run out: what is paid for is served, nothing is credited.
-    Changes that wait for a later day fall away. Raises Refused when it has ended, or is paused."""
+    """A cancel that lets the period that `day` lies in run out, or the trial: what is paid for is served, nothing is
+    credited. Before the start nothing is paid for, and nothing is served. Changes that wait for a later day fall away.
+    Raises Refused when it has ended, or is paused."""
     must_run(terms, max(day, terms.starts_on), "canceled")
-    end = period_end(terms, max(day, terms.trial_ends_on or day))
     if terms.trial_ends_on is not None and day < terms.trial_ends_on:
-        end = terms.trial_ends_on
+        end = min(terms.trial_ends_on, terms.ends_on or terms.trial_ends_on)
+    elif day < terms.starts_on:
+        end = terms.charged_through
+    else:
+        end = period_end(terms, day)
     next_bill_on = terms.next_bill_on
     if next_bill_on is not None and next_bill_on > end:
         next_bill_on = end
-    items = [item for item in terms.items if item.starts_on < end]
-    items = [replace(item, ends_on=None) if item.ends_on == end else item for item in items]
+    items = [item for item in terms.items if item.starts_on < end or item.replaces is None]
+    items = [replace(item, ends_on=None) if item.ends_on and item.ends_on >= end else item for item in items]
     return Amendment(replace(terms, ends_on=end, next_bill_on=next_bill_on, items=items))
 
 
@@ -110,13 +123,17 @@ def reactivate(
 ) -> Amendment:
     """A canceled subscription taken up again on `day`. Before its end, the cancel is taken back and the term ends on
     `term_end` again (None: evergreen). After it, a new period begins on `day` with the same items under `new_ids`
-    (one for each of `items_at_end`); there is no second trial and no second intro; what was not
-    billed until the end is charged. Raises Refused when it has not been canceled."""
+    (one for each of `items_at_end`); there is no second trial and no second intro: periods of an intro that were begun
+    are had; what was not billed until the end is charged. Raises Refused when it has not been canceled."""
     if terms.ends_on is None:
         raise Refused("the subscription has not been canceled, so it cannot be reactivated")
     if terms.status is not State.CANCELED and day < terms.ends_on:
         through = terms.charged_through
-        next_bill_on = through if terms.next_bill_on is None else min(terms.next_bill_on, through)
+        next_bill_on: date | None = (
+            through if terms.next_bill_on is None else min(terms.next_bill_on, through)
+        )
+        if terms.status is State.PAUSED:
+            next_bill_on = None
         return Amendment(replace(terms, ends_on=term_end, next_bill_on=next_bill_on))
     if day < terms.ends_on:
         raise Refused(f"the subscription ended on {terms.ends_on} and cannot be reactivated on {day}")
@@ -125,7 +142,9 @@ def reactivate(
         raise ValueError(f"{len(last)} items are taken up again, and {len(new_ids)} ids were given")
     anchor = first_anchor(day, terms.interval, bill_cycle_day)
     charges = close_stretch(account, terms, terms.ends_on)
-    moved = with_anchor(terms, anchor, terms.interval, terms.ends_on)
+    # A period that was begun counts as had, or who cancels in an intro would have it twice.
+    had_until = boundary_from(terms.anchor, terms.interval, terms.ends_on)
+    moved = with_anchor(terms, anchor, terms.interval, had_until)
     shifts = {item.id: item.phase_shift for item in moved.items}
     closed = [
         replace(item, ends_on=terms.ends_on) if item.ends_on is None or item.ends_on > terms.ends_on else item
@@ -142,6 +161,7 @@ def reactivate(
             day,
             None,
             shifts[item.id],
+            replaces=item.id,
         )
         for item, new_id in zip(last, new_ids, strict=True)
     ]

@@ -45,13 +45,21 @@ def pause(
 
 
 def resume(
-    terms: SubscriptionTerms, day: date, paused_on: date, *, arrears_only: bool, extends_term: bool
+    terms: SubscriptionTerms,
+    day: date,
+    paused_on: date,
+    new_ids: Sequence[str],
+    *,
+    arrears_only: bool,
+    extends_term: bool,
 ) -> Amendment:
     """The end, on `day`, of the pause that began on `paused_on`.
 
-    The rest of the running period is charged at the next bill; time that was kept runs on from `day` first, and the
-    billing day moves with it. `arrears_only` says that nothing of the subscription is charged in advance;
-    `extends_term` that the end of a fixed term moves by the length of the pause. Raises Refused.
+    The rest of the running period is charged at the next bill, for items that begin anew under `new_ids`, one for each
+    of `running_items` on the day of the pause (law I3: a charge is named by the change that opened its span). Time that
+    was kept runs on from `day` first, for the same items, and the billing day moves with it. `arrears_only` says that
+    nothing of the subscription is charged in advance; `extends_term` that the end of a fixed term moves by the length
+    of the pause. Raises Refused.
     """
     if terms.status is not State.PAUSED:
         raise Refused("the subscription is not paused, so it cannot be resumed")
@@ -59,6 +67,11 @@ def resume(
         raise Refused(f"it was paused on {paused_on} and cannot be resumed on {day}, before that")
     length = (day - paused_on).days
     kept = (terms.charged_through - paused_on).days
+    if not length and kept <= 0 and not arrears_only:
+        # Charged anew it would be the same charge again, and a charge stands once (I3).
+        raise Refused(
+            f"it was paused on {day} and its time was credited; it can be resumed from the next day on"
+        )
     if extends_term and terms.ends_on is not None:
         terms = replace(terms, ends_on=terms.ends_on + timedelta(days=length))
     if terms.ends_on is not None and terms.ends_on <= day:
@@ -73,6 +86,8 @@ def resume(
         next_bill_on = period_at(terms.anchor, terms.interval, day).end
     if terms.ends_on is not None and next_bill_on > terms.ends_on:
         next_bill_on = terms.ends_on
+    if kept <= 0:
+        terms = replace(terms, items=_begun_anew(terms, paused_on, day, new_ids))
     return Amendment(
         replace(
             terms,
@@ -82,6 +97,31 @@ def resume(
             next_bill_on=next_bill_on,
         )
     )
+
+
+def _begun_anew(terms: SubscriptionTerms, paused_on: date, day: date, new_ids: Sequence[str]) -> list[Item]:
+    """The items that were served when the pause began end there, and begin again on `day`; one that was to end during
+    the pause begins no more, and what was to take its place begins on `day`."""
+    running = running_items(terms, paused_on)
+    if len(running) != len(new_ids):
+        raise ValueError(f"{len(running)} items begin anew, and {len(new_ids)} ids were given")
+    names = dict(zip((item.id for item in running), new_ids, strict=True))
+    items = []
+    again = []
+    for item in terms.items:
+        if item.id not in names:
+            items.append(item)
+        elif item.starts_on > day:
+            items.append(replace(item, replaces=names.get(item.replaces or "", item.replaces)))
+        elif item.starts_on > paused_on and (item.ends_on is None or item.ends_on > day):
+            items.append(replace(item, starts_on=day))
+        else:
+            items.append(replace(item, ends_on=max(paused_on, item.starts_on), ends_at=None))
+            if item.ends_on is None or item.ends_on > day:
+                again.append(
+                    replace(item, id=names[item.id], starts_on=day, starts_at=None, replaces=item.id)
+                )
+    return [*items, *again]
 
 
 def _moved(items: Sequence[Item], paused_on: date, by: timedelta) -> list[Item]:

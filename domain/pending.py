@@ -13,12 +13,17 @@ from domain.proration import before, earlier, part_of_billed
 
 NOT_ON_A_DOCUMENT = ""
 
+# The kind under which the charge stands beside what is left of it, once it was shortened.
+UNCUT = "uncut"
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A line with its own discounts and taxes behind it; their `parent` is 0."""
+    """A line with its own discounts and taxes behind it; their `parent` is 0. `uncut` is what it was before it was
+    shortened, empty if it was not."""
 
     lines: tuple[Line, ...]
+    uncut: tuple[Line, ...] = ()
 
     @property
     def head(self) -> Line:
@@ -43,8 +48,14 @@ def waiting(lines: Sequence[Line]) -> list[Waiting]:
 
 
 def as_billed(pending: Iterable[Waiting]) -> list[BilledLine]:
-    """The charges among `pending` as if they were billed, for amendments to credit; their document is empty."""
-    return [line for each in pending for line in billed_lines(NOT_ON_A_DOCUMENT, each.lines)]
+    """The charges among `pending` as if they were billed, for amendments to credit; their document is empty. One that
+    was shortened is there a second time as it was before, of kind UNCUT: what comes back on the day of the cut costs
+    the difference."""
+    found = []
+    for each in pending:
+        found += billed_lines(NOT_ON_A_DOCUMENT, each.lines)
+        found += [replace(line, kind=UNCUT) for line in billed_lines(NOT_ON_A_DOCUMENT, each.uncut)]
+    return found
 
 
 def shortened(pending: Sequence[Waiting], credits: Iterable[CreditLine]) -> list[Waiting]:
@@ -73,7 +84,7 @@ def _shortened(each: Waiting, credit: CreditLine) -> Waiting | None:
         )
         for line in each.lines
     )
-    return Waiting(lines)
+    return Waiting(lines, each.lines)
 
 
 def laid_out(pending: Iterable[Waiting], first: int = 0) -> list[Line]:

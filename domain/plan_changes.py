@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,17 +18,20 @@ from domain.amendments import (
     must_run,
     period_end,
     running_items,
+    time_of_line,
     unused_credits,
     with_anchor,
 )
 from domain.catalog import PriceModel
+from domain.credits import BilledLine, CreditLine, credit_rest
 from domain.invoice_lines import restored_lines
 from domain.lines import Line
-from domain.periods import Anchor, Interval, Unit, period_index
+from domain.pending import UNCUT
+from domain.periods import Anchor, Interval, Unit, period_at, period_index
 from domain.policy import Behaviour, ChangePolicy
 from domain.price_book import ReadyVersion
 from domain.pricing import amount_for, round_fraction
-from domain.proration import Moment, before, day_of, later
+from domain.proration import Moment, before, day_of, distances, later
 from domain.rating import rate_advance
 from domain.subscription_terms import Item, SubscriptionTerms
 
@@ -95,7 +99,7 @@ def behaviour_for(policy: ChangePolicy, way: Direction) -> Behaviour:
 def item_at(terms: SubscriptionTerms, item_id: str, at: Moment) -> Item:
     """The item `item_id`, which must be served at `at`. Raises Refused."""
     for item in running_items(terms, day_of(at)):
-        if item.id == item_id:
+        if item.id == item_id and item.starts_on <= day_of(at):
             return item
     raise Refused(
         f"item {item_id} of the subscription is not served on {day_of(at)}, so it cannot be changed"
@@ -117,16 +121,20 @@ def change(
     immediate_with_proration: the unused time is credited, the rest of what was charged is charged anew.
     immediate_without_proration: what was charged stays; the new price holds from the next period.
     end_of_period: the same to the books; the reader keeps the old plan until then.
-    restart_period: the unused time is credited, and a new period begins; the only way to another interval now.
-    Several changes at one moment amount to one: there and back nets zero. Raises Refused.
+    restart_period: the unused time is credited, and a new period begins, on a whole day; the only way to another
+    interval now.
+    Several changes at one moment amount to one: there and back nets zero. Where the plan changed from comes back
+    before the time from then on was charged, its item goes on, and `new_id` is not used. Raises Refused.
     """
     day = day_of(at)
     must_run(terms, day, "changed")
     terms = without_waiting(terms, swap.old, day)
     old = item_at(terms, swap.old, at)
     interval = swap.interval or terms.interval
-    if behaviour is Behaviour.RESTART:
+    if behaviour is Behaviour.RESTART and not (interval == terms.interval and _just_begun(terms, day)):
         return _restart(account, terms, history, swap, old, at, interval, intro_again)
+    if behaviour is Behaviour.RESTART:
+        return _prorate(account, terms, history, swap, old, day, intro_again)
     if behaviour is Behaviour.PRORATED:
         if interval != terms.interval:
             raise Refused("a change to another billing interval restarts the period, or waits for its end")
@@ -147,6 +155,13 @@ def without_waiting(terms: SubscriptionTerms, item_id: str, day: date) -> Subscr
     return terms
 
 
+def _just_begun(terms: SubscriptionTerms, day: date) -> bool:
+    """Whether the period that is charged begins on `day`: one that restarted then would be the same, and the other
+    items would be charged the same again (I3)."""
+    period = period_at(terms.anchor, terms.interval, day)
+    return period.start == day and period.end == terms.charged_through
+
+
 def _prorate(
     account: Account,
     terms: SubscriptionTerms,
@@ -158,36 +173,89 @@ def _prorate(
 ) -> Amendment:
     day = day_of(at)
     instant = at if isinstance(at, datetime) else None
-    new = _new_item(account, terms, swap, old, day, intro_again)
+    replaced = list(_replaced_now(terms, old, at))
+    new = _new_item(account, terms, swap, old, day, intro_again, replaced)
     new.starts_at = instant
-    changed = _swapped(terms, replace(old, ends_on=day, ends_at=instant), new)
-    credits = unused_credits(history, [old], at)
+    ended = replace(old, ends_on=day, ends_at=instant)
+    changed = _swapped(terms, ended, new)
+    credits = [*unused_credits(history, [old], at), *_unearned_fees(history, old, replaced)]
+    same = [item for item in replaced if _terms_of(item) == _terms_of(new)]
+    charges = _restored(history, same, new, at)
     # Days of a trial count as charged, and cost nothing.
     since = later(at, terms.trial_ends_on or terms.starts_on)
-    if not before(since, terms.charged_through):
-        return Amendment(changed, tuple(credits))
-    charges = _restored(terms, history, new, at) or rate_advance(
-        account.book, account.currency, changed, new, since, terms.charged_through
-    )
+    if not charges and before(since, terms.charged_through):
+        charges = rate_advance(account.book, account.currency, changed, new, since, terms.charged_through)
+    if same and not credits and not charges:
+        again = replace(same[0], ends_on=old.ends_on, ends_at=None)
+        items = [
+            again if item.id == again.id else ended if item.id == old.id else item for item in terms.items
+        ]
+        return Amendment(replace(terms, items=items))
     return Amendment(changed, tuple(credits), tuple(charges))
 
 
-def _restored(terms: SubscriptionTerms, history: History, new: Item, at: Moment) -> list[Line]:
-    """The charge of an item that ended at this very moment and comes back: exactly what was credited for it."""
-    same = [
-        item
-        for item in terms.items
-        if (item.ends_at or item.ends_on) == at
-        and (item.plan, item.plan_version, item.quantity, item.price_override)
-        == (new.plan, new.plan_version, new.quantity, new.price_override)
-    ]
-    lines: list[Line] = []
-    for item in same[-1:]:
-        billed = {line.key: line for line in history.recurring([item])}
-        for credit in history.credits:
-            if credit.corrects in billed and credit.start == at:
-                lines += restored_lines(credit, billed[credit.corrects], new.id, len(lines))
-    return lines
+def _replaced_now(terms: SubscriptionTerms, old: Item, at: Moment) -> Iterator[Item]:
+    """The items that changes at this very moment put `old` in the place of, the last one first."""
+    items = {item.id: item for item in terms.items}
+    item: Item | None = old
+    while item is not None and item.replaces is not None and not any(distances(at, item.start)):
+        item = items.get(item.replaces)
+        if item is not None:
+            yield item
+
+
+def _terms_of(item: Item) -> tuple[str, int, Decimal, int | None]:
+    return item.plan, item.plan_version, item.quantity, item.price_override
+
+
+def _unearned_fees(history: History, old: Item, replaced: Sequence[Item]) -> list[CreditLine]:
+    """Credits of the one-time charges of an item that came and goes at one moment: it was never served."""
+    fees = [line for line in history.billed if line.kind == "one_time" and line.item_id == old.id]
+    credits = [credit_rest(line, history.credits, "unused_credit") for line in fees if replaced]
+    return [credit for credit in credits if credit is not None]
+
+
+def _restored(history: History, same: Sequence[Item], new: Item, at: Moment) -> list[Line]:
+    """The charge of an item that ended at this very moment and comes back: exactly what was credited for it, or cut off
+    from what was not billed yet. `same` are such items, the last one first."""
+    for item in same:
+        lines: list[Line] = []
+        for line in history.billed:
+            if line.item_id != item.id:
+                continue
+            then = time_of_line(line, history.moved, at)
+            moved = day_of(at) - day_of(then)
+            for credit in _given_back(history, line, then):
+                start, end = credit.start and credit.start + moved, credit.end and credit.end + moved
+                again = replace(credit, start=start, end=end)
+                lines += restored_lines(again, replace(line, kind=_kind(line)), new.id, len(lines))
+        if lines:
+            return lines
+    return []
+
+
+def _given_back(history: History, line: BilledLine, then: Moment) -> Iterator[CreditLine]:
+    """What a change at the moment `then` gave back of `line`."""
+    since = line.start and later(then, line.start)
+    if line.kind == UNCUT:
+        for rest in history.billed:
+            if rest.key == line.key and rest.kind != UNCUT and since and not any(distances(since, rest.end)):
+                taxes = [
+                    tax._replace(amount=kept.amount - tax.amount)
+                    for tax, kept in zip(line.taxes, rest.taxes, strict=True)
+                ]
+                yield CreditLine(
+                    line.key, "unused_credit", since, line.end, rest.net - line.net, tuple(taxes)
+                )
+        return
+    for credit in history.credits:
+        if credit.corrects != line.key or credit.kind != "unused_credit":
+            continue
+        if credit.start is None or since is None:
+            if credit.start is since:
+                yield credit
+        elif not any(distances(since, credit.start)):
+            yield credit
 
 
 def _later(

@@ -103,6 +103,7 @@ class Policy(_Strict):
     )
     dunning: DunningPolicy = DEFAULT_POLICY
     holiday_stops: StopPolicy = StopPolicy()
-    gifts: GiftPolicy = GiftPolicy(
-        claim_within=IntervalSpec(unit=Length.YEAR), access=IntervalSpec(unit=Length.YEAR)
+    gifts: GiftPolicy = Field(
+        GiftPolicy(claim_within=IntervalSpec(unit=Length.YEAR), access=IntervalSpec(unit=Length.YEAR)),
+        description="terms of gifts; left out, a gift can be claimed for a year and is read for one period of its plan",
     )

@@ -133,8 +133,8 @@ def next_changeable(calendar: DeliveryCalendar, instant: datetime) -> Issue | No
     since = utc(instant).astimezone(calendar.zone).date()
     # After the last day that is named, only the weekdays count: one of any seven days beyond the cut-off's reach.
     named = {since, *calendar.extra_days, *calendar.no_delivery, *calendar.moved, *calendar.moved.values()}
-    reach = calendar.cut_off.days_before + calendar.cut_off.hours_before // 24 + 2
-    until = max(named) + timedelta(days=reach + 7)
+    rule = calendar.cut_off
+    until = max(named) + timedelta(days=rule.days_before + 9, hours=rule.hours_before)
     for issue in issues_delivered(calendar, since, until):
         if changeable(calendar, issue, instant):
             return issue

@@ -16,7 +16,7 @@ from domain.invoices import Draft, Payer, add_tax
 from domain.ledger import settle
 from domain.ledger_events import Event
 from domain.lines import Line
-from domain.pending import Waiting, laid_out, shortened, waiting
+from domain.pending import Waiting, laid_out, shortened
 from domain.periods import start_of_day
 from domain.rating import Usage, UsageKey, Window, rate_subscription, usage_windows
 from domain.receivables import Balance, use_credit
@@ -35,12 +35,11 @@ def payer(world: World) -> Payer:
     )
 
 
-def take_amendment(world: World, credits: Sequence[CreditLine], charges: Sequence[Line]) -> list[CreditLine]:
-    """Put the charges of an amendment with what waits, and take its credits off what waits already. The answer are the
-    credits of finalised lines, which the caller puts on the next invoice or a credit note."""
+def take_credits(world: World, credits: Sequence[CreditLine]) -> list[CreditLine]:
+    """Take the credits of an amendment off what waits. The answer are those of finalised lines, which the caller puts
+    on the next invoice or a credit note."""
     waits = {each.head.charge_key for each in world.pending}
     world.pending = shortened(world.pending, [credit for credit in credits if credit.corrects in waits])
-    world.pending += waiting(charges)
     return [credit for credit in credits if credit.corrects not in waits]
 
 
@@ -144,6 +143,7 @@ def finalise(world: World, draft: Draft) -> Invoice:
         balance,
     )
     world.invoices.append(invoice)
+    world.tell(invoice.id, "invoice")
     moved = {posting.account: posting.credit - posting.debit for posting in postings}
     if moved:
         world.post(
@@ -198,4 +198,5 @@ def apply_credit(world: World, invoice: Invoice) -> None:
     world.credit, used = use(world.credit, f"invoice {invoice.number}", invoice.balance.open, world.today)
     if used:
         invoice.balance = use_credit(invoice.balance, used)
+        world.tell(f"{world.money(used)} of account credit used on invoice {invoice.number}")
         world.post(Event.ACCOUNT_CREDIT_USED, {"amount": used}, f"invoice {invoice.number}")

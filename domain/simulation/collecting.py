@@ -13,7 +13,7 @@ from domain.dunning_policy import GiveUp, Mail
 from domain.ledger_events import Event
 from domain.minimum_charge import collect
 from domain.received_payments import PaymentStatus, apply_payment
-from domain.retries import Next, next_retry
+from domain.retries import Next, next_retry, reminders, waits
 from domain.simulation import corrections, lifecycle
 from domain.simulation.world import Collecting, Invoice, Receipt, World
 
@@ -27,6 +27,7 @@ def pay(world: World, amount: int, invoices: Sequence[Invoice], *, event_part: s
         invoice.balance = balance
     receipt = Receipt(len(world.receipts) + 1, world.today, payment, applied.applications)
     world.receipts.append(receipt)
+    world.tell(str(receipt.number), "payment")
     world.post(
         Event.PAYMENT_SUCCEEDED,
         {
@@ -49,7 +50,8 @@ def charge(world: World) -> None:
     due = collect([each.balance.open for each in invoices], world.currency, world.policy.gateway_minimum)
     if not due.charge:
         if due.carried:
-            world.tell(f"{due.carried} is less than the gateway's minimum: carried forward")
+            world.tell(f"{world.money(due.carried)} is less than the gateway charges: carried forward")
+        world.collecting = None
         return
     code = world.failing.get(world.today)
     if code is None:
@@ -71,6 +73,7 @@ def fail(world: World, code: str) -> None:
         raise Refused("nothing is open, so no charge can fail")
     payment = corrections.as_payment(world, amount, PaymentStatus.FAILED)
     world.receipts.append(Receipt(len(world.receipts) + 1, world.today, payment, (), decline.code))
+    world.tell(str(len(world.receipts)), "payment")
     if world.collecting is None or world.collecting.given_up:
         world.collecting = Collecting(world.today, [], decline)
     world.collecting.failed.append(world.today)
@@ -83,6 +86,8 @@ def retry(world: World) -> None:
     run = world.collecting
     if run is None or run.given_up or not world.terms.auto_pay or run.failed[-1] == world.today:
         return
+    if world.today in reminders(world.policy.dunning.retry, run.decline, run.failed[-1]):
+        world.tell(f"mail {waits(world.policy.dunning.retry, run.decline.decline_class).template}")
     following = next_retry(world.policy.dunning.retry, run.decline, run.failed, run.since)
     if following.what is Next.RETRY and following.day is not None and following.day <= world.today:
         charge(world)
@@ -96,7 +101,7 @@ def retry(world: World) -> None:
 
 
 def _give_up(world: World, how: GiveUp) -> None:
-    world.tell(f"payment given up: {how.value}")
+    world.tell(f"payment given up: {how.value.replace('_', ' ')}")
     if how is GiveUp.CANCEL:
         cancel_all(world)
     elif how is GiveUp.WRITE_OFF:
@@ -116,13 +121,14 @@ def judge(world: World) -> None:
     """The dunning state of today; entering one does what the policy says, once."""
     unpaid = [
         UnpaidInvoice(each.balance.due_on, each.balance.open, world.currency)
-        for each in world.open_invoices()
+        for each in ([] if _carried(world) else world.open_invoices())
     ]
     now = dunning_state(world.policy.dunning, unpaid, world.today)
     before = world.dunning[-1][1]
     if now == before:
         return
     world.dunning.append((world.today, now))
+    world.tell(now, "dunning")
     names = [state.name for state in world.policy.dunning.states]
     for name in names[names.index(before) + 1 : names.index(now) + 1] or [now]:
         for action in world.policy.dunning.state(name).on_entry:
@@ -137,6 +143,12 @@ def judge(world: World) -> None:
                 world.tell(f"account: {action.do}")
     if names.index(now) > names.index(before):
         judge(world)
+
+
+def _carried(world: World) -> bool:
+    """Whether what is open is less than the gateway charges: that is no reason for dunning (law 10)."""
+    due = [each.balance.open for each in world.open_invoices()]
+    return world.terms.auto_pay and not collect(due, world.currency, world.policy.gateway_minimum).charge
 
 
 def sent(world: World, amount: int | None, number: int | None) -> None:

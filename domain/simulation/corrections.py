@@ -38,6 +38,7 @@ def expire_credit(world: World) -> None:
     """Account credit that is gone today: breakage."""
     world.credit, movements = expire(world.credit, world.today)
     for movement in movements:
+        world.tell(f"{world.money(movement.amount)} of account credit expired ({movement.grant})")
         world.post(Event.ACCOUNT_CREDIT_EXPIRED, {"amount": movement.amount}, movement.grant)
 
 
@@ -106,6 +107,7 @@ def _note(
     deferred = sum(billing.take_off_schedule(world, line) for line in lines) if invoice.gift is None else 0
     invoice.balance = placed.balance
     world.credit_notes.append(note)
+    world.tell(str(number), "credit_note")
     if not noted:
         world.credits += lines
     given = {"gift": -note.net} if invoice.gift else {"deferred": deferred, "revenue": -note.net - deferred}
@@ -122,6 +124,7 @@ def _note(
         f"credit note {number}",
     )
     if placed.to_account_credit:
+        world.tell(f"{world.money(placed.to_account_credit)} of it became account credit")
         grant(world, placed.to_account_credit, Source.CREDIT_NOTE, f"credit note {number}")
     if placed.to_refund and receipt is not None:
         pay_back(world, receipt, [invoice], placed.to_refund)
@@ -142,6 +145,7 @@ def pay_back(world: World, receipt: Receipt, invoices: Sequence[Invoice], amount
     receipt.payment = done.payment
     for invoice, balance in zip(invoices, done.balances, strict=True):
         invoice.balance = balance
+    world.tell(f"{world.money(amount)} of payment {receipt.number} refunded")
     world.post(Event.REFUND_PAID, {"refund": amount, "clearing": amount}, f"payment {receipt.number}")
 
 
@@ -205,6 +209,8 @@ def void_invoice(world: World, number: int, reason: str) -> None:
     """An open invoice taken back. Where it charged the last of a subscription, charged-through moves back with it
     (law I13), so that the next bill charges those days; usage on it is free to be billed again."""
     invoice = world.invoice(number)
+    if invoice.gift is not None:
+        raise Refused(f"invoice {number} is of a gift: refund the gift, so that nobody can claim it any more")
     done = void(invoice.balance, _all_lines(invoice), world.credits, world.today, reason)
     if done.used:
         world.credit, _ = return_uses(world.credit, f"invoice {number}", world.today)
@@ -227,6 +233,7 @@ def void_invoice(world: World, number: int, reason: str) -> None:
         f"invoice {number}",
     )
     invoice.balance = done.balance
+    world.tell(f"invoice {number} is void: {reason}")
     world.credits += reversed_
     _wait_again(world, invoice)
     _give_days_back(world, invoice)
@@ -330,6 +337,7 @@ def _retire_keys(world: World, invoice: Invoice) -> None:
 def give_up(world: World, invoice: Invoice, amount: int | None = None) -> None:
     """Write off what is open of `invoice`, or `amount` of it."""
     invoice.balance, given = write_off(invoice.balance, amount)
+    world.tell(f"{world.money(given)} of invoice {invoice.number} written off")
     world.post(
         Event.INVOICE_WRITTEN_OFF, {"bad_debt": given, "receivable": given}, f"invoice {invoice.number}"
     )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from domain.amendments import Amendment, Moved, Refused, period_end
+from domain.amendments import Amendment, Moved, Refused, period_end, running_items
 from domain.billing_days import move_bill_cycle_day
 from domain.credit_placement import Destination
 from domain.dunning import blocked
 from domain.dunning_policy import Blocked
 from domain.endings import CancelCredit, cancel_at_period_end, cancel_now, items_at_end, reactivate
 from domain.pauses import pause, resume
+from domain.pending import waiting
 from domain.periods import Anchor
 from domain.plan_changes import (
     Swap,
@@ -97,10 +99,11 @@ def state(subscription: Subscription, day: date) -> State:
 
 
 def _amend(world: World, subscription: Subscription, amendment: Amendment, cause: str) -> None:
-    """Take the new terms; charges wait for the next invoice, and credits with them."""
-    credits = billing.take_amendment(world, amendment.credits, amendment.charges)
+    """Take the new terms; credits wait for the next invoice, and charges behind them."""
+    credits = billing.take_credits(world, amendment.credits)
     subscription.terms = amendment.terms
     billing.credit_next(world, credits, cause)
+    world.pending += waiting(amendment.charges)
 
 
 def _item(subscription: Subscription, plan: str | None, day: date) -> Item:
@@ -196,23 +199,41 @@ def _change_interval_later(world: World, subscription: Subscription, swap: Swap,
 
 
 def change_what_waited(world: World) -> None:
-    """Changes of interval whose day has come."""
+    """Changes of interval whose day has come; one that came during a pause waits for its end."""
     for subscription in world.subscriptions.values():
         if subscription.later is None or subscription.later[0] > world.today:
             continue
+        if subscription.terms.status is State.PAUSED:
+            continue
         _, swap = subscription.later
         subscription.later = None
-        if runs(world, subscription) and subscription.terms.status is not State.PAUSED:
-            amendment = change(
-                world.rating(billing.usage_answer(world, subscription, world.today)),
-                subscription.terms,
-                world.history(subscription),
-                swap,
-                world.today,
-                Behaviour.RESTART,
-                intro_again=world.policy.changes.intro_again,
-            )
-            _amend(world, subscription, amendment, swap.new_id)
+        if runs(world, subscription):
+            _restart_with(world, subscription, replace(swap, old=_heir(subscription, swap.old)))
+
+
+def _heir(subscription: Subscription, item_id: str) -> str:
+    """The item that stands in the place of `item_id` now."""
+    for item in subscription.terms.items:
+        if item.replaces == item_id:
+            return _heir(subscription, item.id)
+    return item_id
+
+
+def _restart_with(world: World, subscription: Subscription, swap: Swap) -> None:
+    try:
+        amendment = change(
+            world.rating(billing.usage_answer(world, subscription, world.today)),
+            subscription.terms,
+            world.history(subscription),
+            swap,
+            world.today,
+            Behaviour.RESTART,
+            intro_again=world.policy.changes.intro_again,
+        )
+    except Refused as refused:
+        world.tell(f"a change of {subscription.name} that waited was not made: {refused}")
+        return
+    _amend(world, subscription, amendment, swap.new_id)
 
 
 def pause_subscription(world: World, name: str, day: date, until: date | None) -> None:
@@ -234,10 +255,12 @@ def resume_subscription(world: World, subscription: Subscription, day: date) -> 
         raise Refused(f"subscription {subscription.name!r} is not paused, so it cannot be resumed")
     paused_on = subscription.pauses[-1][0]
     kept = subscription.terms.charged_through > paused_on
+    ids = [world.new_id() for _ in running_items(subscription.terms, paused_on)]
     amendment = resume(
         subscription.terms,
         day,
         paused_on,
+        ids,
         arrears_only=not _has_advance(world, subscription),
         extends_term=world.policy.pause.extends_term,
     )
@@ -280,7 +303,8 @@ def cancel(
         credit=credit or world.policy.cancel.credit,
         paused_on=paused_on,
     )
-    credits = billing.take_amendment(world, amendment.credits, amendment.charges)
+    credits = billing.take_credits(world, amendment.credits)
+    world.pending += waiting(amendment.charges)
     subscription.terms = amendment.terms
     subscription.canceled_on = day_of(at)
     subscription.later = None

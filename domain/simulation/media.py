@@ -14,7 +14,7 @@ from domain.invoice_lines import billed_lines
 from domain.invoices import Draft, add_tax
 from domain.ledger_events import Event
 from domain.lines import ONE, Line
-from domain.media.delivery_credits import settle
+from domain.media.delivery_credits import Way, settle
 from domain.media.gifts import Gift, GiftState, buy_gift, claim_gift, gift_state, refund_gift
 from domain.media.holiday_stops import Delivery, request_stop
 from domain.plan_changes import recurring_amount
@@ -52,7 +52,7 @@ def credit_missed_issues(world: World, day: date) -> None:
         due = settle(delivery, subscription.stops, lines, world.credits, subscription.issue_credits, day)
         subscription.issue_credits |= {each.key for each in due.credits}
         credits = [each.credit for each in due.credits]
-        if subscription.terms.next_bill_on is None and credits:
+        if due.way is Way.REFUND or subscription.terms.next_bill_on is None:
             corrections.give_back(world, credits, Destination.REFUND, "issues not delivered")
         else:
             for each in due.credits:
@@ -67,9 +67,10 @@ def buy(world: World, name: str, plan: str, price: int | None, starts_on: date |
     ready = world.book.version(plan, version.version, world.currency)
     product = next(each.product for each in world.catalog.plans if each.code == plan)
     gift_id = world.new_id()
-    world.gifts[name] = buy_gift(
-        world.policy.gifts, gift_id, product, "account", world.today, starts_on=starts_on
-    )
+    policy = world.policy.gifts
+    if "gifts" not in world.policy.model_fields_set:
+        policy = policy.model_copy(update={"access": version.interval})
+    world.gifts[name] = buy_gift(policy, gift_id, product, "account", world.today, starts_on=starts_on)
     amount = recurring_amount(ready, Decimal(1), None) if price is None else price
     part = ready.phases[-1].advance[0].parts[0]
     line = Line(
@@ -104,6 +105,7 @@ def buy(world: World, name: str, plan: str, price: int | None, starts_on: date |
         gift=name,
     )
     world.invoices.append(invoice)
+    world.tell(invoice.id, "invoice")
     world.post(Event.GIFT_SOLD, {"receivable": net + tax, "gift": net, "tax": tax}, f"invoice {number}")
     billing.apply_credit(world, invoice)
     return invoice
@@ -113,13 +115,16 @@ def claim(world: World, name: str, starts_on: date | None) -> None:
     """A gift claimed: from now on it is a subscription paid in advance, earned over the time of its access."""
     gift = _gift(world, name)
     invoice = _invoice_of(world, name)
-    world.gifts[name] = gift = claim_gift(world.policy.gifts, gift, "reader", world.today, starts_on)
+    claimed = claim_gift(world.policy.gifts, gift, "reader", world.today, starts_on)
     line = _left(world, invoice)
-    if gift.access is None or not line.net:
+    if claimed is gift or claimed.access is None:
+        return
+    world.gifts[name] = claimed
+    if not line.net:
         return
     world.post(Event.GIFT_REDEEMED, {"gift": line.net, "deferred": line.net}, f"gift {name}")
     schedule = schedule_of(
-        replace(line, start=gift.access.start, end=gift.access.end),
+        replace(line, start=claimed.access.start, end=claimed.access.end),
         currency=world.currency,
         billed_on=world.today,
     )
@@ -146,6 +151,7 @@ def expire_gifts(world: World) -> None:
     for name, gift in world.gifts.items():
         if gift.claim_until == world.today and gift_state(gift, world.today) is GiftState.EXPIRED:
             left = _left(world, _invoice_of(world, name)).net
+            world.tell(f"gift {name} was not claimed in time")
             world.post(Event.GIFT_EXPIRED, {"amount": left}, f"gift {name}")
 
 

@@ -4,7 +4,6 @@ everything as it was."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -20,7 +19,7 @@ from domain.revenue import to_recognise
 from domain.simulation import billing, collecting, corrections, coupons, lifecycle, media
 from domain.simulation import steps as verbs
 from domain.simulation.scenario import Scenario, StepOutOfOrder
-from domain.simulation.world import UsageRecord, World, minor, open_world
+from domain.simulation.world import UsageRecord, World, minor, open_world, snapshot
 
 _NOON = time(12)
 _DAY = timedelta(days=1)
@@ -57,7 +56,8 @@ def play(scenario: Scenario, catalog: Catalog) -> Played:
                 day += _DAY
     for place, step in enumerate(scenario.steps):
         advance(world, instant_of(step.at, world.zone).date())
-        refused = attempt(played.world, step)
+        world.tell(str(place), "step")
+        refused = attempt(world, step)
         if refused is not None:
             played.world, reason = refused
             world = played.world
@@ -88,7 +88,7 @@ def check_order(scenario: Scenario) -> None:
 
 def attempt(world: World, step: verbs.Step) -> tuple[World, str] | None:
     """Carry out `step`; when it is refused, the world as it was before and the reason."""
-    before = deepcopy(world)
+    before = snapshot(world)
     try:
         act(world, step)
     except ValueError as error:
@@ -142,7 +142,8 @@ def run_bill(world: World) -> None:
     """One bill run as of today, and the charge of what it made."""
     media.credit_missed_issues(world, world.today)
     invoice = billing.bill(world, world.today)
-    if invoice is not None and world.terms.auto_pay and world.collecting is None:
+    waits = world.collecting is not None and not world.collecting.given_up
+    if invoice is not None and world.terms.auto_pay and not waits:
         collecting.charge(world)
     collecting.judge(world)
 

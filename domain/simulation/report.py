@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
 from domain.account_credit import balance_on
 from domain.credits import CreditLine
+from domain.dunning import blocked
+from domain.dunning_policy import Blocked
 from domain.ledger_events import trial_balance
 from domain.media.gifts import gift_state
 from domain.proration import Moment
@@ -15,7 +16,8 @@ from domain.revenue import credited, recognised_through
 from domain.simulation import lifecycle
 from domain.simulation.laws import broken_laws
 from domain.simulation.play import Played
-from domain.simulation.world import Invoice, Subscription, World
+from domain.simulation.world import Happened, Invoice, Subscription, World
+from domain.subscriptions import State
 
 
 def report(played: Played) -> dict[str, Any]:
@@ -79,13 +81,24 @@ def report(played: Played) -> dict[str, Any]:
         ],
         "trial_balance": trial_balance(world.journal).get(world.currency, {}),
         "revenue": [_revenue(world, key) for key in world.revenue],
-        "happened": [{"date": _day(day), "what": what} for day, what in world.happened],
+        "timeline": [_happened(played, each) for each in world.happened],
         "refused": [
             {"step": each.place + 1, "date": _day(each.day), "do": each.verb, "reason": each.reason}
             for each in played.refused
         ],
         "broken_laws": broken_laws(world),
     }
+
+
+def _happened(played: Played, happened: Happened) -> dict[str, Any]:
+    told: dict[str, Any] = {"date": _day(happened.day), "kind": happened.kind}
+    if happened.kind == "step":
+        step = played.world.scenario.steps[int(happened.what)]
+        fields = step.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"at", "do"})
+        return {**told, "step": int(happened.what) + 1, "do": step.do, "fields": fields}
+    if happened.kind in ("invoice", "credit_note", "payment"):
+        return {**told, "number": int(happened.what)}
+    return {**told, "what": happened.what}
 
 
 def _invoice(world: World, invoice: Invoice) -> dict[str, Any]:
@@ -151,8 +164,13 @@ def _place(world: World, key: str | None) -> dict[str, int] | None:
 
 
 def _credit(world: World, line: CreditLine) -> dict[str, Any]:
+    found = world.billed_line(line.corrects)
+    price_id = found[1].price_id if found else None
     return {
         "kind": line.kind,
+        "plan": world.prices[price_id][0] if price_id else None,
+        "price": world.prices[price_id][1] if price_id else None,
+        "product": found[1].product if found else None,
         "start": _moment(line.start),
         "end": _moment(line.end),
         "amount": line.net,
@@ -173,7 +191,7 @@ def _subscription(world: World, subscription: Subscription) -> dict[str, Any]:
         "ends_on": _day(terms.ends_on),
         "charged_through": _day(terms.charged_through),
         "next_bill_on": _day(terms.next_bill_on),
-        "entitled_plan": _entitled(subscription.entitled, world.today),
+        "entitled_plan": _entitled(world, subscription),
         "items": [
             {
                 "plan": item.plan,
@@ -187,12 +205,12 @@ def _subscription(world: World, subscription: Subscription) -> dict[str, Any]:
     }
 
 
-def _entitled(stretches: Iterable[tuple[date, str]], day: date) -> str | None:
-    plan = None
-    for since, code in stretches:
-        if since <= day:
-            plan = code
-    return plan
+def _entitled(world: World, subscription: Subscription) -> str | None:
+    """The plan that is read by today: none while it is paused, when it has ended, or where dunning keeps it back."""
+    running = lifecycle.state(subscription, world.today) in (State.TRIALING, State.ACTIVE)
+    if not running or blocked(world.policy.dunning, world.dunning[-1][1], Blocked.ENTITLEMENT):
+        return None
+    return [code for since, code in subscription.entitled if since <= world.today][-1]
 
 
 def _revenue(world: World, key: str) -> dict[str, Any]:

@@ -4,10 +4,10 @@ It keeps what the database keeps, and nothing of it is a rule: the rules are in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from domain.account_credit import AccountCredit
@@ -20,7 +20,7 @@ from domain.ledger_events import Entry, Event, entry
 from domain.lines import Line
 from domain.media.gifts import Gift
 from domain.media.holiday_stops import HolidayStop
-from domain.money import parse_minor
+from domain.money import format_minor, parse_minor
 from domain.pending import Waiting, as_billed
 from domain.phase_prices import prices_of
 from domain.plan_changes import Swap
@@ -119,6 +119,15 @@ class Collecting:
     given_up: bool = False
 
 
+class Happened(NamedTuple):
+    """Something of the account's story: `kind` is step, invoice, credit_note, payment, dunning or note. `what` is the
+    place of the step (from 0), the number of the document, the state, or the words of the note."""
+
+    day: date
+    kind: str
+    what: str
+
+
 @dataclass(slots=True)
 class World:
     """Everything of one account."""
@@ -148,8 +157,8 @@ class World:
     failing: dict[date, str] = field(default_factory=dict)
     collecting: Collecting | None = None
     dunning: list[tuple[date, str]] = field(default_factory=list)
-    happened: list[tuple[date, str]] = field(default_factory=list)
-    ids: Iterator[int] = field(default_factory=lambda: iter(range(1, 1_000_000_000)))
+    happened: list[Happened] = field(default_factory=list)
+    last_id: int = 0
 
     @property
     def currency(self) -> str:
@@ -158,7 +167,8 @@ class World:
 
     def new_id(self) -> str:
         """An id in the form of a UUID, the same in every play of a scenario."""
-        return f"00000000-0000-7000-8000-{next(self.ids):012d}"
+        self.last_id += 1
+        return f"00000000-0000-7000-8000-{self.last_id:012d}"
 
     def subscription(self, name: str) -> Subscription:
         """The subscription called `name`. Raises Refused when there is none."""
@@ -212,9 +222,46 @@ class World:
         if made.postings:
             self.journal.append(made)
 
-    def tell(self, what: str) -> None:
-        """Note something that happened without being asked for, for the report."""
-        self.happened.append((self.today, what))
+    def tell(self, what: str, kind: str = "note") -> None:
+        """Write down what happened, in its order, for the report. See Happened for the kinds."""
+        self.happened.append(Happened(self.today, kind, what))
+
+    def money(self, amount: int) -> str:
+        """Minor units of the account's currency for people: `1,234.00 USD`."""
+        return format_minor(amount, self.currency)
+
+
+def snapshot(world: World) -> World:
+    """A copy that later steps do not reach: what is replaced as a whole, never altered, is shared."""
+
+    def subscription(each: Subscription) -> Subscription:
+        return replace(
+            each,
+            moved=[*each.moved],
+            pauses=[*each.pauses],
+            entitled=[*each.entitled],
+            stops=[*each.stops],
+            issue_credits={*each.issue_credits},
+        )
+
+    return replace(
+        world,
+        subscriptions={name: subscription(each) for name, each in world.subscriptions.items()},
+        invoices=[replace(each) for each in world.invoices],
+        credit_notes=[*world.credit_notes],
+        receipts=[replace(each) for each in world.receipts],
+        credits=[*world.credits],
+        voided={*world.voided},
+        pending=[*world.pending],
+        usage=[replace(each) for each in world.usage],
+        journal=[*world.journal],
+        revenue={key: replace(each) for key, each in world.revenue.items()},
+        gifts={**world.gifts},
+        failing={**world.failing},
+        collecting=world.collecting and replace(world.collecting, failed=[*world.collecting.failed]),
+        dunning=[*world.dunning],
+        happened=[*world.happened],
+    )
 
 
 def open_world(scenario: Scenario, catalog: Catalog) -> World:

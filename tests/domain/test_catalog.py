@@ -204,7 +204,7 @@ def test_all_problems_come_at_once_in_the_order_of_their_lines(tmp_path: Path) -
         ("a: [1, 2\nb: 3\n", "F:2: column 2: broken YAML"),
         ("format: masthead.catalog/1\n\tpublisher: X\n", "F:2: column 1: broken YAML"),
         ("a: 1\nb: 2\na: 3\n", "F:3: a: stands here twice; the first is on line 1"),
-        ("- 1\n- 2\n", "must be a block of fields"),
+        ("- 1\n- 2\n", "is a list; a catalog is expected here"),
         ("a: !!python/object:os.system x\n", "is not known here"),
         ("a: &a [*a, *a]\n", "too large once its aliases are expanded, or nested too deeply"),
         ("[" * 3000, "nested too deeply"),

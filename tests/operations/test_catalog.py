@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from domain.catalog import Catalog, Plan
+from domain.price_book import PriceBook
 from operations.catalog import CatalogConflict, load_catalog, read_catalog
 from runtime.catalog_source import read_catalog_file
 from storage.database import make_engine, transaction
@@ -107,3 +108,108 @@ def test_a_plan_keeps_its_product(engine: Engine) -> None:
         load_catalog(
             engine, with_plan(EXAMPLE, plan_of("print-yearly").model_copy(update={"product": "video"}))
         )
+
+
+MODELS = Catalog.model_validate(
+    {
+        "format": "masthead.catalog/1",
+        "publisher": "The Test Post",
+        "currencies": ["USD", "JPY"],
+        "meters": [{"code": "tips", "name": "Tips", "unit": "cent"}],
+        "products": [
+            {"code": "digital", "name": "Digital", "tax_category": "digital"},
+            {"code": "print", "name": "Print", "tax_category": "print"},
+        ],
+        "plans": [
+            {
+                "code": "creator",
+                "name": "Creator",
+                "product": "digital",
+                "versions": [
+                    {
+                        "version": 1,
+                        "effective": "2020-01-01",
+                        "interval": {"unit": "half_year", "align": "calendar"},
+                        "phases": [
+                            {"kind": "trial", "until": "2027-01-01"},
+                            {"kind": "intro", "periods": 2, "percent": "50"},
+                            {
+                                "kind": "evergreen",
+                                "prices": [
+                                    {
+                                        "code": "fee",
+                                        "type": "recurring",
+                                        "billed": "arrears",
+                                        "amounts": {"USD": "12.99", "JPY": "1999"},
+                                        "parts": [
+                                            {
+                                                "product": "digital",
+                                                "standalone": {"USD": "10", "JPY": "1500"},
+                                            },
+                                            {"product": "print", "standalone": {"USD": "5", "JPY": "500"}},
+                                        ],
+                                    },
+                                    {
+                                        "code": "tips",
+                                        "type": "usage",
+                                        "model": "percentage",
+                                        "meter": "tips",
+                                        "zero_usage": "line",
+                                        "percentage": {"rate": "2.5", "free_events": 3},
+                                    },
+                                    {
+                                        "code": "least",
+                                        "type": "usage",
+                                        "model": "minimum",
+                                        "amounts": {"USD": "20.00", "JPY": "2000"},
+                                    },
+                                ],
+                            },
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+)
+
+
+def test_every_field_of_a_plan_is_read_back_and_every_price_has_an_id(engine: Engine) -> None:
+    load_catalog(engine, MODELS)
+    with transaction(engine) as connection:
+        rows = read_catalog(connection)
+    assert rows.plans == {"creator": MODELS.plans[0].versions}
+    assert {key[2:] for key in rows.price_ids} == {
+        (phase, code, currency)
+        for phase in ("intro", "evergreen")
+        for code in ("fee", "tips", "least")
+        for currency in ("USD", "JPY")
+    }
+    again = load_catalog(engine, MODELS)
+    assert (again.added, again.changed) == ({}, {})
+    # Prices at a percentage are rated by the ids that were stored for them.
+    book = PriceBook(rows.plans, rows.plan_products, rows.product_tax, rows.price_ids)
+    intro, evergreen = book.version("creator", 1, "USD").phases
+    assert (intro.arrears[0].flat, evergreen.arrears[0].flat) == (650, 1299)
+    assert intro.arrears[0].id == rows.price_ids["creator", 1, "intro", "fee", "USD"]
+
+
+def test_what_reads_the_stored_plan_finds_the_prices_of_an_intro_at_a_percentage(engine: Engine) -> None:
+    load_catalog(engine, MODELS)
+    with transaction(engine) as connection:
+        row = connection.execute(
+            "select p ->> 'code', p -> 'amounts' ->> 'USD' from plan_version v,"
+            " jsonb_array_elements(v.definition -> 'phases') h, jsonb_array_elements(h -> 'prices') p"
+            " where h ->> 'kind' = 'intro' order by 1"
+        ).fetchall()
+    assert row == [("fee", "6.50"), ("least", "20.00"), ("tips", None)]
+
+
+def test_a_version_with_another_percentage_is_another_version(engine: Engine) -> None:
+    load_catalog(engine, MODELS)
+    plan = MODELS.plans[0]
+    version = plan.versions[0]
+    phases = (version.phases[0], version.phases[1].model_copy(update={"percent": 40}), version.phases[2])
+    changed = plan.model_copy(update={"versions": (version.model_copy(update={"phases": phases}),)})
+    with pytest.raises(CatalogConflict, match="creator version 1 is loaded with other terms"):
+        load_catalog(engine, with_plan(MODELS, changed))

@@ -14,8 +14,7 @@ from domain.credits import BilledLine, CreditLine, TaxAmount, credit_gross, cred
 from domain.media.deliveries import Issue
 from domain.media.delivery_credits import Way, credit_issue, issue_credit_key, settle
 from domain.media.holiday_stops import HolidayStop, Revision, creditable_issues
-from tests.domain.media.stops import BERLIN, WEEKEND, days, delivery, local
-from tests.domain.media.test_holiday_stops import WISHES, Wish, played
+from tests.domain.media.stops import BERLIN, WEEKEND, WISHES, Wish, days, delivery, local, played
 
 KEYS = ("11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222")
 
