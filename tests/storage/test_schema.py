@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from domain.ledger import CHART
 from storage.database import sqlalchemy_url
 from storage.migrate import current, head, upgrade
 from storage.tables import metadata
@@ -37,3 +38,9 @@ def test_what_is_written_cannot_be_truncated(pg_server: PostgresForTests, table:
         pytest.raises(psycopg.errors.RestrictViolation, match="never removed"),
     ):
         connection.execute(f"truncate {table}".encode())
+
+
+def test_every_account_of_the_chart_is_there(pg_server: PostgresForTests) -> None:
+    with psycopg.connect(pg_server.fresh_database("chart")) as connection:
+        rows = connection.execute("select code, name, kind from ledger_account").fetchall()
+    assert sorted(rows) == sorted(CHART)
