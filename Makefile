@@ -8,7 +8,7 @@ ARGS   ?=
 SHELL  := bash
 .SHELLFLAGS := -eo pipefail -c
 
-.PHONY: help setup demo test test-deep check bench up lock
+.PHONY: help setup demo test test-deep coverage mutation check bench up lock
 help:       ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
@@ -31,8 +31,15 @@ demo: $(STAMP)       ## bill real subscribers on a real Postgres and Temporal; A
 test: $(STAMP)       ## the test suite (under 15 minutes on 2 cores)
 	@$(BIN)/python -m pytest -m "not deep" $(ARGS)
 
-test-deep: $(STAMP)  ## all kill points, many seeds (under 60 minutes)
+test-deep: $(STAMP)  ## all kill points, many seeds, coverage and mutation (under 60 minutes)
+	@$(MAKE) --no-print-directory coverage mutation
 	@$(BIN)/python -m pytest -m "deep or not deep" --timeout 1800 $(ARGS)
+
+coverage: $(STAMP)   ## lines and branches of the rules by their own tests: 98 % at least
+	@$(BIN)/python -m pytest tests/domain -m "not deep" -q --cov
+
+mutation: $(STAMP)   ## faults put into the rules of money, time and tax: 80 % noticed at least
+	@$(BIN)/python -m tests.mutation.run
 
 check: $(STAMP)      ## style, types, import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache

@@ -102,6 +102,18 @@ def unused_credits(history: History, items: Iterable[Item], at: Moment) -> list[
     return found
 
 
+def charged_at(history: History, item: Item, at: Moment) -> list[BilledLine]:
+    """The recurring lines of `item` that `at` was billed by."""
+    found = []
+    for line in history.recurring([item]):
+        then = time_of_line(line, history.moved, at)
+        if line.start is None or line.end is None:
+            continue
+        if not before(then, line.start) and before(then, line.end):
+            found.append(line)
+    return found
+
+
 def time_of_line(line: BilledLine, moved: Sequence[Moved], at: Moment) -> Moment:
     """`at` in the time that `line` was billed for: paid time that a pause moved later is counted where it was
     billed."""

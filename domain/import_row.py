@@ -7,14 +7,14 @@ openings) are remembered within bounds.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from domain.catalog import PlanVersion
+from domain.catalog import PlanVersion, Price
 from domain.import_fields import (
     CARD_NUMBER,
     FieldCompiler,
@@ -31,6 +31,7 @@ from domain.import_fields import (
 from domain.import_map import DiscountMap, ImportMap, ItemMap
 from domain.import_record import ImportedDiscount, ImportedItem, ImportedRow
 from domain.money import exponent
+from domain.phase_prices import currencies_of
 from domain.subscriptions import Opening, open_subscription
 
 _QUANTITY_LIMIT = Decimal(10**9)
@@ -85,6 +86,13 @@ class RowReader:
         self._end = fields.optional(subscription.end, "end")
         self._items = [_Item(self, fields, item) for item in import_map.items]
         self._discounts = [_Discount(fields, discount) for discount in import_map.discounts]
+        self._currencies = {
+            named
+            for versions in offer.plans.values()
+            for version in versions
+            for price in _prices(version)
+            for named in currencies_of(price, ())
+        }
         self._zones: dict[str, ZoneInfo] = {}
         self._openings: dict[tuple[Any, ...], Opening] = {}
         self._sold: dict[tuple[str, int | None, str | None, date | None], PlanVersion] = {}
@@ -178,7 +186,7 @@ class RowReader:
     ) -> Opening:
         main, version = items[0]
         for item, other in items[1:]:
-            if other.interval != version.interval:
+            if other.interval.interval() != version.interval.interval():
                 raise ValueError(
                     f"plan {item.plan} is billed every {_every(other)} and {main.plan} every {_every(version)}; "
                     "plans of one subscription are billed together"
@@ -234,12 +242,18 @@ class RowReader:
                     f"plan {plan} was not sold on {day}: its first version is effective on {first}; "
                     "add an older version to the catalog, or name a version in the map"
                 )
-        if currency is not None and currency not in _currencies(version):
+        if currency is not None and not self._charged_in(version, currency):
             raise ValueError(
                 f"plan {plan} version {version.version} has no price in {currency}; "
                 "correct the currency, or add the price in a new version of the plan"
             )
         return version
+
+    def _charged_in(self, version: PlanVersion, currency: str) -> bool:
+        """Whether every price of `version` can be charged in `currency`. A percentage without amounts is in every
+        currency that the catalog's prices name; where they name none, the price book has to tell."""
+        catalog = self._currencies or {currency}
+        return all(currency in currencies_of(price, catalog) for price in _prices(version))
 
     def _read_currency(self, cells: Sequence[str]) -> str:
         code = required_text("currency", self._currency, cells)
@@ -362,17 +376,8 @@ class _Discount:
 
 
 def _every(version: PlanVersion) -> str:
-    return f"{version.interval.count} {version.interval.unit.value}(s)"
+    return f"{version.interval.count} {version.interval.unit.value.replace('_', '-')}(s)"
 
 
-def _currencies(version: PlanVersion) -> set[str]:
-    """The currencies in which every price of `version` can be charged."""
-    found: set[str] | None = None
-    for phase in version.phases:
-        for price in phase.prices:
-            groups = [{*tier.unit_amounts, *tier.flat_amounts} for tier in price.tiers] or [
-                set(price.amounts)
-            ]
-            for group in groups:
-                found = group if found is None else found & group
-    return found or set()
+def _prices(version: PlanVersion) -> Iterator[Price]:
+    return (price for phase in version.phases for price in phase.prices)

@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from domain.ledger import Posting, settle
 from domain.rating import Line
+from domain.revenue import earned_at_issue
 from domain.tax import TaxPolicy, TaxTable
 from domain.taxation import GivenTax, TaxBase, TaxDoesNotFit, given_tax_lines, tax_lines, untaxed
 
@@ -81,8 +82,9 @@ def add_given_tax(draft: Draft, currency: str, given: Sequence[GivenTax]) -> Non
 
 
 def finish(draft: Draft) -> None:
-    """Compute totals and ledger postings once all lines are there."""
-    draft.subtotal, draft.tax, draft.postings = settle(draft.lines)
+    """Compute totals and ledger postings once all lines are there. What is billed when its time is over is earned."""
+    earned = earned_at_issue(draft.lines, draft.issued_on)
+    draft.subtotal, draft.tax, draft.postings = settle(draft.lines, earned)
 
 
 def content_digest(rows: Iterable[str]) -> bytes:

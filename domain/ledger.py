@@ -57,8 +57,9 @@ CHART = tuple(
     )
 )
 
-# What a line's kind credits: paid in advance is owed to the reader until it is delivered; usage was already
-# delivered, and a one-time purchase is delivered with the sale.
+# What a line's kind credits: paid in advance is owed to the reader until it is delivered (what is recurring and billed
+# in arrears is not: `revenue.earned_at_issue`); usage was already delivered, and a one-time purchase is delivered with
+# the sale.
 DEFERRED_KINDS = frozenset({"recurring", "unused_credit", "delivery_credit"})
 EARNED_KINDS = frozenset({"usage", "one_time", "minimum", "adjustment"})
 
@@ -87,7 +88,8 @@ def settle(
 
     `deferred_parts` says for lines by their place how much of their net (the amount with its discounts, minor units,
     signed) is of deferred revenue, the rest being of earned revenue; other lines follow their kind. It is for credits,
-    which reverse revenue as far as it was recognised (`revenue.split_credit`), and for purchases delivered later.
+    which reverse revenue as far as it was recognised (`revenue.split_credit`), for time that is over when it is billed
+    (`revenue.earned_at_issue`), and for purchases delivered later.
     Raises ValueError for a kind of line without account, WrongPart for a part that is not from zero to the line's net.
     """
     subtotal = tax = deferred = 0

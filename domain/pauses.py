@@ -67,11 +67,6 @@ def resume(
         raise Refused(f"it was paused on {paused_on} and cannot be resumed on {day}, before that")
     length = (day - paused_on).days
     kept = (terms.charged_through - paused_on).days
-    if not length and kept <= 0 and not arrears_only:
-        # Charged anew it would be the same charge again, and a charge stands once (I3).
-        raise Refused(
-            f"it was paused on {day} and its time was credited; it can be resumed from the next day on"
-        )
     if extends_term and terms.ends_on is not None:
         terms = replace(terms, ends_on=terms.ends_on + timedelta(days=length))
     if terms.ends_on is not None and terms.ends_on <= day:

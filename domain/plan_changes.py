@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,26 +14,24 @@ from domain.amendments import (
     Amendment,
     History,
     Refused,
+    charged_at,
     close_stretch,
     must_run,
     period_end,
     running_items,
-    time_of_line,
     unused_credits,
     with_anchor,
 )
 from domain.catalog import PriceModel
-from domain.credits import BilledLine, CreditLine, credit_rest
-from domain.invoice_lines import restored_lines
 from domain.lines import Line
-from domain.pending import UNCUT
 from domain.periods import Anchor, Interval, Unit, period_at, period_index
 from domain.policy import Behaviour, ChangePolicy
 from domain.price_book import ReadyVersion
 from domain.pricing import amount_for, round_fraction
-from domain.proration import Moment, before, day_of, distances, later
+from domain.proration import Moment, before, day_of, later
 from domain.rating import rate_advance
 from domain.subscription_terms import Item, SubscriptionTerms
+from domain.undone_changes import replaced_now, restored, same_terms, unearned_fees
 
 _DAYS_OF_UNIT = {
     Unit.DAY: Fraction(1),
@@ -132,7 +130,7 @@ def change(
     old = item_at(terms, swap.old, at)
     interval = swap.interval or terms.interval
     if behaviour is Behaviour.RESTART and not (interval == terms.interval and _just_begun(terms, day)):
-        return _restart(account, terms, history, swap, old, at, interval, intro_again)
+        return _restart(account, terms, history, swap, old, day, interval, intro_again)
     if behaviour is Behaviour.RESTART:
         return _prorate(account, terms, history, swap, old, day, intro_again)
     if behaviour is Behaviour.PRORATED:
@@ -173,18 +171,27 @@ def _prorate(
 ) -> Amendment:
     day = day_of(at)
     instant = at if isinstance(at, datetime) else None
-    replaced = list(_replaced_now(terms, old, at))
+    replaced = replaced_now(terms, old, at)
     new = _new_item(account, terms, swap, old, day, intro_again, replaced)
     new.starts_at = instant
     ended = replace(old, ends_on=day, ends_at=instant)
     changed = _swapped(terms, ended, new)
-    credits = [*unused_credits(history, [old], at), *_unearned_fees(history, old, replaced)]
-    same = [item for item in replaced if _terms_of(item) == _terms_of(new)]
-    charges = _restored(history, same, new, at)
+    credits = [*unused_credits(history, [old], at), *unearned_fees(history, old, replaced)]
+    same = [item for item in replaced if same_terms(item, new)]
+    charges: list[Line] = []
     # Days of a trial count as charged, and cost nothing.
     since = later(at, terms.trial_ends_on or terms.starts_on)
-    if not charges and before(since, terms.charged_through):
-        charges = rate_advance(account.book, account.currency, changed, new, since, terms.charged_through)
+    if before(since, terms.charged_through):
+        rated = _in_charged_phase(account, terms, history, old, new, at)
+        charges, reached = restored(history, same, new, at)
+        if reached is not None and before(reached, terms.charged_through):
+            more = rate_advance(
+                account.book, account.currency, changed, rated, later(since, reached), terms.charged_through
+            )
+            charges += [
+                line if line.parent is None else replace(line, parent=line.parent + len(charges))
+                for line in more
+            ]
     if same and not credits and not charges:
         again = replace(same[0], ends_on=old.ends_on, ends_at=None)
         items = [
@@ -194,68 +201,23 @@ def _prorate(
     return Amendment(changed, tuple(credits), tuple(charges))
 
 
-def _replaced_now(terms: SubscriptionTerms, old: Item, at: Moment) -> Iterator[Item]:
-    """The items that changes at this very moment put `old` in the place of, the last one first."""
-    items = {item.id: item for item in terms.items}
-    item: Item | None = old
-    while item is not None and item.replaces is not None and not any(distances(at, item.start)):
-        item = items.get(item.replaces)
-        if item is not None:
-            yield item
-
-
-def _terms_of(item: Item) -> tuple[str, int, Decimal, int | None]:
-    return item.plan, item.plan_version, item.quantity, item.price_override
-
-
-def _unearned_fees(history: History, old: Item, replaced: Sequence[Item]) -> list[CreditLine]:
-    """Credits of the one-time charges of an item that came and goes at one moment: it was never served."""
-    fees = [line for line in history.billed if line.kind == "one_time" and line.item_id == old.id]
-    credits = [credit_rest(line, history.credits, "unused_credit") for line in fees if replaced]
-    return [credit for credit in credits if credit is not None]
-
-
-def _restored(history: History, same: Sequence[Item], new: Item, at: Moment) -> list[Line]:
-    """The charge of an item that ended at this very moment and comes back: exactly what was credited for it, or cut off
-    from what was not billed yet. `same` are such items, the last one first."""
-    for item in same:
-        lines: list[Line] = []
-        for line in history.billed:
-            if line.item_id != item.id:
-                continue
-            then = time_of_line(line, history.moved, at)
-            moved = day_of(at) - day_of(then)
-            for credit in _given_back(history, line, then):
-                start, end = credit.start and credit.start + moved, credit.end and credit.end + moved
-                again = replace(credit, start=start, end=end)
-                lines += restored_lines(again, replace(line, kind=_kind(line)), new.id, len(lines))
-        if lines:
-            return lines
-    return []
-
-
-def _given_back(history: History, line: BilledLine, then: Moment) -> Iterator[CreditLine]:
-    """What a change at the moment `then` gave back of `line`."""
-    since = line.start and later(then, line.start)
-    if line.kind == UNCUT:
-        for rest in history.billed:
-            if rest.key == line.key and rest.kind != UNCUT and since and not any(distances(since, rest.end)):
-                taxes = [
-                    tax._replace(amount=kept.amount - tax.amount)
-                    for tax, kept in zip(line.taxes, rest.taxes, strict=True)
-                ]
-                yield CreditLine(
-                    line.key, "unused_credit", since, line.end, rest.net - line.net, tuple(taxes)
-                )
-        return
-    for credit in history.credits:
-        if credit.corrects != line.key or credit.kind != "unused_credit":
-            continue
-        if credit.start is None or since is None:
-            if credit.start is since:
-                yield credit
-        elif not any(distances(since, credit.start)):
-            yield credit
+def _in_charged_phase(
+    account: Account, terms: SubscriptionTerms, history: History, old: Item, new: Item, at: Moment
+) -> Item:
+    """`new` as the time that is charged already is rated: in the phase that `old` was charged by. Where a bill cycle
+    day was moved, or a pause kept time, periods are counted anew from the end of that time, and the phase of the next
+    one would be taken."""
+    ahead = period_index(terms.anchor, terms.interval, day_of(at)) < 0
+    if not ahead or new.plan != old.plan or new.phase_shift <= 0:
+        return new
+    charged = {line.price_id for line in charged_at(history, old, at)}
+    version = account.book.version(old.plan, old.plan_version, account.currency)
+    one_before, one_after = (
+        {price.id for price in version.phase(new.phase_shift - back).advance} for back in (1, 0)
+    )
+    if charged & one_after or not charged & one_before:
+        return new
+    return replace(new, phase_shift=new.phase_shift - 1)
 
 
 def _later(
@@ -282,34 +244,46 @@ def _restart(
     history: History,
     swap: Swap,
     old: Item,
-    at: Moment,
+    day: date,
     interval: Interval,
     intro_again: bool,
 ) -> Amendment:
-    day = day_of(at)
     if terms.trial_ends_on is not None and day < terms.trial_ends_on:
         # The trial is not cut short: the new interval begins when it ends.
         in_trial = replace(terms, anchor=Anchor.at(terms.trial_ends_on), interval=interval)
         new = _new_item(account, in_trial, swap, old, day, intro_again)
         return Amendment(_swapped(in_trial, replace(old, ends_on=day), new))
-    credits = unused_credits(history, running_items(terms, day), at)
+    replaced = replaced_now(terms, old, day)
+    # The new period has the whole of its first day, whenever on that day the change came.
+    credits = [
+        *unused_credits(history, running_items(terms, day), day),
+        *unearned_fees(history, old, replaced),
+    ]
     charges = close_stretch(account, terms, day)
     moved = with_anchor(terms, Anchor.at(day), interval, day)
-    new = _new_item(
-        account, moved, swap, next(item for item in moved.items if item.id == old.id), day, intro_again
-    )
+    old = next(item for item in moved.items if item.id == old.id)
+    new = _new_item(account, moved, swap, old, day, intro_again, replaced_now(moved, old, day))
     changed = _swapped(moved, replace(old, ends_on=day, ends_at=None), new)
     restarted = replace(changed, charged_through=day, arrears_through=day, next_bill_on=day)
     return Amendment(restarted, tuple(credits), tuple(charges))
 
 
 def _new_item(
-    account: Account, terms: SubscriptionTerms, swap: Swap, old: Item, day: date, intro_again: bool
+    account: Account,
+    terms: SubscriptionTerms,
+    swap: Swap,
+    old: Item,
+    day: date,
+    intro_again: bool,
+    replaced: Sequence[Item] = (),
 ) -> Item:
-    """The item that replaces `old` from `day` on. On the same plan it goes on in the phase that `old` is in; another
-    plan's intro phases are passed over, unless the policy gives them again."""
-    shift = old.phase_shift
-    if swap.plan != old.plan:
+    """The item that replaces `old`, and with it those that `old` has `replaced` at the same moment, from `day` on. On
+    the plan of one of them it goes on in the phase that this one is in; another plan's intro phases are passed over,
+    unless the policy gives them again."""
+    kin = next((item for item in (old, *replaced) if item.plan == swap.plan), None)
+    if kin is not None:
+        shift = kin.phase_shift
+    else:
         index = max(0, period_index(terms.anchor, terms.interval, day))
         version = account.book.version(swap.plan, swap.plan_version, account.currency)
         intro = sum(phase.periods or 0 for phase in version.phases)

@@ -78,9 +78,13 @@ class Policy(_Strict):
     """All choices; each has a default that an ordinary publisher can live with."""
 
     proration: Unit = Field(Unit.DAY, description="what a part of a period is measured by (law 1)")
-    changes: ChangePolicy = ChangePolicy()
-    cancel: CancelPolicy = CancelPolicy()
-    pause: PausePolicy = PausePolicy()
+    changes: ChangePolicy = Field(
+        ChangePolicy(), description="when a change of plan or quantity takes effect, by its direction (law 6)"
+    )
+    cancel: CancelPolicy = Field(
+        CancelPolicy(), description="what a cancel that takes effect at once gives back"
+    )
+    pause: PausePolicy = Field(PausePolicy(), description="what a pause does with time that is paid for")
     tax_rounding: Literal["line", "invoice"] = Field(
         "line",
         description="tax rounded per line and jurisdiction, or once per invoice and jurisdiction (law 7)",
@@ -101,8 +105,12 @@ class Policy(_Strict):
         description="smallest charge per currency in minor units; less is carried forward (law 10). Currencies that "
         "are not named keep the built-in table's minimum",
     )
-    dunning: DunningPolicy = DEFAULT_POLICY
-    holiday_stops: StopPolicy = StopPolicy()
+    dunning: DunningPolicy = Field(
+        DEFAULT_POLICY, description="what follows when invoices stay unpaid: retries, reminders, states"
+    )
+    holiday_stops: StopPolicy = Field(
+        StopPolicy(), description="what readers of a printed edition may stop, and what they get for it"
+    )
     gifts: GiftPolicy = Field(
         GiftPolicy(claim_within=IntervalSpec(unit=Length.YEAR), access=IntervalSpec(unit=Length.YEAR)),
         description="terms of gifts; left out, a gift can be claimed for a year and is read for one period of its plan",

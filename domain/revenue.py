@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from domain.credits import BilledLine, CreditLine
 from domain.ledger import DEFERRED_KINDS, EARNED_KINDS
+from domain.lines import Line
 from domain.money import scaled
 from domain.proration import Moment, day_of
 
@@ -89,8 +90,9 @@ def schedule_of(
     that they lessen what is recognised.
 
     Recurring: daily over its period; with `deliveries` (issues of its product; those outside the period are left out)
-    by issue. Gift: the same over the period of its redemption, `billed_on` being the day of that. One-time: with its
-    document, or on `delivered_on` where that is later. Usage, minimum and adjustment: with their document.
+    by issue; with its document where the period is over by then, as it is in arrears. Gift: daily or by issue over the
+    period of its redemption, `billed_on` being the day of that. One-time: with its document, or on `delivered_on` where
+    that is later. Usage, minimum and adjustment: with their document.
 
     Raises ScheduleRefused for a recurring or gift line without period, for a credit, which belongs to the schedule of
     the line that it corrects, and for a kind without rule.
@@ -116,8 +118,22 @@ def schedule_of(
         raise ScheduleRefused(
             f"line {line.key} has a service period that ends on {end} and starts on {start}"
         )
+    if kind == "recurring" and _over(line.end, billed_on):
+        return Schedule(line.key, currency, line.net, billed_on, start, end, deferred=False)
     issues = tuple(sorted(day for day in deliveries if start <= day < end))
     return Schedule(line.key, currency, line.net, billed_on, start, end, issues)
+
+
+def earned_at_issue(lines: Iterable[Line], issued_on: date) -> dict[int, int]:
+    """What is deferred, by place, of those lines of a document of the day `issued_on` that their kind alone does not
+    settle: nothing (0) of a recurring line whose period is over, in arrears or billed late. `ledger.settle` takes it as
+    `deferred_parts`, and the document then posts what `schedule_of` has as the line's opening."""
+    earned = {}
+    for place, line in enumerate(lines):
+        end = line.period_end
+        if end is not None and line.kind == "recurring" and _over(end, issued_on):
+            earned[place] = 0
+    return earned
 
 
 def credit_of(line: CreditLine, on: date) -> Credit:
@@ -243,6 +259,11 @@ def _end_day(moment: Moment) -> date:
     """The first day after a time that ends at `moment`: part of a day is a day."""
     begun = isinstance(moment, datetime) and moment.time() != time()
     return day_of(moment) + _DAY if begun else day_of(moment)
+
+
+def _over(end: Moment, day: date) -> bool:
+    """Whether a time that ends at `end` is over when `day` begins."""
+    return _end_day(end) <= day if isinstance(end, datetime) else end <= day
 
 
 def _standing(schedule: Schedule, as_of: date | None = None) -> tuple[Credit, ...]:

@@ -127,7 +127,8 @@ LAWS = (
         "I13",
         "every day is charged once",
         "subscription items",
-        "Each item is charged for every day from its start (or its take-over) to charged-through, exactly once.",
+        "Each item is charged for every day from its start (or its take-over) to charged-through, exactly once;"
+        " likewise in arrears, to the day to which arrears are charged.",
         "A day that is charged twice needs a credit; a day that is not charged was lost when charged-through moved.",
     ),
     Law(
@@ -243,12 +244,20 @@ def _verify_coverage(connection: PgConnection, result: LawResult) -> None:
 
 def _uncovered(item: ItemCover) -> Violation:
     sound = [(span.start, span.end) for span in item.spans if span.start and span.end]
-    found = cover(item.since, item.until, sound)
-    told = [f"{_days(days)} charged more than once" for days in found.double]
-    told += [f"{_days(days)} not charged" for days in found.missing if item.always]
-    told += [f"{_days(days)} charged, outside of {item.since} to {item.until}" for days in found.outside]
+    # What the plan never charges is due on no day.
+    found = cover(item.since, item.until if item.priced else item.since, sound)
+    charged = "charged in arrears" if item.in_arrears else "charged"
+    told = [f"{_days(days)} {charged} more than once" for days in found.double]
+    told += [f"{_days(days)} not {charged}" for days in found.missing if item.always]
+    if item.priced:
+        told += [
+            f"{_days(days)} {charged}, outside of {item.since} to {item.until}" for days in found.outside
+        ]
+    else:
+        way = "arrears" if item.in_arrears else "advance"
+        told += [f"{_days(days)} charged in {way}, which the plan never does" for days in found.outside]
     told += [
-        f"{span.start} to {span.end} charged with other prices or parts than the plan's phase has ({span.invoices})"
+        f"{span.start} to {span.end} {charged} with other prices or parts than the plan's phase has ({span.invoices})"
         for span in item.spans
         if not span.complete
     ]

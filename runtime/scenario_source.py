@@ -11,7 +11,8 @@ from pydantic_core import InitErrorDetails
 from domain.catalog import Catalog
 from domain.catalog_checks import find_problems
 from domain.simulation.play import check_order
-from domain.simulation.scenario import Scenario, StepOutOfOrder
+from domain.simulation.references import unknown_references
+from domain.simulation.scenario import MisplacedStep, Scenario
 from domain.simulation.steps import Step
 from runtime.catalog_source import read_catalog_file
 from runtime.yaml_source import Document, DocumentError, DocumentProblem, model_problems, read_document
@@ -39,8 +40,11 @@ def read_scenario_file(file: Path) -> ScenarioSource:
     catalog = _catalog(document, scenario)
     try:
         check_order(scenario)
-    except StepOutOfOrder as error:
+    except MisplacedStep as error:
         raise DocumentError(file, [document.problem(("steps", error.place, "at"), str(error))]) from None
+    problems = [document.problem(each.path, each.message) for each in unknown_references(scenario, catalog)]
+    if problems:
+        raise DocumentError(file, problems)
     lines = tuple(document.line(("steps", place)) or 0 for place in range(len(scenario.steps)))
     return ScenarioSource(scenario, catalog, lines)
 
@@ -72,7 +76,11 @@ def _other_problems(document: Document) -> list[DocumentProblem]:
     try:
         Scenario.model_validate(document.content)
     except ValidationError as error:
-        rest = [each for each in error.errors(include_url=False) if each["loc"][:1] != ("steps",)]
+        rest = [
+            each
+            for each in error.errors(include_url=False)
+            if each["loc"][:1] != ("steps",) or len(each["loc"]) == 1
+        ]
         if isinstance(document.content, dict) and not isinstance(document.content.get("steps"), list):
             rest = error.errors(include_url=False)
         return (
@@ -107,7 +115,11 @@ def _rebuilt(details: list[Any]) -> ValidationError:
 
 def _catalog(document: Document, scenario: Scenario) -> Catalog:
     if isinstance(scenario.catalog, str):
-        return read_catalog_file(document.file.parent / scenario.catalog).catalog
+        file = document.file.parent / scenario.catalog
+        if not file.exists():
+            what = f"{scenario.catalog} does not exist; the path is followed from the scenario's folder"
+            raise DocumentError(document.file, [document.problem(("catalog",), what)])
+        return read_catalog_file(file).catalog
     problems = [
         document.problem(("catalog", *found.path), found.message) for found in find_problems(scenario.catalog)
     ]

@@ -20,7 +20,7 @@ from domain.pending import Waiting, laid_out, shortened
 from domain.periods import start_of_day
 from domain.rating import Usage, UsageKey, Window, rate_subscription, usage_windows
 from domain.receivables import Balance, use_credit
-from domain.revenue import credit_of, schedule_of, split_credit, with_credit
+from domain.revenue import credit_of, earned_at_issue, schedule_of, split_credit, with_credit
 from domain.simulation import corrections
 from domain.simulation.world import Books, Invoice, Subscription, UsageRecord, World
 from domain.tax import Rounding, TaxPolicy
@@ -129,7 +129,7 @@ def issue(world: World, lines: list[Line]) -> Invoice | None:
 
 def finalise(world: World, draft: Draft) -> Invoice:
     """Number and post a taxed draft, and use account credit on it."""
-    deferred = _take_off_schedules(world, draft.lines)
+    deferred = earned_at_issue(draft.lines, world.today) | _take_off_schedules(world, draft.lines)
     draft.subtotal, draft.tax, postings = settle(draft.lines, deferred)
     number = len(world.invoices) + 1
     balance = Balance(str(number), world.currency, draft.total, draft.due_on)

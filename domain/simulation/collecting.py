@@ -95,7 +95,8 @@ def retry(world: World) -> None:
         if run is None:
             return
         following = next_retry(world.policy.dunning.retry, run.decline, run.failed, run.since)
-    if following.what is Next.GIVE_UP and (following.day is None or following.day <= world.today):
+    due = following.day is not None and following.day <= world.today
+    if due and following.what is not Next.RETRY:
         run.given_up = True
         _give_up(world, world.policy.dunning.give_up)
 
@@ -119,9 +120,10 @@ def cancel_all(world: World) -> None:
 
 def judge(world: World) -> None:
     """The dunning state of today; entering one does what the policy says, once."""
+    open_invoices = world.open_invoices()
     unpaid = [
         UnpaidInvoice(each.balance.due_on, each.balance.open, world.currency)
-        for each in ([] if _carried(world) else world.open_invoices())
+        for each in ([] if _carried(world, open_invoices) else open_invoices)
     ]
     now = dunning_state(world.policy.dunning, unpaid, world.today)
     before = world.dunning[-1][1]
@@ -145,9 +147,9 @@ def judge(world: World) -> None:
         judge(world)
 
 
-def _carried(world: World) -> bool:
+def _carried(world: World, open_invoices: Sequence[Invoice]) -> bool:
     """Whether what is open is less than the gateway charges: that is no reason for dunning (law 10)."""
-    due = [each.balance.open for each in world.open_invoices()]
+    due = [each.balance.open for each in open_invoices]
     return world.terms.auto_pay and not collect(due, world.currency, world.policy.gateway_minimum).charge
 
 

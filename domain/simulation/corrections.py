@@ -21,9 +21,13 @@ from domain.proration import day_of
 from domain.received_payments import Payment, PaymentStatus
 from domain.refunds import RefundRefused, refund, refund_limit
 from domain.simulation import billing
-from domain.simulation.world import Invoice, Receipt, World
+from domain.simulation.spans import live_days
+from domain.simulation.world import Invoice, Receipt, Subscription, World
 from domain.voids import void
 from domain.write_offs import write_off
+
+
+_BY_USE = ("usage", "minimum")
 
 
 def grant(world: World, amount: int, source: Source, what: str, expires_on: date | None = None) -> None:
@@ -293,28 +297,53 @@ def _wait_again(world: World, invoice: Invoice) -> None:
 
 
 def _give_days_back(world: World, invoice: Invoice) -> None:
-    keys = {line.key for line in invoice.billed}
     for subscription in world.subscriptions.values():
-        terms = subscription.terms
-        ids = {item.id for item in terms.items}
-        mine = [line for line in invoice.billed if line.item_id in ids and line.kind == "recurring"]
-        if not mine or terms.next_bill_on is None:
-            continue
-        first = min(day_of(line.start) for line in mine if line.start is not None)
-        others = [
-            line
-            for line in world.history(subscription).recurring(terms.items)
-            if line.key not in keys and line.end is not None and day_of(line.end) > first
-        ]
-        paused = any(end is None or end > first for _, end in subscription.pauses)
-        if not others and not paused:
-            subscription.terms = replace(
-                terms, charged_through=first, next_bill_on=min(first, terms.next_bill_on)
-            )
-            world.voided |= {line.key for line in invoice.billed if line.item_id in ids}
+        ids = {item.id for item in subscription.terms.items}
+        mine = [line for line in invoice.billed if line.item_id in ids]
+        if subscription.terms.next_bill_on is not None:
+            _give_charged_days_back(world, subscription, [line for line in mine if line.kind == "recurring"])
+            _give_used_days_back(world, subscription, [line for line in mine if line.kind in _BY_USE])
     for record in world.usage:
         if record.billed == invoice.number:
             record.billed = None
+
+
+def _give_charged_days_back(world: World, subscription: Subscription, mine: Sequence[BilledLine]) -> None:
+    """Charged-through goes back before `mine`, the recurring lines of an invoice, unless other lines cover later days
+    still, or a pause lies there."""
+    starts = [day_of(line.start) for line in mine if line.start is not None]
+    if not starts or _paused_after(subscription, min(starts)):
+        return
+    terms = subscription.terms
+    keys = {line.key for line in mine}
+    for line in world.history(subscription).recurring(terms.items):
+        if line.key not in keys and any(end > min(starts) for _, end in live_days(line, world.credits)):
+            return
+    subscription.terms = replace(
+        terms,
+        charged_through=min(starts),
+        next_bill_on=terms.next_bill_on and min(max(starts), terms.next_bill_on),
+    )
+    world.voided |= keys
+
+
+def _give_used_days_back(world: World, subscription: Subscription, mine: Sequence[BilledLine]) -> None:
+    """What was used in the time of `mine`, the usage lines of an invoice, is asked for again by the next bill, in the
+    same windows."""
+    spans = [(day_of(line.start), day_of(line.end)) for line in mine if line.start and line.end]
+    if not spans:
+        return
+    since, until = min(start for start, _ in spans), max(end for _, end in spans)
+    terms = subscription.terms
+    if terms.arrears_through == until and not _paused_after(subscription, since):
+        subscription.terms = replace(
+            terms, arrears_through=since, next_bill_on=terms.next_bill_on and min(until, terms.next_bill_on)
+        )
+        world.voided |= {line.key for line in mine}
+
+
+def _paused_after(subscription: Subscription, day: date) -> bool:
+    return any(end is None or end > day for _, end in subscription.pauses)
 
 
 def _retire_keys(world: World, invoice: Invoice) -> None:

@@ -11,6 +11,7 @@ from domain.credits import left_of
 from domain.ledger import ACCOUNT_CREDIT, DEFERRED, RECEIVABLE, REFUNDS_PAYABLE
 from domain.ledger_events import trial_balance
 from domain.proration import day_of
+from domain.simulation.spans import credited_days, live_days, without
 from domain.simulation.world import Subscription, World
 from domain.subscription_terms import Item
 from domain.subscriptions import State
@@ -86,15 +87,11 @@ def _covered(world: World, subscription: Subscription, item: Item) -> Iterator[s
     live: set[Days] = set()
     credited: set[Days] = set()
     for line in world.history(subscription).recurring([item]):
-        if line.start is None or line.end is None:
+        if line.start is None:
             continue
-        spans = [(day_of(line.start), day_of(line.end))]
-        for credit in world.credits:
-            if credit.corrects == line.key and credit.start is not None and credit.end is not None:
-                gone = (day_of(credit.start), day_of(credit.end))
-                credited |= set(_moved(gone, day_of(line.start), subscription))
-                spans = [rest for span in spans for rest in _minus(span, gone)]
-        for span in spans:
+        for gone in credited_days(line, world.credits):
+            credited |= set(_moved(gone, day_of(line.start), subscription))
+        for span in live_days(line, world.credits):
             live |= set(_moved(span, day_of(line.start), subscription))
     for gap in _idle(subscription, world.today):
         live |= {(max(gap[0], item.starts_on), gap[1])} if gap[1] > item.starts_on else set()
@@ -105,7 +102,7 @@ def _covered(world: World, subscription: Subscription, item: Item) -> Iterator[s
     for start, end in found.missing:
         rest = [(start, end)]
         for gone in credited:
-            rest = [piece for span in rest for piece in _minus(span, gone)]
+            rest = [piece for span in rest for piece in without(span, gone)]
         for since, last in rest:
             yield f"I13: {since} to {last} {where} is not covered"
 
@@ -116,11 +113,6 @@ def _idle(subscription: Subscription, today: date) -> Iterator[Days]:
         yield terms.starts_on, terms.trial_ends_on
     for start, end in subscription.pauses:
         yield start, end or max(today, start)
-
-
-def _minus(span: Days, gone: Days) -> list[Days]:
-    rest = [(span[0], min(span[1], gone[0])), (max(span[0], gone[1]), span[1])]
-    return [(start, end) for start, end in rest if start < end]
 
 
 def _moved(span: Days, billed_from: date, subscription: Subscription) -> list[Days]:

@@ -182,6 +182,8 @@ def _swap(
     subscription.later = None
     served = amendment.terms.items[-1].starts_on if behaviour is Behaviour.PERIOD_END else day_of(at)
     _entitle(subscription, served, swap.plan, day_of(at))
+    if behaviour is Behaviour.PERIOD_END:
+        world.tell(f"it takes effect on {served}")
 
 
 def _entitle(subscription: Subscription, since: date, plan: str, day: date) -> None:
@@ -195,6 +197,7 @@ def _change_interval_later(world: World, subscription: Subscription, swap: Swap,
     item_at(subscription.terms, swap.old, day)
     end = period_end(subscription.terms, day)
     subscription.later = (end, swap)
+    world.tell(f"it takes effect on {end}")
     _entitle(subscription, end, swap.plan, day)
 
 
@@ -287,6 +290,7 @@ def resume_what_waited(world: World) -> None:
         if subscription.resumes_on is not None and subscription.resumes_on <= world.today:
             if subscription.terms.status is State.PAUSED:
                 resume_subscription(world, subscription, world.today)
+                world.tell(f"subscription {subscription.name} is resumed")
             subscription.resumes_on = None
 
 
@@ -321,6 +325,7 @@ def cancel_later(world: World, subscription: Subscription, day: date) -> None:
     """A cancel at the end of what is charged."""
     amendment = cancel_at_period_end(subscription.terms, day)
     subscription.terms = amendment.terms
+    world.tell(f"subscription {subscription.name} will end on {amendment.terms.ends_on}")
     subscription.canceled_on = day
     subscription.later = None
 
@@ -355,7 +360,8 @@ def set_bill_cycle_day(world: World, wanted: int, day: date) -> None:
 
 def item_for_usage(world: World, subscription: Subscription, meter: str, day: date) -> str:
     """The item, served on `day`, that is charged for `meter`. Raises Refused when none is."""
-    for item in subscription.terms.items:
+    ends_on = subscription.terms.ends_on
+    for item in subscription.terms.items if ends_on is None or day < ends_on else ():
         if item.starts_on <= day and (item.ends_on is None or day < item.ends_on):
             version = world.book.version(item.plan, item.plan_version, world.currency)
             if any(price.meter == meter for phase in version.phases for price in phase.usage):

@@ -29,6 +29,10 @@ def request_holiday_stop(world: World, name: str, start: date, until: date, at: 
     subscription = world.subscription(name)
     done = request_stop(_delivery(world, subscription), subscription.stops, world.new_id(), start, until, at)
     subscription.stops.append(done.stop)
+    for issue in done.stopped:
+        world.tell(f"the issue of {issue.day} is stopped")
+    for issue in done.too_late:
+        world.tell(f"the issue of {issue.day} comes all the same: its print cut-off has passed")
 
 
 def _delivery(world: World, subscription: Subscription) -> Delivery:
@@ -51,6 +55,8 @@ def credit_missed_issues(world: World, day: date) -> None:
         ]
         due = settle(delivery, subscription.stops, lines, world.credits, subscription.issue_credits, day)
         subscription.issue_credits |= {each.key for each in due.credits}
+        for each in due.credits:
+            world.tell(f"the issue of {each.issue.day} was not delivered: credit")
         credits = [each.credit for each in due.credits]
         if due.way is Way.REFUND or subscription.terms.next_bill_on is None:
             corrections.give_back(world, credits, Destination.REFUND, "issues not delivered")
@@ -71,6 +77,8 @@ def buy(world: World, name: str, plan: str, price: int | None, starts_on: date |
     if "gifts" not in world.policy.model_fields_set:
         policy = policy.model_copy(update={"access": version.interval})
     world.gifts[name] = buy_gift(policy, gift_id, product, "account", world.today, starts_on=starts_on)
+    if not ready.phases[-1].advance:
+        raise Refused(f"plan {plan!r} has no price that is paid in advance, so it cannot be given")
     amount = recurring_amount(ready, Decimal(1), None) if price is None else price
     part = ready.phases[-1].advance[0].parts[0]
     line = Line(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from domain.account_credit import balance_on
@@ -120,7 +121,7 @@ def _invoice(world: World, invoice: Invoice) -> dict[str, Any]:
                 "product": line.part,
                 "start": _moment(line.period_start),
                 "end": _moment(line.period_end),
-                "quantity": str(line.quantity.normalize()) if line.quantity % 1 else str(int(line.quantity)),
+                "quantity": _quantity(line.quantity),
                 "amount": line.amount,
                 "tax": taxes.get(place, 0),
                 "corrects": _place(world, line.reference) if line.kind != "discount" else None,
@@ -139,6 +140,10 @@ def _invoice(world: World, invoice: Invoice) -> dict[str, Any]:
         "written_off": balance.written_off,
         "amount_due": max(0, balance.open),
     }
+
+
+def _quantity(quantity: Decimal) -> str:
+    return str(quantity.normalize()) if quantity % 1 else str(int(quantity))
 
 
 def _taxes(invoice: Invoice) -> list[dict[str, Any]]:
@@ -181,6 +186,7 @@ def _credit(world: World, line: CreditLine) -> dict[str, Any]:
 
 def _subscription(world: World, subscription: Subscription) -> dict[str, Any]:
     terms = subscription.terms
+    ended = terms.ends_on is not None and terms.ends_on <= world.today
     served = [item for item in terms.items if item.ends_on is None or item.ends_on > world.today]
     return {
         "name": subscription.name,
@@ -196,11 +202,11 @@ def _subscription(world: World, subscription: Subscription) -> dict[str, Any]:
             {
                 "plan": item.plan,
                 "version": item.plan_version,
-                "quantity": str(item.quantity),
+                "quantity": _quantity(item.quantity),
                 "from": _day(item.starts_on),
                 "until": _day(item.ends_on),
             }
-            for item in served
+            for item in ([] if ended else served)
         ],
     }
 
@@ -216,7 +222,8 @@ def _entitled(world: World, subscription: Subscription) -> str | None:
 def _revenue(world: World, key: str) -> dict[str, Any]:
     books = world.revenue[key]
     schedule = books.schedule
-    earned = recognised_through(schedule, world.today)
+    # What was credited today counts, as it does in what is credited.
+    earned = recognised_through(schedule, world.today, world.today + timedelta(days=1))
     return {
         "line": _place(world, key),
         "from": _day(schedule.start),

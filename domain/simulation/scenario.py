@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain.catalog import Catalog, Currency
 from domain.coupons import Coupon
 from domain.media.deliveries import DeliveryCalendar
 from domain.policy import Policy
-from domain.simulation.steps import Step
+from domain.simulation.steps import Step, ZoneName
 from domain.tax import Treatment
 
-
-def _zone_exists(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"{name!r} is no time zone; write it like Europe/Berlin") from None
-    return name
+MOST_YEARS = 50
 
 
 class _Strict(BaseModel):
@@ -41,12 +34,14 @@ class TaxTerms(_Strict):
 class AccountTerms(_Strict):
     """Who pays."""
 
-    currency: Currency
-    timezone: Annotated[str, AfterValidator(_zone_exists)] = "UTC"
+    currency: Currency = Field(description="ISO 4217 code; the catalog has to have prices in it")
+    timezone: ZoneName = Field(
+        "UTC", description="IANA name, such as Europe/Berlin: whose local days everything is counted in"
+    )
     bill_cycle_day: int | None = Field(
         None, ge=1, le=31, description="default: the day on which a subscription starts"
     )
-    tax: TaxTerms = TaxTerms()
+    tax: TaxTerms = Field(TaxTerms(), description="how the account is taxed; default: not at all")
     auto_pay: bool = Field(
         True, description="whether invoices are charged to a payment method when they are finalised"
     )
@@ -55,13 +50,15 @@ class AccountTerms(_Strict):
 class Scenario(_Strict):
     """What `masthead simulate` plays."""
 
-    format: Literal["masthead.scenario/1"] = "masthead.scenario/1"
-    title: str | None = None
-    account: AccountTerms
+    format: Literal["masthead.scenario/1"] = Field(
+        "masthead.scenario/1", description="which form of document this is: masthead.scenario/1"
+    )
+    title: str | None = Field(None, description="shown above the outcome; default: the name of the file")
+    account: AccountTerms = Field(description="who pays")
     catalog: Catalog | str = Field(
         description="a catalog as in catalog.yaml, or the path of one, from this file on"
     )
-    policy: Policy = Policy()
+    policy: Policy = Field(Policy(), description="the publisher's choices; what is left out has its default")
     coupons: tuple[Coupon, ...] = Field((), description="what apply_coupon and subscribe refer to by code")
     delivery: DeliveryCalendar | None = Field(
         None, description="on which days issues appear, for holiday_stop"
@@ -69,9 +66,28 @@ class Scenario(_Strict):
     steps: tuple[Step, ...] = Field(min_length=1, description="in order of time")
 
 
-class StepOutOfOrder(ValueError):
-    """A step that stands before one that happens earlier; `place` counts from 0."""
+class MisplacedStep(ValueError):
+    """A step that cannot happen when it is said to; `place` counts from 0."""
+
+    def __init__(self, place: int, message: str) -> None:
+        self.place = place
+        super().__init__(message)
+
+
+class StepOutOfOrder(MisplacedStep):
+    """A step that stands before one that happens earlier."""
 
     def __init__(self, place: int, at: date | datetime, earlier: date | datetime) -> None:
-        self.place = place
-        super().__init__(f"{at} lies before the step above it ({earlier}); put the steps in order of time")
+        super().__init__(
+            place, f"{at} lies before the step above it ({earlier}); put the steps in order of time"
+        )
+
+
+class StepTooFar(MisplacedStep):
+    """A step whose day is so far from the first one that its year must be a slip."""
+
+    def __init__(self, place: int, day: date, first: date) -> None:
+        super().__init__(
+            place,
+            f"{day} lies more than {MOST_YEARS} years after the first step ({first}); is the year right?",
+        )

@@ -6,8 +6,9 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from domain.catalog import AmountText, Code
 from domain.policy import Behaviour
@@ -25,7 +26,18 @@ def _moment(value: Any) -> Any:
     return value
 
 
+def _zone_exists(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"{name!r} is no time zone; write it like Europe/Berlin") from None
+    return name
+
+
+ZoneName = Annotated[str, AfterValidator(_zone_exists)]
 At = Annotated[date | datetime, BeforeValidator(_moment)]
+VERB = Field(description="the verb: what happens")
+REASON = "as it stands on the document, for the customer"
 SUBSCRIPTION = Field("main", description="the name of the subscription, as its `subscribe` step gave it")
 
 
@@ -39,7 +51,7 @@ class _Step(BaseModel):
 class Subscribe(_Step):
     """A new subscription. Its first charge is on the next `bill`."""
 
-    do: Literal["subscribe"]
+    do: Literal["subscribe"] = VERB
     plan: Code = Field(description="a plan of the catalog")
     name: str = Field("main", min_length=1, description="what later steps call it by")
     version: int | None = Field(None, gt=0, description="of the plan; default: the one sold on that day")
@@ -53,7 +65,7 @@ class Subscribe(_Step):
 class ChangePlan(_Step):
     """Another plan (or version) for an item of a subscription."""
 
-    do: Literal["change_plan"]
+    do: Literal["change_plan"] = VERB
     to: Code = Field(description="the plan to change to")
     subscription: str = SUBSCRIPTION
     item: Code | None = Field(
@@ -67,7 +79,7 @@ class ChangePlan(_Step):
 class ChangeQuantity(_Step):
     """Another quantity (seats) of an item."""
 
-    do: Literal["change_quantity"]
+    do: Literal["change_quantity"] = VERB
     quantity: Decimal = Field(gt=0, description="the new quantity, not the difference")
     subscription: str = SUBSCRIPTION
     item: Code | None = Field(None, description="its plan, where there are several; default: the first")
@@ -77,7 +89,7 @@ class ChangeQuantity(_Step):
 class Pause(_Step):
     """No service and no charge from that day on, until it is resumed."""
 
-    do: Literal["pause"]
+    do: Literal["pause"] = VERB
     subscription: str = SUBSCRIPTION
     until: date | None = Field(None, description="the day on which it resumes by itself")
 
@@ -85,14 +97,14 @@ class Pause(_Step):
 class Resume(_Step):
     """The end of a pause; that day is served."""
 
-    do: Literal["resume"]
+    do: Literal["resume"] = VERB
     subscription: str = SUBSCRIPTION
 
 
 class Cancel(_Step):
     """The end of a subscription; the cancel day is not billed (law 4)."""
 
-    do: Literal["cancel"]
+    do: Literal["cancel"] = VERB
     subscription: str = SUBSCRIPTION
     when: Literal["now", "end_of_period"] = Field(
         "now", description="at once, or when what is charged runs out"
@@ -106,16 +118,16 @@ class Cancel(_Step):
 class Reactivate(_Step):
     """A cancel taken back, or a canceled subscription taken up again: no second trial, no second intro."""
 
-    do: Literal["reactivate"]
+    do: Literal["reactivate"] = VERB
     subscription: str = SUBSCRIPTION
 
 
 class Usage(_Step):
     """Usage at that instant (a day: its noon): one record of `quantity`, or several `events`."""
 
-    do: Literal["usage"]
-    meter: Code
-    quantity: Decimal | None = Field(None, gt=0)
+    do: Literal["usage"] = VERB
+    meter: Code = Field(description="a meter of the catalog")
+    quantity: Decimal | None = Field(None, gt=0, description="how much was used; or else `events`")
     events: tuple[Decimal, ...] = Field((), description="several records at once, a quantity each")
     subscription: str = SUBSCRIPTION
 
@@ -123,7 +135,7 @@ class Usage(_Step):
 class Bill(_Step):
     """A bill run as of that day; with `to`, one on each day through that target date, as a schedule does."""
 
-    do: Literal["bill"]
+    do: Literal["bill"] = VERB
     to: date | None = Field(
         None, description="the last day that is billed, inclusive; default: the day itself"
     )
@@ -132,7 +144,7 @@ class Bill(_Step):
 class Pay(_Step):
     """Money that the customer sends: for one invoice, or for the open ones, oldest due first."""
 
-    do: Literal["pay"]
+    do: Literal["pay"] = VERB
     amount: AmountText | None = Field(
         None, description="default: all that is open; more becomes account credit"
     )
@@ -143,7 +155,7 @@ class PaymentFails(_Step):
     """Every charge tried on that day (through `until`) is declined, whatever the order of the day's steps. Without
     automatic payment, one failed charge of what is open is recorded."""
 
-    do: Literal["payment_fails"]
+    do: Literal["payment_fails"] = VERB
     code: str = Field("insufficient_funds", min_length=1, description="the gateway's decline code")
     until: date | None = Field(None, description="the last day on which charges fail, inclusive")
 
@@ -152,30 +164,30 @@ class Refund(_Step):
     """Money back: of a payment, up to what remains of it. It follows a credit note, or takes the place of account
     credit; without either the refunded invoices are credited by that amount first."""
 
-    do: Literal["refund"]
+    do: Literal["refund"] = VERB
     amount: AmountText | None = Field(None, description="default: all that remains of the payment")
     payment: int | None = Field(
         None, gt=0, description="number of the payment; default: the last that succeeded"
     )
-    reason: str = Field("refund", min_length=1)
+    reason: str = Field("refund", min_length=1, description=REASON)
 
 
 class WriteCreditNote(_Step):
     """A credit note on an invoice: whole, over some lines, or of an amount, always with its tax."""
 
-    do: Literal["credit_note"]
+    do: Literal["credit_note"] = VERB
     invoice: int = Field(gt=0, description="number of the invoice")
     lines: tuple[int, ...] = Field((), description="places of lines on it, counted from 1; default: all")
     amount: AmountText | None = Field(None, description="tax included; default: all that is left")
     to: Literal["account_credit", "refund"] = Field("account_credit", description="what nothing open takes")
-    reason: str = Field("credit", min_length=1)
+    reason: str = Field("credit", min_length=1, description=REASON)
 
 
 class GrantCredit(_Step):
     """Account credit given for goodwill."""
 
-    do: Literal["grant_credit"]
-    amount: AmountText
+    do: Literal["grant_credit"] = VERB
+    amount: AmountText = Field(description="how much, in major units")
     expires_on: date | None = Field(None, description="the day on which it is gone; default: by the policy")
 
 
@@ -183,25 +195,25 @@ class AdjustLine(_Step):
     """A line corrected by a signed amount before tax: below zero at once by credit note, above zero on the next
     invoice."""
 
-    do: Literal["adjust_line"]
-    invoice: int = Field(gt=0)
+    do: Literal["adjust_line"] = VERB
+    invoice: int = Field(gt=0, description="number of the invoice")
     line: int = Field(gt=0, description="place of the line on the invoice, counted from 1")
     amount: AmountText = Field(description="-2.50 gives back, 2.50 charges")
-    reason: str = Field("adjustment", min_length=1)
+    reason: str = Field("adjustment", min_length=1, description=REASON)
 
 
 class VoidInvoice(_Step):
     """An open invoice taken back whole. What it charged last can be billed again; nothing may be paid on it."""
 
-    do: Literal["void"]
-    invoice: int = Field(gt=0)
-    reason: str = Field("void", min_length=1)
+    do: Literal["void"] = VERB
+    invoice: int = Field(gt=0, description="number of the invoice")
+    reason: str = Field("void", min_length=1, description="for the books")
 
 
 class WriteOff(_Step):
     """What is open given up as uncollectible."""
 
-    do: Literal["write_off"]
+    do: Literal["write_off"] = VERB
     invoice: int | None = Field(None, gt=0, description="default: all open invoices")
     amount: AmountText | None = Field(None, description="default: all that is open")
 
@@ -209,21 +221,21 @@ class WriteOff(_Step):
 class SetBillCycleDay(_Step):
     """Another day of the month for billing; what is charged already stays, a stub leads to the first new day."""
 
-    do: Literal["set_bill_cycle_day"]
-    day: int = Field(ge=1, le=31)
+    do: Literal["set_bill_cycle_day"] = VERB
+    day: int = Field(ge=1, le=31, description="day of the month; shorter months end before it")
 
 
 class MoveTimeZone(_Step):
     """The account moves to another time zone: dates stay, instants are read in the new zone from now on."""
 
-    do: Literal["move_time_zone"]
-    timezone: str
+    do: Literal["move_time_zone"] = VERB
+    timezone: ZoneName = Field(description="IANA name of the new zone, such as Europe/Berlin")
 
 
 class ApplyCoupon(_Step):
     """A coupon of the scenario for a subscription, from its next period on."""
 
-    do: Literal["apply_coupon"]
+    do: Literal["apply_coupon"] = VERB
     coupon: str = Field(description="its code")
     subscription: str = SUBSCRIPTION
 
@@ -231,7 +243,7 @@ class ApplyCoupon(_Step):
 class HolidayStop(_Step):
     """No delivery from `start` until `until`: a credit for each missed issue on the next bill."""
 
-    do: Literal["holiday_stop"]
+    do: Literal["holiday_stop"] = VERB
     start: date = Field(alias="from", description="the first day without delivery")
     until: date = Field(description="the first day of delivery again")
     subscription: str = SUBSCRIPTION
@@ -240,7 +252,7 @@ class HolidayStop(_Step):
 class BuyGift(_Step):
     """A gift bought by the account: it is invoiced at once, and read by whoever claims it."""
 
-    do: Literal["gift"]
+    do: Literal["gift"] = VERB
     plan: Code = Field(description="the plan that is given: one period of it, at its evergreen price")
     name: str = Field("gift", min_length=1, description="what later steps call it by")
     price: AmountText | None = Field(None, description="instead of the plan's price")
@@ -250,16 +262,16 @@ class BuyGift(_Step):
 class ClaimGift(_Step):
     """A gift claimed by its reader: access begins."""
 
-    do: Literal["claim"]
-    gift: str = "gift"
+    do: Literal["claim"] = VERB
+    gift: str = Field("gift", description="the name of the gift, as its `gift` step gave it")
     starts_on: date | None = Field(None, description="a later first day, as far as the gift policy allows")
 
 
 class RefundGift(_Step):
     """A gift refunded to its giver; access ends."""
 
-    do: Literal["refund_gift"]
-    gift: str = "gift"
+    do: Literal["refund_gift"] = VERB
+    gift: str = Field("gift", description="the name of the gift, as its `gift` step gave it")
 
 
 Step = Annotated[

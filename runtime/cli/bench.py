@@ -72,3 +72,26 @@ def checkout_wait(
             print(f"{name:12} " + "  ".join(f"{what} {value:g}" for what, value in figures[name].items()))
     if not figures["books_ok"]:
         raise typer.Exit(1)
+
+
+@app.command("rating")
+def rating(
+    rounds: Annotated[
+        int, typer.Option(min=1, max=10_000, help="How often the two take turns; the best round counts.")
+    ] = 400,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+) -> None:
+    """Rate one ordinary subscription again and again, and compare with a bare loop.
+
+    Needs neither Postgres nor Temporal. Exit code 1 when a rating takes more than 20 times as long as the bare loop.
+    """
+    from bench.rating import bench_rating
+
+    figures = bench_rating(rounds)
+    if as_json:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name in ("us_per_rating", "us_bare", "ratio", "bar"):
+            print(f"{name:24} {figures[name]}")
+    if not figures["reached"]:
+        raise typer.Exit(1)

@@ -279,7 +279,7 @@ def test_an_evergreen_phase_has_no_length() -> None:
 
 @pytest.mark.parametrize("text", ["12,00", "1e3", "", "12.", "1234567890123"])
 def test_what_is_no_amount_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not an amount; write it like 12.34"):
+    with pytest.raises(ValueError, match="is not an amount; write it like"):
         catalog(recurring(amounts={"USD": text}))
 
 

@@ -88,6 +88,7 @@ class TwoYears(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.day = FIRST
+        self.now = ""
         self.issued: dict[int, list[tuple[Any, ...]]] = {}
 
     @initialize(account=accounts, policy=policies, plan=plans, quantity=st.integers(1, 4))
@@ -105,7 +106,10 @@ class TwoYears(RuleBasedStateMachine):
         self.do(first)
 
     def do(self, step: dict[str, Any]) -> None:
-        parsed = STEPS.validate_python({"at": str(self.day), **step})
+        # Within a day time does not go back.
+        self.now = max(self.now, step.get("at", ""), str(self.day))
+        at = self.now if "at" in step else str(self.day)
+        parsed = STEPS.validate_python({**step, "at": at})
         advance(self.world, instant_of(parsed.at, self.world.zone).date())
         refused = attempt(self.world, parsed)
         if refused is not None:
