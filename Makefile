@@ -36,7 +36,7 @@ test-deep: $(STAMP)  ## all kill points, many seeds, coverage and mutation (unde
 	@$(BIN)/python -m pytest -m "deep or not deep" --timeout 1800 $(ARGS)
 
 coverage: $(STAMP)   ## lines and branches of the rules by their own tests: 98 % at least
-	@$(BIN)/python -m pytest tests/domain -m "not deep" -q --cov
+	@$(BIN)/python -m pytest tests/domain -m "not deep" -q --cov && $(BIN)/python -m tests.branches
 
 mutation: $(STAMP)   ## faults put into the rules of money, time and tax: 80 % noticed at least
 	@$(BIN)/python -m tests.mutation.run

@@ -25,7 +25,7 @@ def billed_lines(document: str, lines: Sequence[Line]) -> list[BilledLine]:
             continue
         if line.kind == "discount":
             net[line.parent] += line.amount
-        elif line.kind == "tax":
+        else:
             tax = TaxAmount(line.reference or "", line.rate or Decimal(0), line.amount)
             taxes[line.parent].append(tax)
     return [

@@ -73,30 +73,28 @@ def _step_problems(document: Document) -> list[DocumentProblem]:
 
 
 def _other_problems(document: Document) -> list[DocumentProblem]:
+    content = document.content if isinstance(document.content, dict) else {}
     try:
         Scenario.model_validate(document.content)
     except ValidationError as error:
-        rest = [
-            each
-            for each in error.errors(include_url=False)
-            if each["loc"][:1] != ("steps",) or len(each["loc"]) == 1
-        ]
-        if isinstance(document.content, dict) and not isinstance(document.content.get("steps"), list):
-            rest = error.errors(include_url=False)
-        return (
-            model_problems(document, _rebuilt([_for_catalog(each) for each in rest]), Scenario)
-            if rest
-            else []
-        )
+        details = error.errors(include_url=False)
+        rest = [_for_catalog(each) for each in details if not _told_elsewhere(each["loc"], content)]
+        return model_problems(document, _rebuilt(rest), Scenario) if rest else []
     return []
 
 
+def _told_elsewhere(loc: tuple[str | int, ...], content: dict[str, Any]) -> bool:
+    """Whether an error is one of a step, or of the side of `catalog: document or path` that was not meant."""
+    if loc[:1] == ("steps",):
+        return isinstance(content.get("steps"), list) and bool(content["steps"])
+    meant = "Catalog" if isinstance(content.get("catalog"), dict) else "str"
+    return loc[:1] == ("catalog",) and len(loc) > 1 and loc[1] != meant
+
+
 def _for_catalog(detail: Any) -> Any:
-    """An error of one side of `catalog: document or path`, at its place in the document."""
+    """An error of the catalog, at its place in the document."""
     loc = detail["loc"]
-    if loc[:1] == ("catalog",) and len(loc) > 1 and loc[1] in ("Catalog", "str"):
-        return {**detail, "loc": (loc[0], *loc[2:])}
-    return detail
+    return {**detail, "loc": (loc[0], *loc[2:])} if loc[:1] == ("catalog",) else detail
 
 
 def _placed(error: ValidationError, place: tuple[str | int, ...]) -> ValidationError:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from domain.account_credit import balance_on, use
 from domain.credits import CreditLine
@@ -22,7 +23,8 @@ from domain.rating import Usage, UsageKey, Window, rate_subscription, usage_wind
 from domain.receivables import Balance, use_credit
 from domain.revenue import credit_of, earned_at_issue, schedule_of, split_credit, with_credit
 from domain.simulation import corrections
-from domain.simulation.world import Books, Invoice, Subscription, UsageRecord, World
+from domain.simulation.world import Books, Invoice, UsageRecord, World
+from domain.subscription_terms import SubscriptionTerms
 from domain.tax import Rounding, TaxPolicy
 
 
@@ -53,15 +55,30 @@ def credit_next(world: World, credits: Sequence[CreditLine], cause: str) -> None
             world.pending.append(Waiting(tuple(credit_lines(credit, found[1], cause))))
 
 
-def usage_answer(world: World, subscription: Subscription, as_of: date) -> dict[UsageKey, Decimal | Usage]:
-    """What was used and is not billed, by the windows that rating asks for."""
-    found: dict[UsageKey, Decimal | Usage] = {}
-    for window in usage_windows(world.book, world.currency, subscription.terms, as_of):
-        events = tuple(each.quantity for each in _within(world, window))
-        if events:
-            total = sum(events, Decimal(0))
-            found[window.item_id, window.meter, window.until] = Usage(total, events)
+class Used(NamedTuple):
+    """What was used and is not billed: by the windows that rating asks for, and the records behind it."""
+
+    answer: dict[UsageKey, Decimal | Usage]
+    records: list[UsageRecord]
+
+
+def used_by(world: World, terms: SubscriptionTerms, as_of: date) -> Used:
+    """What was used under `terms` in the windows that are due on `as_of`."""
+    found = Used({}, [])
+    for window in usage_windows(world.book, world.currency, terms, as_of):
+        records = _within(world, window)
+        if records:
+            events = tuple(record.quantity for record in records)
+            key = window.item_id, window.meter, window.until
+            found.answer[key] = Usage(sum(events, Decimal(0)), events)
+            found.records.extend(records)
     return found
+
+
+def wait_with(used: Used) -> None:
+    """Note that the charges for `used` wait for the next invoice."""
+    for record in used.records:
+        record.billed = 0
 
 
 def _within(world: World, window: Window) -> list[UsageRecord]:
@@ -87,15 +104,13 @@ def bill(world: World, day: date) -> Invoice | None:
         return None
     lines = laid_out(world.pending)
     moves = []
-    used: list[UsageRecord] = []
+    used = [record for record in world.usage if record.billed == 0]
     for subscription in world.subscriptions.values():
-        windows = usage_windows(world.book, world.currency, subscription.terms, day)
-        answer = usage_answer(world, subscription, day)
-        rated = rate_subscription(world.book, world.currency, subscription.terms, day, answer)
+        found = used_by(world, subscription.terms, day)
+        rated = rate_subscription(world.book, world.currency, subscription.terms, day, found.answer)
         if rated is None:
             continue
-        for window in windows:
-            used += _within(world, window)
+        used += found.records
         base = len(lines)
         for line in rated.lines:
             lines.append(line if line.parent is None else replace(line, parent=line.parent + base))

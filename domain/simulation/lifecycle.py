@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from domain.amendments import Amendment, Moved, Refused, period_end, running_items
+from domain.amendments import Amendment, Moved, Refused, closing, period_end, running_items
 from domain.billing_days import move_bill_cycle_day
 from domain.credit_placement import Destination
 from domain.dunning import blocked
@@ -98,12 +98,20 @@ def state(subscription: Subscription, day: date) -> State:
     return found
 
 
-def _amend(world: World, subscription: Subscription, amendment: Amendment, cause: str) -> None:
-    """Take the new terms; credits wait for the next invoice, and charges behind them."""
+def _used_until(world: World, terms: SubscriptionTerms, day: date) -> billing.Used:
+    """What an amendment charges for that closes the stretch before `day`."""
+    return billing.used_by(world, closing(terms, day), day)
+
+
+def _amend(
+    world: World, subscription: Subscription, amendment: Amendment, cause: str, used: billing.Used
+) -> None:
+    """Take the new terms; credits wait for the next invoice, and charges behind them, for what was `used` too."""
     credits = billing.take_credits(world, amendment.credits)
     subscription.terms = amendment.terms
     billing.credit_next(world, credits, cause)
     world.pending += waiting(amendment.charges)
+    billing.wait_with(used)
 
 
 def _item(subscription: Subscription, plan: str | None, day: date) -> Item:
@@ -169,8 +177,10 @@ def _swap(
     if behaviour is Behaviour.PERIOD_END and interval != terms.interval:
         _change_interval_later(world, subscription, swap, day_of(at))
         return
+    closes = behaviour is Behaviour.RESTART
+    used = _used_until(world, terms, day_of(at)) if closes else billing.Used({}, [])
     amendment = change(
-        world.rating(billing.usage_answer(world, subscription, day_of(at))),
+        world.rating(used.answer),
         terms,
         world.history(subscription),
         swap,
@@ -178,7 +188,7 @@ def _swap(
         behaviour,
         intro_again=world.policy.changes.intro_again,
     )
-    _amend(world, subscription, amendment, swap.new_id)
+    _amend(world, subscription, amendment, swap.new_id, used)
     subscription.later = None
     served = amendment.terms.items[-1].starts_on if behaviour is Behaviour.PERIOD_END else day_of(at)
     _entitle(subscription, served, swap.plan, day_of(at))
@@ -196,6 +206,8 @@ def _change_interval_later(world: World, subscription: Subscription, swap: Swap,
     subscription.terms = without_waiting(subscription.terms, swap.old, day)
     item_at(subscription.terms, swap.old, day)
     end = period_end(subscription.terms, day)
+    if end == subscription.terms.ends_on:
+        raise Refused(f"the subscription ends on {end}, before the change would take effect")
     subscription.later = (end, swap)
     world.tell(f"it takes effect on {end}")
     _entitle(subscription, end, swap.plan, day)
@@ -223,9 +235,10 @@ def _heir(subscription: Subscription, item_id: str) -> str:
 
 
 def _restart_with(world: World, subscription: Subscription, swap: Swap) -> None:
+    used = _used_until(world, subscription.terms, world.today)
     try:
         amendment = change(
-            world.rating(billing.usage_answer(world, subscription, world.today)),
+            world.rating(used.answer),
             subscription.terms,
             world.history(subscription),
             swap,
@@ -236,7 +249,7 @@ def _restart_with(world: World, subscription: Subscription, swap: Swap) -> None:
     except Refused as refused:
         world.tell(f"a change of {subscription.name} that waited was not made: {refused}")
         return
-    _amend(world, subscription, amendment, swap.new_id)
+    _amend(world, subscription, amendment, swap.new_id, used)
 
 
 def pause_subscription(world: World, name: str, day: date, until: date | None) -> None:
@@ -245,9 +258,10 @@ def pause_subscription(world: World, name: str, day: date, until: date | None) -
     if until is not None and until <= day:
         raise Refused(f"a pause from {day} cannot end on {until}")
     keep = world.policy.pause.paid_time == "extend"
-    rating = world.rating(billing.usage_answer(world, subscription, day))
+    used = _used_until(world, subscription.terms, day)
+    rating = world.rating(used.answer)
     amendment = pause(rating, subscription.terms, world.history(subscription), day, keep_time=keep)
-    _amend(world, subscription, amendment, world.new_id())
+    _amend(world, subscription, amendment, world.new_id(), used)
     subscription.pauses.append((day, None))
     subscription.resumes_on = until
 
@@ -299,8 +313,9 @@ def cancel(
 ) -> None:
     """A cancel that takes effect at once; what it gives back goes on credit notes now, for no invoice may follow."""
     paused_on = subscription.pauses[-1][0] if subscription.terms.status is State.PAUSED else None
+    used = _used_until(world, subscription.terms, max(day_of(at), subscription.terms.starts_on))
     amendment = cancel_now(
-        world.rating(billing.usage_answer(world, subscription, day_of(at))),
+        world.rating(used.answer),
         subscription.terms,
         world.history(subscription),
         at,
@@ -310,6 +325,7 @@ def cancel(
     credits = billing.take_credits(world, amendment.credits)
     world.pending += waiting(amendment.charges)
     subscription.terms = amendment.terms
+    billing.wait_with(used)
     subscription.canceled_on = day_of(at)
     subscription.later = None
     subscription.resumes_on = None
@@ -336,8 +352,11 @@ def reactivate_subscription(world: World, name: str, day: date) -> None:
     if subscription.canceled_on is None:
         raise Refused(f"subscription {name!r} has not been canceled, so it cannot be reactivated")
     ids = [world.new_id() for _ in items_at_end(subscription.terms)]
+    ends_on = subscription.terms.ends_on
+    over = ends_on is not None and ends_on <= day
+    used = _used_until(world, subscription.terms, ends_on) if ends_on and over else billing.Used({}, [])
     amendment = reactivate(
-        world.rating(billing.usage_answer(world, subscription, subscription.terms.ends_on or day)),
+        world.rating(used.answer),
         subscription.terms,
         day,
         ids,
@@ -346,7 +365,7 @@ def reactivate_subscription(world: World, name: str, day: date) -> None:
     )
     if subscription.pauses and subscription.pauses[-1][1] is None and subscription.terms.ends_on is not None:
         subscription.pauses[-1] = (subscription.pauses[-1][0], subscription.terms.ends_on)
-    _amend(world, subscription, amendment, world.new_id())
+    _amend(world, subscription, amendment, world.new_id(), used)
     subscription.canceled_on = None
 
 

@@ -16,7 +16,7 @@ from domain.credit_placement import Destination
 from domain.ledger_events import Event
 from domain.proration import Moment, moment_at
 from domain.revenue import to_recognise
-from domain.simulation import billing, collecting, corrections, coupons, lifecycle, media
+from domain.simulation import billing, collecting, corrections, coupons, lifecycle, media, voiding
 from domain.simulation import steps as verbs
 from domain.simulation.scenario import MOST_YEARS, Scenario, StepOutOfOrder, StepTooFar
 from domain.simulation.world import UsageRecord, World, minor, open_world, snapshot
@@ -224,7 +224,7 @@ def _gift(world: World, step: Any, at: Moment) -> None:
 
 
 def _void(world: World, step: Any, at: Moment) -> None:
-    corrections.void_invoice(world, step.invoice, step.reason)
+    voiding.take_back(world, step.invoice, step.reason)
     collecting.judge(world)
 
 

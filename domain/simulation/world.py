@@ -73,7 +73,7 @@ class Receipt:
 
 @dataclass(slots=True)
 class UsageRecord:
-    """One record of usage; `billed` by the number of an invoice, or not yet."""
+    """One record of usage; `billed` by the number of an invoice, 0 while its charge waits for one, or not yet."""
 
     subscription: str
     item_id: str

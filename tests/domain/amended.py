@@ -77,6 +77,7 @@ PLANS: dict[str, PlanVersion] = {
     "seats": version(access("31.00", model="per_unit")),
     "intro": intro(1),
     "intros": intro(3),
+    "welcome": intro(1, "6.20"),
     "setup": version(access("31.00"), access("5.00", "setup", "one_time")),
     "bundle": version(
         access("10.01", parts=[{"product": "digital", "weight": 1}, {"product": "print", "weight": 2}])

@@ -95,3 +95,21 @@ def test_of_a_longer_intro_the_phase_is_the_same() -> None:
     who.bill(jan(1))
     who.bill_cycle_day(jan(10), 15)
     assert sum(line.amount for line in who.change(jan(16), quantity=2).charges) == 160
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_from_the_intro_of_one_plan_to_another_both_intros_are_over(moved: bool) -> None:
+    who = reader("intro")
+    who.bill(jan(1))
+    if moved:
+        who.bill_cycle_day(jan(10), 1)
+        who.bill_cycle_day(jan(10), 15)
+    assert sum(line.amount for line in who.change(jan(16), "welcome").charges) == 1600
+
+
+def test_in_a_trial_no_phase_was_charged_by() -> None:
+    # The first period was billed ahead, at the price after the intro, which was passed over.
+    who = in_trial("basic")
+    who.change(jan(3), "intros")
+    who.bill(jan(15))
+    assert money(who.change(jan(5), quantity=2))[1] == [("recurring", "2026-01-15..2026-02-15", 3100)]

@@ -187,6 +187,30 @@ def test_an_engines_amounts_in_another_currency_are_refused() -> None:
     assert len(draft.lines) == 1
 
 
+def test_what_is_billed_when_its_time_is_over_is_earned_and_what_is_paid_ahead_is_owed() -> None:
+    """The bill of 1 December: November in arrears at 12.00, December ahead at 2.00, 10 percent off both, no tax."""
+    prices = book(plan=version(recurring("2.00"), recurring("12.00", code="later", billed="arrears")))
+    november = date(2026, 11, 1)
+    subscription = terms(
+        november, charged_through=DAY, next_bill_on=DAY, discounts=[percent("10")], arrears_through=november
+    )
+    found = rate_subscription(prices, "USD", subscription, DAY)
+    assert found is not None
+    posted = {
+        account: debit - credit for account, debit, credit in taxed(*found.lines, to=payer(None)).postings
+    }
+    assert posted == {"accounts_receivable": 1260, "deferred_revenue": -180, "revenue": -1080}
+    # A month that is billed late is over, too: both prices of November, and of December what is ahead.
+    late = rate_subscription(
+        prices, "USD", terms(november, next_bill_on=november, arrears_through=november), DAY
+    )
+    assert late is not None
+    posted = {
+        account: debit - credit for account, debit, credit in taxed(*late.lines, to=payer(None)).postings
+    }
+    assert posted == {"accounts_receivable": 1600, "deferred_revenue": -200, "revenue": -1400}
+
+
 def test_payment_is_due_after_the_terms() -> None:
     assert taxed(line(1), to=payer(days=14)).due_on == date(2026, 12, 15)
     assert taxed(line(1), to=payer(days=0)).due_on == DAY

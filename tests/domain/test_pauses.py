@@ -74,6 +74,21 @@ def test_the_items_that_were_paused_begin_anew() -> None:
     assert [line[2] for line in who.bill(jan(21))] == [1100, 1100]
 
 
+def test_what_was_over_before_the_pause_stays_over() -> None:
+    who = reader("basic")
+    who.bill(jan(1))
+    who.change(jan(5), "plus")
+    who.pause(jan(11))
+    who.resume(jan(21))
+    assert [(each.plan, each.starts_on, each.ends_on) for each in who.items] == [
+        ("basic", jan(1), jan(5)),
+        ("plus", jan(5), jan(11)),
+        ("plus", jan(21), None),
+    ]
+    assert who.net == 400 + 1200
+    assert who.uncovered() == []
+
+
 def test_one_id_is_needed_for_each_item() -> None:
     who = reader("basic", add_on("seats"))
     who.bill(jan(1))

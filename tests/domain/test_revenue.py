@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.credits import BilledLine, CreditLine, TaxAmount, credit_gross, credit_rest, credit_time
+from domain.ledger import RECEIVABLE, REVENUE, Posting, settle
 from domain.proration import Moment
 from domain.revenue import (
     Credit,
@@ -22,6 +24,7 @@ from domain.revenue import (
     credit_of,
     credited,
     deferred_on,
+    earned_at_issue,
     last_day,
     recognised_through,
     schedule_of,
@@ -30,6 +33,7 @@ from domain.revenue import (
     with_credit,
     withdraw_credit,
 )
+from tests.domain.books import line as drafted
 
 JAN = date(2026, 1, 1)
 FEB = date(2026, 2, 1)
@@ -113,8 +117,73 @@ def test_nothing_is_recognised_before_it_is_billed() -> None:
     schedule = january(billed_on=jan(10))
     assert recognised_through(schedule, jan(10)) == 0
     assert recognised_through(schedule, jan(11)) == 1000
-    assert january(billed_on=date(2026, 3, 1)).opening == Split(3100, 0)
-    assert recognised_through(january(billed_on=date(2026, 3, 1)), date(2026, 3, 2)) == 3100
+    assert recognised_through(january(billed_on=date(2026, 3, 1)), date(2026, 3, 1)) == 0
+
+
+BY_SECOND = datetime(2026, 1, 20, tzinfo=BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("end", "billed_on", "over"),
+    [
+        # The end is exclusive: on its day the time is over.
+        (FEB, jan(31), False),
+        (FEB, FEB, True),
+        (FEB, date(2026, 3, 15), True),
+        # A day that is used in part is a day.
+        (BY_SECOND, jan(19), False),
+        (BY_SECOND, jan(20), True),
+        (BY_SECOND + timedelta(seconds=1), jan(20), False),
+        (BY_SECOND + timedelta(seconds=1), jan(21), True),
+    ],
+)
+def test_time_that_is_over_when_it_is_billed_is_earned_with_its_document(
+    end: Moment, billed_on: date, over: bool
+) -> None:
+    charge = bill(3100, end=end)
+    schedule = schedule_of(charge, currency="EUR", billed_on=billed_on, deliveries=[jan(3), jan(10)])
+    assert schedule.opening == (Split(0, 3100) if over else Split(3100, 0))
+    assert (schedule.start, schedule.deliveries) == (JAN, () if over else (jan(3), jan(10)))
+    assert recognised_through(schedule, billed_on) == 0
+    if over:
+        # Nothing is left for the journal run, and nothing is ever deferred.
+        the_next_day = billed_on + timedelta(days=1)
+        assert to_recognise(schedule, the_next_day, schedule.opening.earned) == 0
+        assert (recognised_through(schedule, the_next_day), deferred_on(schedule, the_next_day)) == (3100, 0)
+        assert last_day(schedule) == billed_on
+        # The document posts the same, the charge's discount with it.
+        lines = [
+            replace(drafted(3500), period_start=JAN, period_end=end),
+            drafted(-400, "discount", 0),
+        ]
+        assert settle(lines, earned_at_issue(lines, billed_on))[2] == [
+            Posting(RECEIVABLE, 3100, 0),
+            Posting(REVENUE, 0, 3100),
+        ]
+
+
+def test_only_recurring_lines_of_time_that_is_over_are_earned_against_their_kind() -> None:
+    gift = schedule_of(bill(kind="gift"), currency="EUR", billed_on=FEB)
+    assert gift.opening == Split(3100, 0)  # its redemption has put it into deferred revenue
+    kinds = ["recurring", "unused_credit", "usage", "recurring", "recurring", "delivery_credit", "discount"]
+    ends = [FEB, FEB, FEB, FEB + timedelta(days=1), None, JAN, FEB]
+    lines = [
+        replace(drafted(100, kind), period_start=JAN, period_end=end)
+        for kind, end in zip(kinds, ends, strict=True)
+    ]
+    assert earned_at_issue(lines, FEB) == {0: 0}
+    assert earned_at_issue(lines, jan(31)) == {}
+    assert earned_at_issue([], FEB) == {}
+
+
+def test_a_credit_of_time_that_was_over_when_billed_reverses_revenue() -> None:
+    charged = bill(3100)
+    schedule = schedule_of(charged, currency="EUR", billed_on=FEB)
+    tail = credit_time(charged, [], jan(21), FEB, "unused_credit")
+    assert tail is not None
+    assert split_credit(schedule, credit_of(tail, date(2026, 2, 10)), 3100) == Split(0, 1100)
+    after = with_credit(schedule, credit_of(tail, date(2026, 2, 10)))
+    assert (after.left, deferred_on(after, date(2026, 2, 11))) == (2000, 0)
 
 
 @pytest.mark.parametrize("kind", ["usage", "minimum", "one_time", "adjustment"])

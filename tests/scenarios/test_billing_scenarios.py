@@ -82,12 +82,12 @@ def test_upgrade_in_the_middle_of_a_month() -> None:
     ]
     # 4.99 + 0.20 + 0.24; then -2.58 - 0.22 + 6.19 + 0.55 + 13.07
     assert totals(found) == [543, 1701]
-    # Used in January: 2.41 of the student's price, nothing yet of what was billed on 1 February.
+    # January is over: of the student's price 2.41 is revenue, and all 6.19 of the catch-up. February is deferred.
     assert standing(found) == {
         "payments_in_clearing": 543 + 1701,
-        "deferred_revenue": -(619 + 1200),
+        "deferred_revenue": -1200,
         "tax_payable": -(44 + 140),
-        "revenue": -(499 - 258),
+        "revenue": -(499 - 258 + 619),
     }
 
 
@@ -109,8 +109,8 @@ def test_seats_up_and_down() -> None:
         ("recurring", "2026-05-01", "2026-06-01", 5400, 0),
     ]
     assert totals(found) == [4500, 6600]
-    # Of April 15.00 (5 seats, 10 days) is revenue already: 45.00 - 30.00; the rest was billed on 1 May only.
-    assert standing(found)["revenue"] == -1500
+    # April, which is over: 5 seats, then 8, then 6, for ten days each
+    assert standing(found)["revenue"] == -(1500 + 2400 + 1800)
 
 
 def test_a_year_paused_twice() -> None:

@@ -272,7 +272,7 @@ def test_a_change_of_interval(interval_change: str) -> None:
         assert notes(found) == ["2026-04-11 it takes effect on 2026-05-01"]
 
 
-@pytest.mark.parametrize("between", ["pause", "cancel", "change_plan"])
+@pytest.mark.parametrize("between", ["cancel", "change_plan"])
 def test_a_change_of_interval_that_waits_falls_away(between: str) -> None:
     fields: dict[str, Any] = {"change_plan": {"to": "plus"}}.get(between, {})
     found = told(
@@ -282,6 +282,29 @@ def test_a_change_of_interval_that_waits_falls_away(between: str) -> None:
         NEXT_BILL,
     )
     assert 36500 not in totals(found)
+
+
+def test_a_change_of_interval_that_waits_outlasts_a_pause() -> None:
+    steps = (
+        *SUBSCRIBED,
+        step("2026-04-11", "change_plan", to="year", behaviour="end_of_period"),
+        step("2026-04-16", "pause"),
+    )
+    assert main(told(*steps, NEXT_BILL))["items"][0]["plan"] == "news"
+    found = told(*steps, step("2026-05-11", "resume"), step("2026-05-12", "bill"))
+    # On 12 May, the first day after the pause, the year begins; 11 May is the old plan's: 30.00 / 31.
+    assert main(found)["items"][0]["plan"] == "year"
+    (invoice,) = found["invoices"][1:]
+    assert {line["plan"]: line["amount"] for line in invoice["lines"]}["year"] == 36500
+
+
+def test_a_change_of_interval_of_what_ends_before_it() -> None:
+    reason = refusal(
+        step("2026-04-01", "subscribe", plan="news", ends_on="2026-05-01"),
+        step("2026-04-01", "bill"),
+        step("2026-04-11", "change_plan", to="year", behaviour="end_of_period"),
+    )
+    assert reason == "the subscription ends on 2026-05-01, before the change would take effect"
 
 
 @pytest.mark.parametrize(

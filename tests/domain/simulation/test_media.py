@@ -102,6 +102,42 @@ def test_a_cancel_bills_what_was_used() -> None:
     assert used(found, 2) == [200]
 
 
+@pytest.mark.parametrize(
+    ("then", "charges"),
+    [
+        # What was used until 16 April has the allowance of its time, and what is used later one of its own: after a
+        # pause or a restart, and for the item that takes the place of another.
+        ([step("2026-04-16", "pause"), step("2026-04-16", "resume")], [200, 100]),
+        ([step("2026-04-16", "change_plan", to="metered", behaviour="restart_period")], [200, 100]),
+        ([step("2026-04-16", "change_quantity", quantity=2)], [200, 100]),
+    ],
+)
+def test_no_usage_is_lost_or_billed_twice(then: list[dict[str, Any]], charges: list[int]) -> None:
+    found = told(
+        *METERED,
+        read("2026-04-10", 30),
+        *then,
+        read("2026-04-20", 20),
+        step("2026-05-20", "bill"),
+        step("2026-06-20", "bill"),
+    )
+    billed = [charge for invoice in found["invoices"] for charge in used(found, invoice["number"])]
+    assert billed == charges
+
+
+def test_usage_until_a_cancel_is_billed_before_a_return() -> None:
+    found = told(
+        *METERED,
+        read("2026-04-10", 30),
+        step("2026-04-11", "cancel", when="end_of_period"),
+        step("2026-05-05", "reactivate"),
+        step("2026-05-05", "bill"),
+        step("2026-06-05", "bill"),
+    )
+    assert used(found, 2) == [200]
+    assert used(found, 3) == []
+
+
 TEN = {"code": "TEN", "percent": 10, "duration": "forever"}
 TWO = {"code": "TWO", "amounts": {"USD": "2.00"}, "duration": "periods", "periods": 2}
 ONLY = {"code": "ONLY", "percent": 50, "stacking": "exclusive"}

@@ -444,6 +444,61 @@ def test_a_void_of_days_that_a_pause_credited() -> None:
     assert "write a credit note over the rest" in reason
 
 
+def test_a_gift_is_refunded_not_voided() -> None:
+    reason = refusal(
+        step("2026-04-01", "gift", plan="year"), step("2026-04-02", "void", invoice=1), **BY_HAND
+    )
+    assert "refund the gift" in reason
+
+
+def test_a_void_of_who_has_gone_is_not_billed_again() -> None:
+    found = told(
+        *SUBSCRIBED,
+        step("2026-04-11", "cancel", credit="none"),
+        step("2026-04-12", "void", invoice=1),
+        step("2026-05-01", "bill"),
+        **BY_HAND,
+    )
+    assert (totals(found), found["balance"]) == ([3300], 0)
+
+
+def test_a_void_of_one_subscription_leaves_the_other() -> None:
+    found = told(
+        *SUBSCRIBED,
+        step("2026-04-02", "subscribe", plan="lite", name="second"),
+        step("2026-04-02", "bill"),
+        step("2026-04-03", "void", invoice=1),
+        step("2026-04-03", "bill"),
+        **BY_HAND,
+    )
+    assert [line["plan"] for line in found["invoices"][2]["lines"]] == ["news"]
+
+
+def test_a_void_of_an_earlier_month_is_not_billed_again() -> None:
+    # Later days are charged already: charged-through cannot go back behind them.
+    found = told(
+        *SUBSCRIBED,
+        step("2026-05-01", "bill"),
+        step("2026-05-02", "void", invoice=1),
+        step("2026-05-02", "bill"),
+        **ON_ACCOUNT,
+    )
+    assert len(found["invoices"]) == 2
+
+
+def test_a_void_after_a_pause_that_kept_time() -> None:
+    found = told(
+        *SUBSCRIBED,
+        step("2026-04-11", "pause"),
+        step("2026-04-21", "resume"),
+        step("2026-04-22", "void", invoice=1),
+        step("2026-04-22", "bill"),
+        account={"auto_pay": False},
+        policy={"pause": {"paid_time": "extend"}},
+    )
+    assert (len(found["invoices"]), found["balance"]) == (1, 0)
+
+
 def test_a_void_during_a_pause_that_keeps_time() -> None:
     found = told(
         *SUBSCRIBED,

@@ -1,0 +1,35 @@
+"""What is charged in arrears, in the books of a simulation: earned with its document, taken back from revenue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.domain.simulation.playing import amounts, step, told
+
+APRIL = (step("2026-04-01", "subscribe", plan="arrears"), step("2026-05-01", "bill"))
+
+
+def standing(found: dict[str, Any]) -> dict[str, int]:
+    return {account: amount for account, amount in found["trial_balance"].items() if amount}
+
+
+def test_a_month_in_arrears_is_revenue_with_its_document() -> None:
+    found = told(*APRIL)
+    assert amounts(found, 1) == [("recurring", "2026-04-01", "2026-05-01", 3000)]
+    assert standing(found) == {"payments_in_clearing": 3000, "revenue": -3000}
+
+
+def test_a_month_that_is_billed_late_is_revenue_and_the_one_ahead_is_owed() -> None:
+    found = told(step("2026-04-01", "subscribe", plan="news"), step("2026-05-01", "bill"))
+    assert standing(found) == {"payments_in_clearing": 6000, "deferred_revenue": -3000, "revenue": -3000}
+
+
+@pytest.mark.parametrize("paid", [True, False])
+def test_a_void_takes_arrears_back_from_revenue(paid: bool) -> None:
+    """Law 9: a void reaches the ledger, and the accounts stand as if nothing had been billed."""
+    account = {"auto_pay": paid}
+    steps = [step("2026-05-01", "refund", amount="30.00", invoice=1)] if paid else []
+    found = told(*APRIL, *steps, step("2026-05-02", "void", invoice=1), account=account)
+    assert standing(found) == {}
