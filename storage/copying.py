@@ -40,7 +40,7 @@ def copy_rows(connection: PgConnection, table: str, columns: str, rows: Iterable
 
 
 def copy_packed(connection: PgConnection, table: str, columns: str, rows: Iterable[bytes]) -> None:
-    """COPY finished rows in binary form (each with its count of fields, see `storage.packing`) into `table`.
+    """COPY finished rows in binary form, whole or in pieces (a count of fields, then `storage.packing`), into `table`.
 
     Raises psycopg.errors.* for what the database refuses; nothing of the call is kept then.
     """

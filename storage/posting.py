@@ -227,24 +227,20 @@ _INVOICE = Struct(
 
 def copy_children(connection: PgConnection, documents: Sequence[Document]) -> None:
     """Lines, journal entries with their lines, and an event for each document."""
-    copy_packed(connection, "invoice_line", LINE_COLUMNS, (document.lines for document in documents))
-    copy_packed(
-        connection,
-        "journal_entry",
-        "id, mode, kind, currency, posted_on",
-        (
-            _ENTRY + document.invoice_id + document.template.entry
-            for document in documents
-            if document.postings
-        ),
-    )
-    copy_packed(connection, "journal_line", POSTING_COLUMNS, (document.postings for document in documents))
-    copy_packed(
-        connection,
-        "event_log",
-        "kind, version, account_id, subject_id",
-        (_EVENT + document.account_id + ID_LENGTH + document.invoice_id for document in documents),
-    )
+    lines: list[bytes] = []
+    entries: list[bytes] = []
+    postings: list[bytes] = []
+    events: list[bytes] = []
+    for invoice_id, account_id, template, _, line_rows, posting_rows in documents:
+        lines.append(line_rows)
+        if posting_rows:
+            entries += (_ENTRY, invoice_id, template.entry)
+            postings.append(posting_rows)
+        events += (_EVENT, account_id, ID_LENGTH, invoice_id)
+    copy_packed(connection, "invoice_line", LINE_COLUMNS, lines)
+    copy_packed(connection, "journal_entry", "id, mode, kind, currency, posted_on", entries)
+    copy_packed(connection, "journal_line", POSTING_COLUMNS, postings)
+    copy_packed(connection, "event_log", "kind, version, account_id, subject_id", events)
 
 
 def copy_invoices(
@@ -267,11 +263,11 @@ def copy_invoices(
         first, link = int(found[0]) + 1, bytes(found[1])
         number = first - 1
         written: list[bytes] = []
-        for document in documents:
+        for invoice_id, account_id, template, digest, _, _ in documents:
             number += 1
-            link = chain(link, series, number, document.digest)
-            row = _INVOICE.pack(15, 16, document.invoice_id, 16, document.account_id, 8, number, 32, link)
-            written += (row, same, document.template.head)
+            link = chain(link, series, number, digest)
+            row = _INVOICE.pack(15, 16, invoice_id, 16, account_id, 8, number, 32, link)
+            written += (row, same, template.head)
         copy_packed(connection, "invoice", _INVOICE_COLUMNS, written)
         cursor.execute(
             "update number_series set last_number = %s, last_hash = %s where mode = %s and code = %s",
