@@ -30,11 +30,11 @@ def selection_sql(target: Target, scope_sql: str) -> str:
 
 def numbered_sql(target: Target, scope_sql: str) -> str:
     """Common table expressions that number the selection: `numbered` has id, place from 1, and the chunk's size.
-    The parameter `size` of 0 lets the selection decide: some 24 chunks, of 250 to 4,000 accounts each."""
+    The parameter `size` of 0 lets the selection decide: some 24 chunks, of 250 to 5,000 accounts each."""
     return f"""
         selected as materialized ({selection_sql(target, scope_sql)}),
         sized as (select case when %(size)s::int > 0 then %(size)s::int
-                         else least(4000, greatest(250, (count(*) + 23) / 24)) end as size from selected),
+                         else least(5000, greatest(250, (count(*) + 23) / 24)) end as size from selected),
         numbered as (select id, row_number() over (order by id) as place, size from selected, sized)
     """
 
