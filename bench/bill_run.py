@@ -51,8 +51,8 @@ def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], N
     floors = write_floors(stack.database_url, say)
     say("verifying the books")
     laws = verify(engine)
-    floor = max(floors["floor"].values())
-    reference = max(floors["reference"].values())
+    floor = max(floors["floor"].per_second.values())
+    reference = max(floors["reference"].per_second.values())
     rate = result.invoices / seconds
     return {
         "date": datetime.now(UTC).date().isoformat(),
@@ -64,14 +64,17 @@ def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], N
         "invoices_per_s": round(rate),
         "floor_invoices_per_s": round(floor),
         "ratio": round(rate / floor, 3),
-        "floor": {name: round(value) for name, value in floors["floor"].items()},
+        "floor": {name: round(value) for name, value in floors["floor"].per_second.items()},
         "reference_floor_per_s": round(reference),
-        "reference_floor": {name: round(value) for name, value in floors["reference"].items()},
+        "reference_floor": {name: round(value) for name, value in floors["reference"].per_second.items()},
         "floor_to_reference": round(floor / reference, 3),
         "rows_per_invoice": round(rows / result.invoices, 2),
         "bytes_per_invoice": round(size / result.invoices),
         "peak_rss_mb": memory,
         "processor_us_per_invoice": {k: round(v * 1e6 / result.invoices, 1) for k, v in sorted(used.items())},
+        "processor_us_in_all": round(sum(used.values()) * 1e6 / result.invoices, 1),
+        "floor_processor_us": {k: round(v, 1) for k, v in floors["floor"].processor_us.items()},
+        "reference_processor_us": {k: round(v, 1) for k, v in floors["reference"].processor_us.items()},
         "temporal_events": events,
         "temporal_events_per_invoice": round(events / result.invoices, 5),
         "durability": _settings(engine),

@@ -11,7 +11,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import psutil
 import psycopg
 
 from storage.database import libpq_url
@@ -122,18 +124,22 @@ def _floor_write() -> str:
     )
 
 
-def _timed(url: str, write: str, ranges: Sequence[tuple[int, int]]) -> float:
-    """Seconds for all ranges, a session each, started together."""
+def _timed(url: str, write: str, ranges: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """Seconds, and seconds of the sessions' processor time, for all ranges, a session each, started together."""
     ready = threading.Barrier(len(ranges) + 1)
     failures: list[BaseException] = []
+    processor: list[float] = []
 
     def session(first: int, last: int) -> None:
         try:
             with psycopg.connect(url) as connection, connection.cursor() as cursor:
+                backend = psutil.Process(connection.info.backend_pid)
+                before = sum(backend.cpu_times()[:2])
                 ready.wait()
                 for statement in filter(str.strip, write.split(";")):
                     cursor.execute(statement.encode(), {"first": first, "last": last})
                 connection.commit()
+                processor.append(sum(backend.cpu_times()[:2]) - before)
         except BaseException as error:
             failures.append(error)
 
@@ -147,30 +153,38 @@ def _timed(url: str, write: str, ranges: Sequence[tuple[int, int]]) -> float:
     seconds = time.perf_counter() - began
     if failures:
         raise failures[0]
-    return seconds
+    return seconds, sum(processor)
 
 
-def _best(url: str, invoices: int, reset: str, write: str) -> dict[str, float]:
+class Floor(NamedTuple):
+    """Invoices a second by number of sessions, and microseconds of the sessions' processor time an invoice."""
+
+    per_second: dict[str, float]
+    processor_us: dict[str, float]
+
+
+def _best(url: str, invoices: int, reset: str, write: str) -> Floor:
     middle = invoices // 2
     sessions: dict[str, list[tuple[int, int]]] = {
         "one_session": [(1, invoices)],
         "two_sessions": [(1, middle), (middle + 1, invoices)],
     }
-    best: dict[str, float] = {}
+    best = Floor({}, {})
     for name, ranges in sessions.items():
-        seconds = []
+        taken = []
         for _ in range(REPEATS + 1):  # the first one warms up
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(reset.encode())
                 connection.execute("checkpoint")
-            seconds.append(_timed(url, write, ranges))
-        best[name] = invoices / min(seconds[1:])
+            taken.append(_timed(url, write, ranges))
+        best.per_second[name] = invoices / min(seconds for seconds, _ in taken[1:])
+        best.processor_us[name] = min(processor for _, processor in taken[1:]) * 1e6 / invoices
     return best
 
 
-def write_floors(url: str, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """Invoices per second of `floor` and `reference`, each with one session and with two on halves, best of three
-    warm. The database at `url` must hold the run's rows, numbers 1..N."""
+def write_floors(url: str, say: Callable[[str], None]) -> dict[str, Floor]:
+    """`floor` and `reference`, each with one session and with two on halves, best of three warm. The database at `url`
+    must hold the run's rows, numbers 1..N."""
     dsn = libpq_url(url)
     with psycopg.connect(dsn) as connection:
         row = connection.execute("select count(*) from invoice").fetchone()

@@ -30,11 +30,11 @@ def selection_sql(target: Target, scope_sql: str) -> str:
 
 def numbered_sql(target: Target, scope_sql: str) -> str:
     """Common table expressions that number the selection: `numbered` has id, place from 1, and the chunk's size.
-    The parameter `size` of 0 lets the selection decide: some 32 chunks, of 250 to 4,000 accounts each."""
+    The parameter `size` of 0 lets the selection decide: some 24 chunks, of 250 to 5,000 accounts each."""
     return f"""
         selected as materialized ({selection_sql(target, scope_sql)}),
         sized as (select case when %(size)s::int > 0 then %(size)s::int
-                         else least(4000, greatest(250, (count(*) + 31) / 32)) end as size from selected),
+                         else least(5000, greatest(250, (count(*) + 23) / 24)) end as size from selected),
         numbered as (select id, row_number() over (order by id) as place, size from selected, sized)
     """
 
@@ -125,33 +125,50 @@ def pending_accounts(connection: PgConnection, run_id: str, no: int, *, lock: bo
     return str(row[0]).split(",") if row[0] else []
 
 
+def lock_chunk(connection: PgConnection, run_id: str, no: int, accounts: Sequence[str]) -> bool:
+    """Lock a chunk's row. True when `accounts` are the first of its pending ones in just this order, which saves
+    reading them all; else ask `pending_accounts`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select pending[1:%s] = %s::uuid[] from bill_run_chunk where bill_run_id = %s and no = %s for update",
+            (len(accounts), id_array(accounts), run_id, no),
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise LookupError(f"bill run {run_id} has no chunk {no}")
+    return bool(row[0])
+
+
 def record_outcome(
     connection: PgConnection,
     run_id: str,
     no: int,
     *,
-    pending: Sequence[str],
+    pending: Sequence[str] | int,
     billed: int = 0,
     nothing_due: int = 0,
     parked: int = 0,
     canceled: int = 0,
     totals: Mapping[str, int] | None = None,
 ) -> None:
-    """Add to a chunk's counts and say which accounts remain. Goes into the transaction that did the work."""
+    """Add to a chunk's counts and say which accounts remain; a number says how many of the first are done. Goes into
+    the transaction that did the work."""
+    remain = "pending[%s + 1:]" if isinstance(pending, int) else "%s::uuid[]"
+    argument = pending if isinstance(pending, int) else id_array(pending)
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             update bill_run_chunk c
-            set pending = %s::uuid[], billed = billed + %s, nothing_due = nothing_due + %s, parked = parked + %s,
+            set pending = {remain}, billed = billed + %s, nothing_due = nothing_due + %s, parked = parked + %s,
                 canceled = canceled + %s,
-                totals = (select coalesce(jsonb_object_agg(currency, amount), '{}') from (
+                totals = (select coalesce(jsonb_object_agg(currency, amount), '{{}}') from (
                     select key as currency, sum(value::bigint) as amount
                     from (select * from jsonb_each_text(c.totals)
                           union all select * from jsonb_each_text(%s)) both_sides
                     group by key) t)
             where bill_run_id = %s and no = %s
-            """,
-            (id_array(pending), billed, nothing_due, parked, canceled, Jsonb(dict(totals or {})), run_id, no),
+            """.encode(),
+            (argument, billed, nothing_due, parked, canceled, Jsonb(dict(totals or {})), run_id, no),
         )
 
 

@@ -80,6 +80,8 @@ class DueAccount(NamedTuple):
 
     def subscriptions(self) -> list[tuple[str, int]]:
         """(id, version) of each subscription, once, in order."""
+        if len(self.rows) == 1:
+            return [(self.rows[0][_SUBSCRIPTION], self.rows[0][_VERSION])]
         return list(dict.fromkeys((row[_SUBSCRIPTION], row[_VERSION]) for row in self.rows))
 
     def shape(self) -> tuple[Any, ...] | None:
@@ -141,7 +143,8 @@ def load_due(connection: PgConnection, accounts: Sequence[str], target: Target) 
                    a.time_zone, {day}
             from subscription s join account a on a.id = s.account_id
                  left join subscription_item i on i.subscription_id = s.id
-            where s.account_id = any(%(accounts)s::uuid[]) and s.next_bill_on <= {day} and s.status in {BILLED_STATES}
+            where s.account_id = any(%(accounts)s::uuid[]) and a.id = any(%(accounts)s::uuid[])
+              and s.next_bill_on <= {day} and s.status in {BILLED_STATES}
             order by s.account_id, s.id, i.id
             """,
             {"accounts": id_array(accounts), "target": target.parameter},

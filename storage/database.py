@@ -9,6 +9,10 @@ from typing import Any, cast
 import psycopg
 from sqlalchemy import Engine, create_engine
 
+from storage.packing import register_arrays
+
+register_arrays()  # before any engine is made: each copies what psycopg knows by then
+
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 
 

@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 
 from storage.copying import id_array
 from storage.database import PgConnection
+from storage.packing import IdArray
 
 Row = dict[str, Any]
 
@@ -95,7 +96,7 @@ _LINES = """
 """
 
 
-def _by(connection: PgConnection, query: str, ids: str) -> dict[str, list[Row]]:
+def _by(connection: PgConnection, query: str, ids: IdArray) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(query.encode(), (ids,))

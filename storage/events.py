@@ -15,6 +15,7 @@ from storage.copying import copy_rows, field
 from storage.database import PgConnection
 
 LAG_COUNTED_UP_TO = 100_000
+WALKED_AT_ONCE = 10_000
 
 
 class NewEvent(NamedTuple):
@@ -131,8 +132,9 @@ def read_batch(
     kinds: Sequence[str] = ("%",),
     but: Sequence[str] = (),
 ) -> Batch:
-    """Up to `limit` rows after `after`, of which only events of `kinds` and not of `but` (LIKE patterns) are handed
-    out: a reader that wants few moves its cursor past the many. `passed` is 0 when there is nothing to read yet."""
+    """Up to `limit` events after `after`, only those of `kinds` and not of `but` (LIKE patterns), found among the next
+    `WALKED_AT_ONCE` rows: a reader that wants few moves its cursor past the many. `passed` is 0 when there is nothing
+    to read yet."""
     epoch = current_epoch(connection)
     at = after
     while True:
@@ -150,29 +152,27 @@ def _read_epoch(
     *,
     final: bool,
 ) -> Batch:
+    # One walk along the index, without a sort: it ends with the last event that is handed out.
     horizon = "" if final else "and xid < pg_snapshot_xmin(pg_current_snapshot())"
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            with batch as materialized (
-                select xid, id, kind, account_id, subject_id, version,
-                       kind like any(%(kinds)s) and not kind like any(%(but)s) as wanted
-                from event_log
-                where (xid, id) > (%(xid)s::text::xid8, %(id)s) and epoch = %(epoch)s {horizon}
-                order by xid, id limit %(limit)s),
-            passed as (select count(*) as rows from batch),
-            last as (select xid, id from batch order by xid desc, id desc limit 1)
-            select b.xid::text::bigint, b.id, b.kind, b.account_id::text, b.subject_id::text, b.version,
-                   b.wanted, passed.rows
-            from batch b, passed, last
-            where b.wanted or (b.xid, b.id) = (last.xid, last.id)
-            order by b.xid, b.id
+            select xid::text::bigint, id, kind, account_id::text, subject_id::text, version, wanted, place
+            from (select walked.*, row_number() over walk as place, lead(id) over walk is null as is_last,
+                         kind like any(%(kinds)s) and not kind like any(%(but)s) as wanted
+                  from (select xid, id, kind, account_id, subject_id, version from event_log
+                        where (xid, id) > (%(xid)s::text::xid8, %(id)s) and epoch = %(epoch)s {horizon}
+                        order by xid, id limit %(walked)s) walked
+                  window walk as (order by xid, id)) placed
+            where wanted or is_last
+            order by xid, id limit %(limit)s
             """,
             {
                 "xid": after.xid,
                 "id": after.id,
                 "epoch": after.epoch,
                 "limit": limit,
+                "walked": WALKED_AT_ONCE,
                 "kinds": list(wanted[0]),
                 "but": list(wanted[1]),
             },

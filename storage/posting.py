@@ -1,18 +1,34 @@
 """Writing posted invoices: children first, then the number series' lock, then the invoices, all in the caller's
-transaction and by COPY. A refused row raises psycopg's error and the caller's transaction is lost as a whole."""
+transaction and by COPY in binary form. A refused row raises psycopg's error, and the caller's transaction is lost
+as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from struct import Struct, pack
 from typing import NamedTuple
+
+from uuid_utils import uuid7
 
 from domain.charge_key import charge_key
 from domain.invoices import Draft, chain, content_digest
 from domain.periods import iso
-from domain.rating import ONE
-from storage.copying import copy_rows, date_array, field, id_array
+from domain.rating import ONE, Line
+from storage.copying import copy_packed, field, id_array
 from storage.database import PgConnection
+from storage.packing import (
+    ID_LENGTH,
+    NULL,
+    big_field,
+    day_field,
+    decimal_field,
+    id_field,
+    int_field,
+    packed_id,
+    small_field,
+    text_field,
+)
 
 SERIES = {"live": "INV", "test": "TEST"}
 
@@ -21,24 +37,31 @@ LINE_COLUMNS = (
     " reference, rate, charge_key"
 )
 POSTING_COLUMNS = "entry_id, no, ledger_account, debit, credit"
-HEAD_COLUMNS = "id, mode, account_id, currency, issued_on, due_on, subtotal, tax, total"
-_INVOICE_COLUMNS = f"{HEAD_COLUMNS}, series, number, status, balance, bill_run_id, chain_hash"
-NULL = r"\N"
+_INVOICE_COLUMNS = (
+    "id, account_id, number, chain_hash, series, bill_run_id, mode, currency, issued_on, due_on, subtotal, tax,"
+    " total, status, balance"
+)
 
 
-class Advance(NamedTuple):
-    """Where a subscription stands once its charges are posted. `usage_mark` is set where usage was rated."""
+class Moves(NamedTuple):
+    """Where a subscription's row goes once its charges are posted. `usage_mark` is set where usage was rated."""
 
-    subscription_id: str
-    version: int
     charged_through: date
     arrears_through: date
     next_bill_on: date | None
-    usage_mark: tuple[int, str] | None
+    usage_mark: tuple[int, str] | None = None
+
+
+class Advance(NamedTuple):
+    """A subscription, the version that was rated, and where it goes."""
+
+    subscription_id: str
+    version: int
+    moves: Moves
 
 
 def lock_subscriptions(
-    connection: PgConnection, subscriptions: Sequence[str], *, skip_locked: bool
+    connection: PgConnection, subscriptions: Iterable[str], *, skip_locked: bool
 ) -> dict[str, int]:
     """Lock the rows in id order and answer their versions as they are now. With `skip_locked` rows that another
     transaction holds are left out."""
@@ -52,149 +75,172 @@ def lock_subscriptions(
 
 
 def advance_subscriptions(connection: PgConnection, advances: Sequence[Advance]) -> None:
-    """Move the billing dates of locked subscriptions, and their versions with them."""
-    if not advances:
-        return
+    """Move the billing dates of locked subscriptions, and their versions with them. A statement for all that go to
+    the same days, which are most of a run: there is nothing to join."""
+    together: dict[Moves, list[str]] = {}
+    for subscription_id, _, moves in advances:
+        together.setdefault(moves, []).append(subscription_id)
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            update subscription s
-            set charged_through = n.charged, arrears_through = n.arrears, next_bill_on = n.next_bill,
-                version = s.version + 1
-            from unnest(%s::uuid[], %s::date[], %s::date[], %s::date[]) as n(id, charged, arrears, next_bill)
-            where s.id = n.id
-            """,
-            (
-                id_array(advance.subscription_id for advance in advances),
-                date_array(advance.charged_through for advance in advances),
-                date_array(advance.arrears_through for advance in advances),
-                date_array(advance.next_bill_on for advance in advances),
-            ),
-        )
-        marked = [advance for advance in advances if advance.usage_mark is not None]
-        if marked:
+        for moves, subscriptions in together.items():
+            marks = "" if moves.usage_mark is None else ", usage_epoch = %s, usage_seen = %s::text::xid8"
             cursor.execute(
-                """
-                update subscription s set usage_epoch = n.epoch, usage_seen = n.seen::xid8
-                from unnest(%s::uuid[], %s::smallint[], %s::text[]) as n(id, epoch, seen) where s.id = n.id
-                """,
-                (
-                    [advance.subscription_id for advance in marked],
-                    [advance.usage_mark[0] for advance in marked if advance.usage_mark],
-                    [advance.usage_mark[1] for advance in marked if advance.usage_mark],
-                ),
+                "update subscription set charged_through = %s, arrears_through = %s, next_bill_on = %s,"
+                f" version = version + 1{marks} where id = any(%s::uuid[])".encode(),
+                (*moves[:3], *(moves.usage_mark or ()), id_array(subscriptions)),
             )
 
 
-class Rows(NamedTuple):
-    """An invoice as rows for COPY. The digest of the hash chain runs over these very texts, so that verification can
-    read them back from the database and compare."""
+class Document(NamedTuple):
+    """An invoice ready to be written: ids as bytes, lines and postings as rows for COPY, and the digest of its
+    content. The digest runs over the texts that `storage.sealed` reads back from the database and compares."""
 
-    head: str
-    lines: list[str]
-    postings: list[str]
-
-    def digest(self) -> bytes:
-        """The digest of the document's content."""
-        return content_digest([self.head, *self.lines, *self.postings])
+    invoice_id: bytes
+    account_id: bytes
+    template: Template
+    digest: bytes
+    lines: bytes
+    postings: bytes
 
 
 class Template:
     """A finished draft with its ids taken out: what it says can be said again for every account of the same shape,
-    for the price of filling in ids and charge keys."""
+    for the price of filling in ids and charge keys. It stands here twice: as text, and in COPY's binary form."""
 
     def __init__(self, draft: Draft, item_ids: Sequence[str]) -> None:
         payer = draft.payer
+        mode, currency, total = payer.mode, payer.currency, draft.total
         places = {item: place for place, item in enumerate(item_ids)}
-        self.mode = payer.mode
-        self.currency = payer.currency
-        self.total = draft.total
-        self.issued_on = draft.issued_on
-        self.has_entry = bool(draft.postings)
-        self._head = "\t".join(
-            map(
-                str,
-                (
-                    payer.currency,
-                    iso(draft.issued_on),
-                    iso(draft.due_on),
-                    draft.subtotal,
-                    draft.tax,
-                    draft.total,
-                ),
+        self.currency = currency
+        self.total = total
+        self.mode = mode
+        days = f"{iso(draft.issued_on)}\t{iso(draft.due_on)}"
+        self._head = f"\t{currency}\t{days}\t{draft.subtotal}\t{draft.tax}\t{total}\n"
+        self._lines = [_line(places, no, line) for no, line in enumerate(draft.lines, start=1)]
+        # What stands between the ids of a document's postings.
+        self._posting_texts = [""]
+        self._posting_rows = [_POSTING if draft.postings else b""]
+        for no, (account, debit, credit) in enumerate(draft.postings, start=1):
+            self._posting_texts.append(f"\t{no}\t{account}\t{debit}\t{credit}\n")
+            self._posting_rows.append(
+                small_field(no) + text_field(account) + big_field(debit) + big_field(credit) + _POSTING
+            )
+        if draft.postings:
+            self._posting_rows[-1] = self._posting_rows[-1][: -len(_POSTING)]
+        self.entry = b"".join(
+            (text_field(mode), text_field("invoice"), text_field(currency), day_field(draft.issued_on))
+        )
+        self.head = b"".join(
+            (
+                text_field(mode),
+                text_field(currency),
+                day_field(draft.issued_on),
+                day_field(draft.due_on),
+                big_field(draft.subtotal),
+                big_field(draft.tax),
+                big_field(total),
+                text_field("open" if total > 0 else "paid"),
+                big_field(total),
             )
         )
-        self._lines: list[tuple[int | None, int, str, str, str]] = []
-        for no, line in enumerate(draft.lines, start=1):
-            quantity = "1" if line.quantity is ONE else f"{line.quantity:f}"
-            if line.parent is None:
-                start = NULL if line.period_start is None else iso(line.period_start)
-                end = NULL if line.period_end is None else iso(line.period_end)
-                before = f"\t{no}\t{line.kind}\t"
-                after = (
-                    f"\t{line.price_id}\t{line.part}\t{start}\t{end}\t{quantity}\t{line.amount}\t"
-                    f"{NULL}\t{NULL}\t{NULL}\t"
-                )
-                self._lines.append((places[line.item_id or ""], 0, line.charge, before, after))
-            else:
-                rate = NULL if line.rate is None else f"{line.rate:f}"
-                before = (
-                    f"\t{no}\t{line.kind}\t{NULL}\t{NULL}\t{NULL}\t{NULL}\t{NULL}\t{quantity}\t{line.amount}\t"
-                    f"{line.parent + 1}\t{field(line.reference)}\t{rate}\t"
-                )
-                self._lines.append((None, line.parent, line.charge, before, ""))
-        self._postings = [
-            f"\t{no}\t{posting.account}\t{posting.debit}\t{posting.credit}"
-            for no, posting in enumerate(draft.postings, start=1)
-        ]
 
-    def rows(self, invoice_id: str, account_id: str, item_ids: Sequence[str]) -> Rows:
-        """The rows of the invoice `invoice_id` that says this for an account and its items."""
+    def document(self, account_id: str, item_ids: Sequence[str]) -> Document:
+        """A new invoice that says this for an account and its items."""
+        new = uuid7()
+        invoice_id, packed = str(new), new.bytes
+        texts = [f"{invoice_id}\t{self.mode}\t{account_id}{self._head}"]
+        rows: list[bytes] = []
         keys: list[str] = []
-        lines: list[str] = []
-        for place, parent, charge, before, after in self._lines:
+        for place, parent, charge, text, text_after, row, row_after in self._lines:
             if place is None:
                 key = charge_key(keys[parent], charge)
-                lines.append(f"{invoice_id}{before}{key}")
+                texts += (invoice_id, text, key, "\n")
+                rows += (_LINE, packed, row, packed_id(key))
             else:
                 item = item_ids[place]
                 key = charge_key(item, charge)
-                lines.append(f"{invoice_id}{before}{item}{after}{key}")
+                texts += (invoice_id, text, item, text_after, key, "\n")
+                rows += (_LINE, packed, row, packed_id(item), row_after, packed_id(key))
             keys.append(key)
-        return Rows(
-            f"{invoice_id}\t{self.mode}\t{account_id}\t{self._head}",
-            lines,
-            [invoice_id + posting for posting in self._postings],
+        texts.append(invoice_id.join(self._posting_texts))
+        return Document(
+            packed,
+            packed_id(account_id),
+            self,
+            content_digest(("".join(texts)[:-1],)),
+            b"".join(rows),
+            packed.join(self._posting_rows),
         )
 
 
-class Document(NamedTuple):
-    """An invoice ready to be written."""
+class _TemplateLine(NamedTuple):
+    """A line with its ids left out. `place` is that of its item among the account's (None: it follows the line
+    `parent`); texts and rows are what stands behind the invoice's id, and behind the item's."""
 
-    invoice_id: str
-    account_id: str
-    template: Template
-    rows: Rows
+    place: int | None
+    parent: int
+    charge: str
+    text: str
+    text_after: str
+    row: bytes
+    row_after: bytes
+
+
+# How rows begin in COPY's binary form: the count of columns, then the length of the id that comes first.
+_LINE = pack(">h", 14) + ID_LENGTH
+_POSTING = pack(">h", 5) + ID_LENGTH
+_NO_CHARGE = NULL * 5
+_NO_PARENT = NULL * 3 + ID_LENGTH
+
+
+def _line(places: Mapping[str, int], no: int, line: Line) -> _TemplateLine:
+    quantity = "1" if line.quantity is ONE else f"{line.quantity:f}"
+    text = f"\t{no}\t{line.kind}\t"
+    row = small_field(no) + text_field(line.kind)
+    amount = decimal_field(quantity) + big_field(line.amount)
+    if line.parent is None:
+        start = line.period_start and iso(line.period_start)
+        end = line.period_end and iso(line.period_end)
+        charge = f"{field(line.price_id)}\t{line.part}\t{field(start)}\t{field(end)}"
+        after = f"\t{charge}\t{quantity}\t{line.amount}\t\\N\t\\N\t\\N\t"
+        charged = id_field(line.price_id) + text_field(line.part)
+        period = day_field(line.period_start) + day_field(line.period_end)
+        row_after = charged + period + amount + _NO_PARENT
+        return _TemplateLine(
+            places[line.item_id or ""], 0, line.charge, text, after, row + ID_LENGTH, row_after
+        )
+    rate = None if line.rate is None else f"{line.rate:f}"
+    text += (
+        "\\N\t" * 5
+        + f"{quantity}\t{line.amount}\t{line.parent + 1}\t{field(line.reference)}\t{field(rate)}\t"
+    )
+    row += _NO_CHARGE + amount + small_field(line.parent + 1) + text_field(line.reference)
+    row += (NULL if rate is None else decimal_field(rate)) + ID_LENGTH
+    return _TemplateLine(None, line.parent, line.charge, text, "", row, b"")
+
+
+_ENTRY = pack(">h", 5) + ID_LENGTH
+_EVENT = pack(">h", 4) + text_field("invoice.posted") + int_field(1) + ID_LENGTH
+_INVOICE = Struct(
+    ">hi16si16siqi32s"
+)  # a count of fields; then, with their lengths: id, account, number, link
 
 
 def copy_children(connection: PgConnection, documents: Sequence[Document]) -> None:
     """Lines, journal entries with their lines, and an event for each document."""
-    lines: list[str] = []
-    entries: list[str] = []
-    postings: list[str] = []
-    events: list[str] = []
-    for invoice_id, account_id, template, rows in documents:
-        lines += rows.lines
-        postings += rows.postings
-        if template.has_entry:
-            entries.append(
-                f"{invoice_id}\t{template.mode}\tinvoice\t{template.currency}\t{iso(template.issued_on)}"
-            )
-        events.append(f"invoice.posted\t{account_id}\t{invoice_id}\t1")
-    copy_rows(connection, "invoice_line", LINE_COLUMNS, lines)
-    copy_rows(connection, "journal_entry", "id, mode, kind, currency, posted_on", entries)
-    copy_rows(connection, "journal_line", POSTING_COLUMNS, postings)
-    copy_rows(connection, "event_log", "kind, account_id, subject_id, version", events)
+    lines: list[bytes] = []
+    entries: list[bytes] = []
+    postings: list[bytes] = []
+    events: list[bytes] = []
+    for invoice_id, account_id, template, _, line_rows, posting_rows in documents:
+        lines.append(line_rows)
+        if posting_rows:
+            entries += (_ENTRY, invoice_id, template.entry)
+            postings.append(posting_rows)
+        events += (_EVENT, account_id, ID_LENGTH, invoice_id)
+    copy_packed(connection, "invoice_line", LINE_COLUMNS, lines)
+    copy_packed(connection, "journal_entry", "id, mode, kind, currency, posted_on", entries)
+    copy_packed(connection, "journal_line", POSTING_COLUMNS, postings)
+    copy_packed(connection, "event_log", "kind, version, account_id, subject_id", events)
 
 
 def copy_invoices(
@@ -205,7 +251,7 @@ def copy_invoices(
     if not documents:
         return []
     series = SERIES[mode]
-    digests = [document.rows.digest() for document in documents]
+    same = text_field(series) + id_field(bill_run_id)
     with connection.cursor() as cursor:
         cursor.execute(
             "select last_number, last_hash from number_series where mode = %s and code = %s for update",
@@ -215,18 +261,14 @@ def copy_invoices(
         if found is None:
             raise RuntimeError(f"number series {series!r} ({mode}) is missing: run the migrations")
         first, link = int(found[0]) + 1, bytes(found[1])
-        run = bill_run_id or NULL
         number = first - 1
-        written: list[str] = []
-        for document, digest in zip(documents, digests, strict=True):
+        written: list[bytes] = []
+        for invoice_id, account_id, template, digest, _, _ in documents:
             number += 1
             link = chain(link, series, number, digest)
-            total = document.template.total
-            status = "open" if total > 0 else "paid"
-            written.append(
-                f"{document.rows.head}\t{series}\t{number}\t{status}\t{total}\t{run}\t\\\\x{link.hex()}"
-            )
-        copy_rows(connection, "invoice", _INVOICE_COLUMNS, written)
+            row = _INVOICE.pack(15, 16, invoice_id, 16, account_id, 8, number, 32, link)
+            written += (row, same, template.head)
+        copy_packed(connection, "invoice", _INVOICE_COLUMNS, written)
         cursor.execute(
             "update number_series set last_number = %s, last_hash = %s where mode = %s and code = %s",
             (number, link, mode, series),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
+from storage.copying import BINARY_HEADER, BINARY_TRAILER
 from storage.database import PgConnection
 
 # As `storage.posting` writes them, column by column; `concat_ws` leaves out what has no rows.
@@ -33,10 +34,8 @@ _GUARDS = {
 
 
 # COPY's binary form, read by hand because it runs by the million: a count of fields, then each with its length.
-_COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _FIRST_FIELDS = Struct(">2x4xqi")  # past count and length: the number, then the length of the link
 _LENGTH = 4
-_TRAILER = 2
 
 
 class Sealed(NamedTuple):
@@ -91,9 +90,9 @@ def sealed_documents(connection: PgConnection, mode: str, series: str) -> Iterat
     with connection.cursor() as cursor, cursor.copy(statement, (mode, series)) as copy:
         for message in copy:  # a row each; the first comes with the format's header, the last is its trailer
             row = bytes(message)
-            if row.startswith(_COPY_HEADER):
-                row = row[len(_COPY_HEADER) :]
-            if len(row) <= _TRAILER:
+            if row.startswith(BINARY_HEADER):
+                row = row[len(BINARY_HEADER) :]
+            if len(row) <= len(BINARY_TRAILER):
                 continue
             number, size = _FIRST_FIELDS.unpack_from(row)
             content = _FIRST_FIELDS.size + max(size, 0)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import psycopg
 from sqlalchemy import Engine
 
 from operations.billrun.fail_points import fail_point
 from operations.billrun.rate import Prepared, RatedChunk, Refusal, refusal
-from storage.bill_runs import park_accounts, pending_accounts, record_outcome, resolve_parks
+from storage.bill_runs import lock_chunk, park_accounts, pending_accounts, record_outcome, resolve_parks
 from storage.database import PgConnection, transaction
 from storage.posting import advance_subscriptions, copy_children, copy_invoices, lock_subscriptions
 
@@ -52,7 +53,9 @@ def post_chunk(engine: Engine, ref: ChunkRef, chunk: RatedChunk, *, wait: bool, 
     since somebody may have billed meanwhile; off, its account is parked like any other refusal.
     """
     posted = _settle(engine, ref, chunk)
-    posted.add(_post_halving(engine, ref, chunk.prepared, chunk.open_parks, wait=wait, reread=reread))
+    # In the order in which they stand pending, which is that of their ids.
+    prepared = sorted(chunk.prepared, key=attrgetter("account_id"))
+    posted.add(_post_halving(engine, ref, prepared, chunk.open_parks, wait=wait, reread=reread))
     return posted
 
 
@@ -123,25 +126,18 @@ def _post(
     connection: PgConnection, ref: ChunkRef, prepared: Sequence[Prepared], parks: set[str], *, wait: bool
 ) -> Posted:
     posted = Posted()
-    pending = pending_accounts(connection, ref.run_id, ref.no, lock=True)
-    open_accounts = set(pending)
-    wanted = [account for account in prepared if account.account_id in open_accounts]
-    versions = lock_subscriptions(
-        connection,
-        [advance.subscription_id for account in wanted for advance in account.advances],
-        skip_locked=not wait,
-    )
-    accepted: list[Prepared] = []
-    for account in wanted:
-        found = [versions.get(advance.subscription_id) for advance in account.advances]
-        if None in found and not wait:
-            posted.held.append(account.account_id)
-        elif any(
-            version != advance.version for version, advance in zip(found, account.advances, strict=True)
-        ):
-            posted.moved.append(account.account_id)
-        else:
-            accepted.append(account)
+    accepted = list(prepared)
+    pending: list[str] | None = None  # looked up only where the accounts are not just the next ones
+    if not lock_chunk(connection, ref.run_id, ref.no, [account.account_id for account in prepared]):
+        pending = pending_accounts(connection, ref.run_id, ref.no, lock=True)
+        open_accounts = set(pending)
+        accepted = [account for account in prepared if account.account_id in open_accounts]
+    rated = {advance.subscription_id: advance.version for account in accepted for advance in account.advances}
+    versions = lock_subscriptions(connection, rated, skip_locked=not wait)
+    if versions != rated:
+        accepted = _sift(accepted, versions, posted, wait=wait)
+        if pending is None:
+            pending = pending_accounts(connection, ref.run_id, ref.no)
     documents = [account.document for account in accepted if account.document is not None]
     copy_children(connection, documents)
     advance_subscriptions(connection, [advance for account in accepted for advance in account.advances])
@@ -156,7 +152,7 @@ def _post(
         connection,
         ref.run_id,
         ref.no,
-        pending=[account for account in pending if account not in done],
+        pending=len(accepted) if pending is None else [account for account in pending if account not in done],
         billed=posted.billed,
         nothing_due=posted.nothing_due,
         totals=totals,
@@ -167,3 +163,22 @@ def _post(
     copy_invoices(connection, ref.mode, documents, ref.run_id)
     fail_point("after-copy")
     return posted
+
+
+def _sift(
+    prepared: Sequence[Prepared], versions: Mapping[str, int], posted: Posted, *, wait: bool
+) -> list[Prepared]:
+    """Those of `prepared` whose subscriptions still have the versions that they were rated at; the others are noted
+    in `posted` as held or moved."""
+    accepted: list[Prepared] = []
+    for account in prepared:
+        found = [versions.get(advance.subscription_id) for advance in account.advances]
+        if None in found and not wait:
+            posted.held.append(account.account_id)
+        elif any(
+            version != advance.version for version, advance in zip(found, account.advances, strict=True)
+        ):
+            posted.moved.append(account.account_id)
+        else:
+            accepted.append(account)
+    return accepted

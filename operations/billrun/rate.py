@@ -6,13 +6,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from uuid_utils import uuid7
-
 from domain.invoices import Draft, add_tax, finish
 from domain.price_book import PriceBook
 from domain.rating import UsageAnswers, metered_by_event, rate_subscription, usage_windows
 from domain.tax import TaxTable
-from operations.billrun.shapes import Moves, Outcome, ShapeMemo
+from operations.billrun.shapes import Outcome, ShapeMemo
 from storage.billable import (
     Billable,
     DueAccount,
@@ -24,7 +22,7 @@ from storage.billable import (
     usage_mark,
 )
 from storage.database import PgConnection
-from storage.posting import Advance, Document, Template
+from storage.posting import Advance, Document, Moves, Template
 
 
 @dataclass(slots=True)
@@ -229,11 +227,9 @@ def tax_chunk(chunk: RatedChunk, step: TaxStep, memo: ShapeMemo) -> None:
 
 def _prepare(account: DueAccount, outcome: Outcome) -> Prepared:
     advances = [
-        Advance(subscription, version, *moves)
+        Advance(subscription, version, moves)
         for (subscription, version), moves in zip(account.subscriptions(), outcome.moves, strict=True)
     ]
     if outcome.template is None:
         return Prepared(account.id, None, advances)
-    invoice_id = str(uuid7())
-    rows = outcome.template.rows(invoice_id, account.id, account.item_ids)
-    return Prepared(account.id, Document(invoice_id, account.id, outcome.template, rows), advances)
+    return Prepared(account.id, outcome.template.document(account.id, account.item_ids), advances)

@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from datetime import date
 from typing import NamedTuple
 
-from storage.posting import Template
-
-
-class Moves(NamedTuple):
-    """Where a subscription's row goes once its charges are posted."""
-
-    charged_through: date
-    arrears_through: date
-    next_bill_on: date | None
-    usage_mark: tuple[int, str] | None = None
+from storage.posting import Moves, Template
 
 
 class Outcome(NamedTuple):

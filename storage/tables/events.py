@@ -25,7 +25,7 @@ event_log = Table(
     "event_log",
     metadata,
     Column("xid", Xid8(), primary_key=True, server_default=text("pg_current_xact_id()")),
-    Column("id", BigInteger, sa.Identity(always=True), primary_key=True),
+    Column("id", BigInteger, sa.Identity(always=True, cache=100), primary_key=True),
     epoch_column(),
     now_column("at"),
     Column("kind", Text, nullable=False),

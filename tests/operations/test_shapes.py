@@ -56,20 +56,20 @@ def test_repeats_say_what_rating_each_account_alone_says(engine: Engine, due: li
         tax_chunk(chunk, table_tax(tariff.taxes), memo)
         return chunk
 
-    def said(chunk: RatedChunk) -> dict[str, list[str]]:
-        """Lines and postings without the invoice's own id, which is new each time."""
+    def said(chunk: RatedChunk) -> dict[str, list[bytes]]:
+        """Head, lines and postings without the invoice's own id, which is new each time."""
         found = {}
         for each in chunk.prepared:
             assert each.document is not None
-            rows = [each.document.rows.head, *each.document.rows.lines, *each.document.rows.postings]
-            found[each.account_id] = [row.replace(each.document.invoice_id, "") for row in rows]
+            rows = [each.document.template.head, each.document.lines, each.document.postings]
+            found[each.account_id] = [row.replace(each.document.invoice_id, b"") for row in rows]
         return found
 
     tariff = Tariffs(engine).current()
     ids = [account.id for account in due]
     together = rated(ids, ShapeMemo())
     assert len(together.repeats) > 50
-    alone: dict[str, list[str]] = {}
+    alone: dict[str, list[bytes]] = {}
     for account_id in ids:
         alone |= said(rated([account_id], ShapeMemo()))
     assert said(together) == alone
