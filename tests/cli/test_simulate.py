@@ -218,7 +218,7 @@ def test_a_broken_law_is_a_failure(
         ("do: bill}", "do: apply_coupon, coupon: X}", 8, "the scenario has no coupon 'X'; it has: none"),
         ("do: bill}", "do: usage, meter: pages, quantity: 1}", 8, "the catalog has no meter 'pages'; it has: articles"),
         ("catalog: catalog.yaml", "catalog: missing.yaml", 3, "catalog: missing.yaml does not exist"),
-        ("catalog: catalog.yaml", "catalog: {publisher: X}", 3, "catalog.format: is missing"),
+        ("catalog: catalog.yaml", "catalog: {publisher: X}", 3, "catalog.currencies: is missing"),
         ("steps:", "stepz:", 6, "did you mean 'steps'?"),
         ("title: A good one", "format: masthead.catalog/1", 1, "a scenario is expected here"),
     ],

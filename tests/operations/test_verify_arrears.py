@@ -94,7 +94,8 @@ def _line(subscription: str, price: str, first: str, plan: str = "") -> str:
     """The lines of a price of a subscription, by where their period starts."""
     return (
         "(invoice_id, no) in (select l.invoice_id, l.no from invoice_line l"
-        " join subscription_item i on i.id = l.item_id join subscription s on s.id = i.subscription_id join price p on p.id = l.price_id"
+        " join subscription_item i on i.id = l.item_id join subscription s on s.id = i.subscription_id"
+        " join price p on p.id = l.price_id"
         f" where s.external_key = '{subscription}' and p.code = '{price}' and l.period_start = '{first}'"
         f" and l.kind = 'recurring' and i.plan_code = '{plan or subscription.split('-')[0]}')"
     )

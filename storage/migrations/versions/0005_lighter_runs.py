@@ -1,13 +1,13 @@
 """What cost each posting for nothing: compressing ids, which do not compress, in a chunk's pending accounts, and
 asking the event log's sequence, which writes to the log of the database, for one number at a time.
 
-Revision: 0005, after 0003.
+Revision: 0005, after 0004.
 """
 
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
