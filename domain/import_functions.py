@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -87,7 +88,7 @@ def _date(argument: Any, _as_of: date) -> Function:
     probe = date(2003, 11, 25)
     try:
         complete = datetime.strptime(probe.strftime(argument), argument).date() == probe  # noqa: DTZ007
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         raise FunctionError(
             f"date: {argument!r} is not a format that dates can be read with ({error})"
         ) from None

@@ -184,7 +184,7 @@ def _prorate(
     if before(since, terms.charged_through):
         rated = _in_charged_phase(account, terms, history, old, new, at)
         charges, reached = restored(history, same, new, at)
-        if reached is not None and before(reached, terms.charged_through):
+        if reached is not None:
             more = rate_advance(
                 account.book, account.currency, changed, rated, later(since, reached), terms.charged_through
             )
@@ -208,7 +208,7 @@ def _in_charged_phase(
     day was moved, or a pause kept time, periods are counted anew from the end of that time, and the phase of the next
     one would be taken."""
     ahead = period_index(terms.anchor, terms.interval, day_of(at)) < 0
-    if not ahead or new.plan != old.plan or new.phase_shift <= 0:
+    if not ahead or new.plan != old.plan:
         return new
     charged = {line.price_id for line in charged_at(history, old, at)}
     version = account.book.version(old.plan, old.plan_version, account.currency)
@@ -235,7 +235,7 @@ def _later(
     if interval != terms.interval:
         raise Refused("a change of the interval at the end of the period is made when that day comes")
     new = _new_item(account, terms, swap, old, boundary, intro_again)
-    return Amendment(_swapped(terms, replace(old, ends_on=boundary, ends_at=None), new))
+    return Amendment(_swapped(terms, replace(old, ends_on=boundary), new))
 
 
 def _restart(
@@ -263,7 +263,7 @@ def _restart(
     moved = with_anchor(terms, Anchor.at(day), interval, day)
     old = next(item for item in moved.items if item.id == old.id)
     new = _new_item(account, moved, swap, old, day, intro_again, replaced_now(moved, old, day))
-    changed = _swapped(moved, replace(old, ends_on=day, ends_at=None), new)
+    changed = _swapped(moved, replace(old, ends_on=day), new)
     restarted = replace(changed, charged_through=day, arrears_through=day, next_bill_on=day)
     return Amendment(restarted, tuple(credits), tuple(charges))
 

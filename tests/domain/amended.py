@@ -79,6 +79,7 @@ PLANS: dict[str, PlanVersion] = {
     "intros": intro(3),
     "welcome": intro(1, "6.20"),
     "setup": version(access("31.00"), access("5.00", "setup", "one_time")),
+    "pass": version(_reading(), access("5.00", "setup", "one_time")),
     "bundle": version(
         access("10.01", parts=[{"product": "digital", "weight": 1}, {"product": "print", "weight": 2}])
     ),

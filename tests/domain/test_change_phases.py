@@ -14,6 +14,7 @@ from tests.domain.amended import (
     PERIOD_END,
     PRORATED,
     RESTART,
+    in_trial,
     jan,
     money,
     reader,

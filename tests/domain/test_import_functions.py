@@ -95,6 +95,7 @@ def test_a_cell_that_a_function_cannot_read_is_refused(
         ("date", None, "date needs a format"),
         ("date", "tomorrow", "date needs a format"),
         ("date", "%d.%m", "does not tell day, month and year"),
+        ("date", "%d.%m.%Y %d", "is not a format that dates can be read with"),
         ("date", "%Y-%Q", "is not a format that dates can be read with"),
         ("decimal", ";", "decimal takes the mark"),
         ("plus_days", "1", "plus_days needs a whole number"),

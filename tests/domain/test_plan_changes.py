@@ -278,7 +278,18 @@ def test_on_the_day_the_trial_ends_it_is_over() -> None:
     who = in_trial("basic")
     who.change(jan(15), "yearly", RESTART, interval=YEAR)
     assert who.terms.next_bill_on == jan(15)
-    assert who.items[0].phase_shift == 0
+    billed = in_trial("basic")
+    billed.bill(jan(15))
+    made = billed.change(jan(15), "yearly", RESTART, interval=YEAR)
+    assert credited(made.credits) == [("2026-01-15..2026-02-15", -3100)]
+
+
+def test_in_a_trial_before_a_stub_the_new_interval_begins_when_it_ends() -> None:
+    who = in_trial("basic")
+    who.bill_cycle_day(jan(2), 20)
+    assert who.terms.anchor.on == jan(20)
+    who.change(jan(5), "yearly", RESTART, interval=YEAR)
+    assert who.bill(jan(15)) == [("recurring", "2026-01-15..2027-01-15", 36500)]
 
 
 def test_a_restart_moves_a_change_of_another_item_that_waits() -> None:

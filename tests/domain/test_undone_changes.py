@@ -217,6 +217,15 @@ def test_a_setup_fee_of_a_plan_that_was_never_served_is_given_back() -> None:
     ]
 
 
+def test_a_setup_fee_alone_is_given_back_and_charged_again() -> None:
+    who = reader("basic")
+    who.bill(jan(1))
+    there_and_back(who, jan(16), "pass", "basic", back="pass")
+    assert who.net == 1500 + 500
+    who.change(jan(16), "basic")
+    assert who.net == 3100
+
+
 def test_a_setup_fee_that_waits_is_dropped() -> None:
     who = reader("basic", later=True)
     who.bill(jan(1))
@@ -383,6 +392,13 @@ def test_there_and_back_at_one_instant_nets_zero() -> None:
     who.bill(jan(1))
     there_and_back(who, at, "plus", "odder", back="odd")
     assert who.net == 1001
+
+
+def test_at_one_instant_what_was_not_billed_yet_goes_on() -> None:
+    who = reader("odd", start=date(2026, 2, 1))
+    there_and_back(who, datetime(2026, 2, 15, tzinfo=BERLIN), "plus", back="odd")
+    assert who.items[0].end is None
+    assert [line[2] for line in who.bill(FEB)] == [1001]
 
 
 def test_half_an_hour_of_another_plan_is_charged() -> None:
