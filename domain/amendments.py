@@ -89,6 +89,24 @@ def running_items(terms: SubscriptionTerms, day: date) -> list[Item]:
     ]
 
 
+def in_whole_days(terms: SubscriptionTerms, day: date) -> tuple[SubscriptionTerms, list[Item]]:
+    """`terms` for a command that counts from the beginning of `day`, where changes by the second came earlier on that
+    day: their instants become the day, and the items that they ended, which are answered too, were not served on
+    it."""
+    ended = [item for item in terms.items if item.ends_on == day and item.ends_at is not None]
+    if not ended and not any(item.starts_on == day and item.starts_at is not None for item in terms.items):
+        return terms, []
+    items = [
+        replace(
+            item,
+            starts_at=None if item.starts_on == day else item.starts_at,
+            ends_at=None if item.ends_on == day else item.ends_at,
+        )
+        for item in terms.items
+    ]
+    return replace(terms, items=items), ended
+
+
 def unused_credits(history: History, items: Iterable[Item], at: Moment) -> list[CreditLine]:
     """The credits for the time from `at` on that was billed in advance for `items` (law 5). One of zero gives back time
     for which nothing is left to be given back; it goes on no document, and counts for the coverage (I13)."""

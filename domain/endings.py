@@ -55,6 +55,9 @@ def cancel_now(
     elif credit == "whole_period":
         credits = _whole_period(terms, history, running, paused_on or at)
     through = terms.charged_through if credit == "none" else max(paused_on or day, terms.starts_on)
+    if credit == "whole_period":
+        # All days of the running period are given back, those that were served too (law I13).
+        through = min([through, *(day_of(each.start) for each in credits if each.start is not None)])
     ended = replace(
         terms,
         status=State.CANCELED,

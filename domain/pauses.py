@@ -12,6 +12,7 @@ from domain.amendments import (
     History,
     Refused,
     close_stretch,
+    in_whole_days,
     must_run,
     running_items,
     unused_credits,
@@ -31,8 +32,9 @@ def pause(
     must_run(terms, day, "paused")
     if terms.trial_ends_on is not None and day < terms.trial_ends_on:
         raise Refused(f"a trial cannot be paused; it ends on {terms.trial_ends_on}")
+    terms, ended = in_whole_days(terms, day)
     charges = close_stretch(account, terms, day)
-    credits = [] if keep_time else unused_credits(history, running_items(terms, day), day)
+    credits = [] if keep_time else unused_credits(history, [*running_items(terms, day), *ended], day)
     through = terms.charged_through if keep_time and terms.charged_through > day else day
     paused = replace(
         terms,

@@ -16,6 +16,7 @@ from domain.amendments import (
     Refused,
     charged_at,
     close_stretch,
+    in_whole_days,
     must_run,
     period_end,
     running_items,
@@ -145,7 +146,7 @@ def without_waiting(terms: SubscriptionTerms, item_id: str, day: date) -> Subscr
     for waiting in terms.items:
         if waiting.replaces == item_id and waiting.starts_on > day:
             items = [
-                replace(item, ends_on=waiting.ends_on, ends_at=None) if item.id == item_id else item
+                replace(item, ends_on=waiting.ends_on) if item.id == item_id else item
                 for item in terms.items
                 if item.id != waiting.id
             ]
@@ -253,10 +254,12 @@ def _restart(
         in_trial = replace(terms, anchor=Anchor.at(terms.trial_ends_on), interval=interval)
         new = _new_item(account, in_trial, swap, old, day, intro_again)
         return Amendment(_swapped(in_trial, replace(old, ends_on=day), new))
+    terms, ended = in_whole_days(terms, day)
+    old = next(item for item in terms.items if item.id == old.id)
     replaced = replaced_now(terms, old, day)
     # The new period has the whole of its first day, whenever on that day the change came.
     credits = [
-        *unused_credits(history, running_items(terms, day), day),
+        *unused_credits(history, [*running_items(terms, day), *ended], day),
         *unearned_fees(history, old, replaced),
     ]
     charges = close_stretch(account, terms, day)

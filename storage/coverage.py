@@ -108,10 +108,11 @@ _MISFITS = f"""
     select i.id, i.subscription_id, i.plan_code, i.in_arrears, i.since, i.until, i.always, i.sometimes,
            count(*) over () as misfits
     from item i left join charged c on c.item_id = i.id and c.in_arrears = i.in_arrears
-    where not coalesce(c.complete, true)
-       or coalesce(c.length, 0) <> coalesce((select sum(upper(r) - lower(r)) from unnest(c.days) r), 0)
-       or not coalesce(c.days, '{{}}') <@ i.due
-       or (i.always and coalesce(c.days, '{{}}') <> i.due)
+    where (i.sometimes or c.item_id is not null)
+      and (not coalesce(c.complete, true)
+           or coalesce(c.length, 0) <> coalesce((select sum(upper(r) - lower(r)) from unnest(c.days) r), 0)
+           or not coalesce(c.days, '{{}}') <@ i.due
+           or (i.always and coalesce(c.days, '{{}}') <> i.due))
     order by i.subscription_id, i.id, i.in_arrears limit %s
 """
 

@@ -135,9 +135,12 @@ def recognise(world: World) -> None:
 
 def act(world: World, step: verbs.Step) -> None:
     """One step. Raises ValueError, of some kind, with the reason when it cannot be carried out."""
-    _ACTS[step.do](
-        world, step, moment_at(instant_of(step.at, world.zone), world.zone, world.policy.proration)
-    )
+    at = instant_of(step.at, world.zone)
+    if world.latest is not None and not isinstance(step.at, datetime):
+        # A day that is named after an instant of it stands for that instant: time does not go back.
+        at = max(at, world.latest.astimezone(world.zone)) if at.date() == world.latest.date() else at
+    world.latest = at
+    _ACTS[step.do](world, step, moment_at(at, world.zone, world.policy.proration))
 
 
 def _bill(world: World, step: Any, at: Moment) -> None:

@@ -161,8 +161,7 @@ class PaymentFails(_Step):
 
 
 class Refund(_Step):
-    """Money back: of a payment, up to what remains of it. It follows a credit note, or takes the place of account
-    credit; without either the refunded invoices are credited by that amount first."""
+    """Money back of a payment, up to what remains of it. The invoices that it paid are credited by as much first."""
 
     do: Literal["refund"] = VERB
     amount: AmountText | None = Field(None, description="default: all that remains of the payment")
@@ -233,7 +232,7 @@ class MoveTimeZone(_Step):
 
 
 class ApplyCoupon(_Step):
-    """A coupon of the scenario for a subscription, from its next period on."""
+    """A coupon of the scenario for a subscription, from its next bill on."""
 
     do: Literal["apply_coupon"] = VERB
     coupon: str = Field(description="its code")
@@ -241,7 +240,7 @@ class ApplyCoupon(_Step):
 
 
 class HolidayStop(_Step):
-    """No delivery from `start` until `until`: a credit for each missed issue on the next bill."""
+    """No delivery on those days: a credit for each missed issue on the next bill, where the print cut-off allows."""
 
     do: Literal["holiday_stop"] = VERB
     start: date = Field(alias="from", description="the first day without delivery")

@@ -159,6 +159,7 @@ class World:
     dunning: list[tuple[date, str]] = field(default_factory=list)
     happened: list[Happened] = field(default_factory=list)
     last_id: int = 0
+    latest: datetime | None = None
 
     @property
     def currency(self) -> str:

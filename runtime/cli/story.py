@@ -154,7 +154,8 @@ class _Story:
                 f"next bill {each['next_bill_on'] or 'none'}{ends}"
             )
         for each in found["gifts"]:
-            access = f", read from {each['access'][0]} until {each['access'][1]}" if each["access"] else ""
+            read = each["access"] if each["state"] == "claimed" else None
+            access = f", read from {read[0]} until {read[1]}" if read else ""
             self._tell(f"gift {each['name']}: {each['state']}{access}")
         if found["pending"]:
             self._tell(f"waiting for the next invoice: {self._money(found['pending'])} before its tax")

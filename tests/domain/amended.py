@@ -334,3 +334,9 @@ def in_trial(plan: str, **fields: Any) -> Reader:
 def money(made: Amendment) -> tuple[list[tuple[str, int]], list[tuple[str, str, int]]]:
     """The credits and the charges of an amendment, as `credited` and `told` tell them."""
     return credited(made.credits), told(made.charges)
+
+
+def there_and_back(who: Reader, at: Moment, *by: str, back: str) -> None:
+    """Prorated changes to `by`, one after the other, and `back`, all at one moment."""
+    for plan in (*by, back):
+        who.change(at, plan)

@@ -26,6 +26,7 @@ from domain.proration import Unit as Proration
 from domain.subscriptions import State
 from tests.domain.amended import (
     FEB,
+    MAR,
     PERIOD_END,
     PRORATED,
     RESTART,
@@ -168,6 +169,16 @@ def test_a_change_in_a_trial_at_the_end_of_the_period_waits_for_the_end_of_the_t
     who.change(jan(5), "plus", PERIOD_END)
     assert who.last.starts_on == jan(15)
     assert who.bill(jan(15)) == [("recurring", "2026-01-15..2026-02-15", 6200)]
+
+
+@pytest.mark.parametrize(("ends_on", "then"), [(FEB, None), (MAR, MAR), (None, None)])
+def test_an_item_that_was_to_end_later_ends_then_under_its_new_plan(
+    ends_on: date | None, then: date | None
+) -> None:
+    who = reader("basic")
+    who.items[0] = replace(who.items[0], ends_on=ends_on)
+    who.bill(jan(1))
+    assert who.change(jan(16), "plus", PERIOD_END).terms.items[-1].ends_on == then
 
 
 def test_a_change_that_the_end_would_forestall_is_refused() -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from domain.catalog import IntervalSpec
 from domain.policy import Policy
 from runtime.scenario_source import VERBS
 
@@ -92,7 +93,7 @@ def _bare(kind: Any) -> Any:
 def _models(kind: Any) -> list[type[BaseModel]]:
     bare = _bare(kind)
     if isinstance(bare, type) and issubclass(bare, BaseModel):
-        return [bare]
+        return [] if bare is IntervalSpec else [bare]
     return [model for each in get_args(bare) for model in _models(each)]
 
 
@@ -103,10 +104,10 @@ def _allowed(kind: Any) -> str:
     if get_origin(bare) is tuple:
         return f"list of {_allowed(get_args(bare)[0])}"
     if get_origin(bare) is dict:
-        return f"{_allowed(get_args(bare)[1])} by name"
+        return f"{_allowed(get_args(bare)[1])}, for each name"
     if isinstance(bare, type) and issubclass(bare, Enum):
         return ", ".join(f"`{each.value}`" for each in bare)
-    return _PLAIN[bare.__name__]
+    return "an interval, `{unit: month, count: 3}`" if bare is IntervalSpec else _PLAIN[bare.__name__]
 
 
 def _default(field: FieldInfo) -> str:
@@ -121,4 +122,5 @@ def _default(field: FieldInfo) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    """`text` without the numbers of laws, which are for developers."""
+    return re.sub(r" \(law \d+\)", "", text).replace("|", "\\|")

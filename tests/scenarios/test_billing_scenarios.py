@@ -9,9 +9,14 @@ import pytest
 
 from domain.simulation.play import play
 from domain.simulation.report import report
+from runtime.cli.app import run
 from runtime.scenario_source import read_scenario_file
+from tests.scenarios.guide import missing_lines, policy_rows, shown_outputs, verb_rows
 
-SCENARIOS = Path(__file__).parents[2] / "examples" / "scenarios"
+HOUSE = Path(__file__).parents[2]
+GUIDE = (HOUSE / "docs" / "billing.md").read_text()
+SHOWN = list(shown_outputs(GUIDE))
+SCENARIOS = HOUSE / "examples" / "scenarios"
 NAMES = sorted(file.stem for file in SCENARIOS.glob("*.yaml"))
 # New York: 4 % and 4.875 % of 12.00, rounded one by one (law 7): 0.48 + 0.585 -> 0.59.
 NEW_YORK_12 = 1200 + 48 + 59
@@ -299,3 +304,38 @@ def test_yen() -> None:
         ("2026-02-01", 10 + 2576),
     ]
     assert [each["state"] for each in found["dunning"]] == ["current"]
+
+
+@pytest.mark.parametrize(("file", "shown"), SHOWN, ids=[Path(file).stem for file, _ in SHOWN])
+def test_the_guide_shows_what_is_printed(
+    file: str, shown: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["simulate", str(HOUSE / file)]) == 0
+    output = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert missing_lines(shown, output) == []
+
+
+def test_the_guide_shows_every_scenario() -> None:
+    assert sorted(Path(file).stem for file, _ in SHOWN) == NAMES
+
+
+def test_lines_that_are_not_printed_are_found() -> None:
+    output = ["a", "b", "c", "b", "d"]
+    assert missing_lines(["a", "b", "...", "d"], output) == []
+    assert missing_lines(["...", "c", "b"], output) == []
+    assert missing_lines(["a", "c"], output) == ["c"]
+    assert missing_lines(["b", "...", "a"], output) == ["a"]
+    assert missing_lines(["x"], output) == ["x"]
+
+
+def test_the_guide_has_every_key_of_the_policy_and_every_verb() -> None:
+    rows = [line for line in GUIDE.splitlines() if line.startswith("| `")]
+    assert rows == [*policy_rows(), *verb_rows()]
+
+
+def test_the_scenario_that_the_guide_begins_with_can_be_played(tmp_path: Path) -> None:
+    document = GUIDE.split("```yaml\n")[1].split("```")[0]
+    file = tmp_path / "scenario.yaml"
+    file.write_text(document.replace("../catalog.yaml", str(HOUSE / "examples" / "catalog.yaml")))
+    source = read_scenario_file(file)
+    assert totals(report(play(source.scenario, source.catalog))) == totals(played("upgrade-mid-month"))
