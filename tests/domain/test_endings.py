@@ -54,7 +54,9 @@ def test_a_cancel_gives_back_what_the_policy_says(day: date, credit: str, back: 
     assert sum(each.net for each in made.credits) == -back
     assert made.charges == ()
     assert (who.terms.status, who.terms.ends_on, who.terms.next_bill_on) == (State.CANCELED, day, None)
-    assert who.terms.charged_through == (FEB if credit == "none" else day)
+    # law I13: charged-through moves back to the first day that is given back
+    through = {"none": FEB, "prorated": day, "whole_period": jan(1) if back else day}[credit]
+    assert who.terms.charged_through == through
     assert who.bill(MAR) == []
     if back == 3100:
         assert who.gross == 0
@@ -117,8 +119,8 @@ def test_a_cancel_of_all_items_credits_each() -> None:
         (False, "prorated", 0, jan(11)),  # credited when the pause began
         (True, "prorated", 2100, jan(11)),
         (True, "none", 0, FEB),
-        (True, "whole_period", 3100, jan(11)),
-        (False, "whole_period", 1000, jan(11)),
+        (True, "whole_period", 3100, jan(1)),  # law I13: all its days are given back
+        (False, "whole_period", 1000, jan(1)),
     ],
 )
 def test_a_cancel_during_a_pause_is_from_the_day_of_the_pause(
