@@ -256,25 +256,30 @@ def test_a_change_whose_day_came_during_the_pause_is_made_on_resuming(back: date
     who.change(jan(5), "plus", PERIOD_END)
     who.pause(jan(11))
     who.resume(back)
-    served = [each.plan for each in who.items if each.starts_on <= back and each.ends_on is None]
-    assert served == ["plus"]
+    assert [(each.plan, each.starts_on, each.ends_on) for each in who.items] == [
+        ("basic", jan(1), jan(11)),
+        ("plus", back, None),
+    ]
     assert [line[2] for line in who.bill(back)] == [6200 if back == FEB else 3100]
     assert who.uncovered() == []
 
 
-def test_a_change_that_waited_through_two_pauses() -> None:
-    # Of three items in a row the middle one falls into the second pause whole.
+@pytest.mark.parametrize("back", [MAR, date(2026, 3, 10)])
+def test_of_changes_that_came_during_the_pause_the_last_holds(back: date) -> None:
+    # Basic until 1 February, plus until 1 March, then seats: only seats is served.
     who = reader("basic")
     who.bill(jan(1))
     who.change(jan(5), "plus", PERIOD_END)
     who.pause(jan(11))
     who.items[1] = replace(who.items[1], ends_on=MAR)
     who.items.append(replace(who.items[1], id=uid("third"), plan="seats", starts_on=MAR, ends_on=None))
-    who.resume(date(2026, 3, 10))
-    assert [
-        each.plan for each in who.items if each.ends_on is None and each.starts_on == date(2026, 3, 10)
-    ] == ["seats"]
-    assert [line[2] for line in who.bill(date(2026, 3, 10))] == [2200]
+    who.resume(back)
+    assert [(each.plan, each.starts_on, each.ends_on) for each in who.items] == [
+        ("basic", jan(1), jan(11)),
+        ("plus", FEB, FEB),
+        ("seats", back, None),
+    ]
+    assert [line[2] for line in who.bill(back)] == [3100 if back == MAR else 2200]
 
 
 # --- the end of a fixed term ---
