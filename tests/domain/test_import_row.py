@@ -130,3 +130,61 @@ def test_plans_of_other_lengths_are_no_one_subscription(
 ) -> None:
     with pytest.raises(RowRejected, match=words):
         read("USD", together=True, main=version(interval=one), more=version(interval=other))
+
+
+def reader(*versions: PlanVersion, discounts: Any = (), **item: Any) -> RowReader:
+    """Rows of (key, start, number, more, percent), by one conditional item on `main`."""
+    items = [{"plan": {"value": "main"}, "when": {"column": "more", "equals": ["yes"]}, **item}]
+    import_map = {
+        "format": "masthead.import-map/1",
+        "account": {
+            "key": {"column": "key"},
+            "currency": {"value": "USD"},
+            "time_zone": {"value": "Europe/Berlin"},
+        },
+        "subscription": {"start": {"column": "start"}},
+        "items": items,
+        "discounts": list(discounts),
+    }
+    offer = Offer({"main": versions or (version(),)}, frozenset())
+    return RowReader(
+        ImportMap.model_validate(import_map), ("key", "start", "number", "more", "percent"), offer, AS_OF
+    )
+
+
+def test_a_version_that_the_map_names_is_taken_whatever_was_sold() -> None:
+    later = version(number=2, effective=date(2026, 11, 1))
+    pinned = reader(version(), later, version={"column": "number"})
+    assert [
+        pinned.read(["A", "2026-11-15", number, "yes", ""]).items[0].version for number in ("1", "2", "")
+    ] == [1, 2, 2]
+    with pytest.raises(RowRejected, match=r"^plan main has no version 3$"):
+        pinned.read(["A", "2026-11-15", "3", "yes", ""])
+
+
+def test_a_row_without_any_item_is_rejected() -> None:
+    with pytest.raises(RowRejected, match="no item applies to this row; give the map's items a condition"):
+        reader().read(["A", "2026-11-15", "", "no", ""])
+
+
+def test_a_discount_that_does_not_apply_is_none_and_one_without_start_adds_no_reason() -> None:
+    rule = {
+        "code": {"value": "X"},
+        "percent": {"column": "percent"},
+        "when": {"column": "number", "equals": ["1"]},
+    }
+    rows = reader(discounts=[rule])
+    assert rows.read(["A", "2026-11-15", "2", "yes", "10"]).discounts == ()
+    assert [each.percent for each in rows.read(["A", "2026-11-15", "1", "yes", "10"]).discounts] == ["10"]
+    with pytest.raises(RowRejected) as caught:
+        rows.read(["A", "", "1", "yes", "10"])
+    assert caught.value.reasons == ("start: is empty, and it is required",)
+
+
+def test_what_is_remembered_of_rows_is_bounded_and_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["A", f"2026-11-{day:02}", "", "yes", ""] for day in (3, 4, 3, 5, 3)]
+    wanted = [reader().read(row).opening for row in rows]
+    monkeypatch.setattr("domain.import_row._REMEMBERED", 1)
+    forgetful = reader()
+    assert [forgetful.read(row).opening for row in rows] == wanted
+    assert [opening.anchor_on.day for opening in wanted] == [3, 4, 3, 5, 3]
