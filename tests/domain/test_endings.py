@@ -224,9 +224,10 @@ def test_arrears_are_billed_at_the_end() -> None:
     assert who.terms.next_bill_on is None
 
 
-def test_a_period_that_was_not_billed_yet_is_billed() -> None:
+@pytest.mark.parametrize("day", [jan(1), jan(16), jan(31)])
+def test_a_period_that_was_not_billed_yet_is_billed(day: date) -> None:
     who = reader("basic")
-    who.cancel_later(jan(16))
+    who.cancel_later(day)
     assert (who.terms.ends_on, who.terms.next_bill_on) == (FEB, jan(1))
     assert who.bill(jan(20)) == [("recurring", "2026-01-01..2026-02-01", 3100)]
 

@@ -195,6 +195,14 @@ def test_the_items_at_the_end_are_those_that_were_served() -> None:
     assert items_at_end(replace(ended, ends_on=None)) == ended.items
 
 
+def test_after_a_cancel_before_the_start_the_first_item_stays_on_record() -> None:
+    who = reader("basic")
+    who.cancel(date(2025, 12, 20))
+    who.reactivate(jan(5))
+    assert [(each.starts_on, each.ends_on) for each in who.items] == [(jan(1), jan(1)), (jan(5), None)]
+    assert who.bill(jan(5)) == [("recurring", "2026-01-05..2026-02-05", 3100)]
+
+
 def test_what_was_to_begin_does_not_begin_after_a_return() -> None:
     who = reader("basic")
     who.bill(jan(1))
