@@ -159,14 +159,22 @@ def closing(terms: SubscriptionTerms, day: date) -> SubscriptionTerms:
     )
 
 
-def with_anchor(terms: SubscriptionTerms, anchor: Anchor, interval: Interval, day: date) -> SubscriptionTerms:
+def with_anchor(
+    terms: SubscriptionTerms,
+    anchor: Anchor,
+    interval: Interval,
+    day: date,
+    *,
+    made_until: date | None = None,
+) -> SubscriptionTerms:
     """`terms` with periods that tile from `anchor`, from `day` on. The phase that the period of `day` is in goes on:
-    periods that were had before count. Changes that wait for the end of a later period wait for that of a new one."""
+    periods that were had before count. Changes that wait for the end of a later period wait for that of a new one;
+    those that came by `made_until` (`day`, if that is not given) do not wait."""
     had = max(0, period_index(terms.anchor, terms.interval, day))
     ends = {
         item.starts_on: boundary_from(anchor, interval, item.starts_on)
         for item in terms.items
-        if item.replaces is not None and item.starts_on > day
+        if item.replaces is not None and item.starts_on > (made_until or day)
     }
     items = [
         replace(

@@ -19,4 +19,5 @@ def move_bill_cycle_day(terms: SubscriptionTerms, day: date, bill_cycle_day: int
         return Amendment(terms)
     if terms.interval.unit in (Unit.DAY, Unit.WEEK):
         return Amendment(terms)
-    return Amendment(with_anchor(terms, anchor, terms.interval, terms.charged_through))
+    through = terms.charged_through
+    return Amendment(with_anchor(terms, anchor, terms.interval, through, made_until=max(day, through)))

@@ -301,11 +301,15 @@ def _has_advance(world: World, subscription: Subscription) -> bool:
 def resume_what_waited(world: World) -> None:
     """Pauses that were to end today."""
     for subscription in world.subscriptions.values():
-        if subscription.resumes_on is not None and subscription.resumes_on <= world.today:
-            if subscription.terms.status is State.PAUSED:
+        if subscription.resumes_on is None or subscription.resumes_on > world.today:
+            continue
+        subscription.resumes_on = None
+        if subscription.terms.status is State.PAUSED:
+            try:
                 resume_subscription(world, subscription, world.today)
                 world.tell(f"subscription {subscription.name} is resumed")
-            subscription.resumes_on = None
+            except Refused as refused:
+                world.tell(f"{subscription.name} was not resumed: {refused}")
 
 
 def cancel(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,6 +19,7 @@ from domain.amendments import (
     charged_at,
     close_stretch,
     closing,
+    in_whole_days,
     must_run,
     period_end,
     running_items,
@@ -50,7 +52,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ({}, date(2025, 12, 31), "starts on 2026-01-01 and cannot be moved on 2025-12-31, before that"),
     ],
 )
-def test_only_what_runs_is_amended(fields: dict[str, object], day: date, message: str) -> None:
+def test_only_what_runs_is_amended(fields: dict[str, Any], day: date, message: str) -> None:
     with pytest.raises(Refused, match=message):
         must_run(replace(terms(jan(1)), **fields), day, "moved")
 
@@ -64,7 +66,7 @@ def test_only_what_runs_is_amended(fields: dict[str, object], day: date, message
         ({"trial_ends_on": jan(15)}, jan(10)),
     ],
 )
-def test_what_runs_may_be_amended(fields: dict[str, object], day: date) -> None:
+def test_what_runs_may_be_amended(fields: dict[str, Any], day: date) -> None:
     must_run(replace(terms(jan(1)), **fields), day, "moved")
 
 
@@ -78,6 +80,23 @@ def test_running_items_are_those_of_today_and_of_later() -> None:
     }
     found = running_items(terms(jan(1), *names.values()), jan(10))
     assert [name for name, each in names.items() if each in found] == ["now", "ends tomorrow", "later"]
+
+
+def test_for_a_command_by_the_day_what_came_earlier_on_it_came_with_it() -> None:
+    # Changed at 9:30 and, before that, on the 5th at 8:00.
+    early, at = datetime(2026, 1, 5, 8, tzinfo=BERLIN), datetime(2026, 1, 10, 9, 30, tzinfo=BERLIN)
+    first = item(name="1", ends_on=jan(5), ends_at=early)
+    second = item(name="2", starts_on=jan(5), starts_at=early, ends_on=jan(10), ends_at=at)
+    third = item(name="3", starts_on=jan(10), starts_at=at)
+    running = terms(jan(1), first, second, third)
+    whole, ended = in_whole_days(running, jan(10))
+    assert whole.items == [first, replace(second, ends_at=None), replace(third, starts_at=None)]
+    assert ended == [second]
+    assert in_whole_days(running, jan(11)) == (running, [])
+    alone, ended = in_whole_days(terms(jan(1), third), jan(10))
+    assert (alone.items, ended) == ([replace(third, starts_at=None)], [])
+    to_end, ended = in_whole_days(terms(jan(1), replace(second, starts_at=None)), jan(10))
+    assert ([each.end for each in to_end.items], len(ended)) == ([jan(10)], 1)
 
 
 # --- unused time ---

@@ -109,6 +109,21 @@ def test_changes_that_wait_for_a_period_that_is_not_charged_wait_for_the_end_of_
     assert who.uncovered() == []
 
 
+@pytest.mark.parametrize("changed_on", [jan(5), jan(10)])
+def test_changes_that_were_made_before_the_running_period_was_billed_stay(changed_on: date) -> None:
+    # Late billing, and a change by then: it does not wait.
+    who = reader("basic")
+    who.change(changed_on, "plus")
+    who.bill_cycle_day(jan(10), 15)
+    assert [(each.starts_on, each.ends_on) for each in who.items] == [
+        (jan(1), changed_on),
+        (changed_on, None),
+    ]
+    first = (changed_on - jan(1)).days
+    assert [line[2] for line in who.bill(jan(10))] == [first * 100, (14 - first) * 200]
+    assert who.uncovered() == []
+
+
 def test_all_items_and_arrears_move() -> None:
     who = reader("basic", add_on("arrears"))
     who.bill(jan(1))

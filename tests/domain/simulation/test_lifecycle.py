@@ -361,6 +361,18 @@ def test_a_pause_that_ends_by_itself() -> None:
     assert totals(found) == [3000, 1000]
 
 
+def test_a_pause_that_would_end_after_the_term_is_told() -> None:
+    # The term of three months ends on 1 July; credited time does not extend it by this policy.
+    found = told(
+        step("2026-04-01", "subscribe", plan="term"),
+        step("2026-04-01", "bill"),
+        step("2026-04-11", "pause", until="2026-08-01"),
+        step("2026-08-02", "bill"),
+        policy={"pause": {"extends_term": False}},
+    )
+    assert any("main was not resumed: the subscription ended on 2026-07-01" in note for note in notes(found))
+
+
 def test_a_pause_resumed_before_its_day() -> None:
     found = told(
         *SUBSCRIBED,
