@@ -142,6 +142,11 @@ def _find_going_on(stack: Stack, run: str) -> RunSummary:
     return found
 
 
+async def _refuse_if_stuck(client: Client, run: RunSummary) -> None:
+    for trouble in await troubles_of(client, run.workflow_id):
+        raise CommandFailed(f"the run does not take it now: {trouble}", remedy=trouble.remedy)
+
+
 async def _send(stack: Stack, run: RunSummary, action: str, order: Control) -> Progress:
     client: Client = await connect(stack.temporal_address, stack.namespace)
     updates = {
@@ -154,8 +159,7 @@ async def _send(stack: Stack, run: RunSummary, action: str, order: Control) -> P
     try:
         while not (await asyncio.wait({asked}, timeout=LOOK_FOR_TROUBLE_SECONDS))[0]:
             # A run whose task fails takes no order, and would be waited for without a word.
-            for trouble in await troubles_of(client, run.workflow_id):
-                raise CommandFailed(f"the run does not take it now: {trouble}", remedy=trouble.remedy)
+            await _refuse_if_stuck(client, run)
         return asked.result()
     except WorkflowUpdateFailedError as error:
         raise UserError(
@@ -164,6 +168,8 @@ async def _send(stack: Stack, run: RunSummary, action: str, order: Control) -> P
         ) from None
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
+            # The server may answer for a run whose task fails before we have looked.
+            await _refuse_if_stuck(client, run)
             raise
         raise UserError(
             f"bill run {run.id} is not going on: its workflow {run.workflow_id} has ended or was terminated",

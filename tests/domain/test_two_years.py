@@ -247,7 +247,7 @@ _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_t
 
 TestTwoYears = TwoYears.TestCase
 TestTwoYears.settings = settings(
-    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=_QUIET
+    max_examples=12, stateful_step_count=40, deadline=None, suppress_health_check=_QUIET
 )
 
 
