@@ -187,12 +187,11 @@ async def test_an_order_that_comes_while_the_run_wants_a_new_execution_is_kept(
     url = fleets.fresh()
     # Four chunks at once would fill all places of the default worker, and the order would wait behind them.
     short_workers.start(url, MASTHEAD_WORKER_ACTIVITIES="8")
-    handle = await short_runs.start()
-    # Early enough: once the history is long, after five chunks, the run would not start four any more.
-    await until_under_way(url)
-    here = short_runs.client.get_workflow_handle_for(BillRunWorkflow.run, handle.id)
     with psycopg.connect(url) as audit:
+        # Held before the run begins: one that is under way may be waiting for its last chunks already.
         with posting_held(url):
+            handle = await short_runs.start()
+            here = short_runs.client.get_workflow_handle_for(BillRunWorkflow.run, handle.id)
             await until("four chunks wait to be posted", lambda: waiting_for_locks(url) == 4)
             audit.execute("lock table audit in exclusive mode")
             ordered = asyncio.create_task(order(here))
