@@ -1,0 +1,162 @@
+"""Charging, capturing, refunding and voiding at a payment gateway."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from enum import StrEnum
+
+from pydantic import Field
+
+from connectors.sdk.capabilities.capability import Capability
+from connectors.sdk.key import Key
+from connectors.sdk.values import Currency, Value
+
+
+class PaymentStatus(StrEnum):
+    """Where a payment stands at the gateway."""
+
+    SUCCEEDED = "succeeded"
+    AUTHORIZED = "authorized"  # held, not yet captured
+    REQUIRES_ACTION = "requires_action"  # the customer must do something at next_action_url
+    PROCESSING = "processing"  # a debit in flight: neither paid nor failed
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class ChargeOrder(Value):
+    """What to charge. amount: minor units. reference: our own id of the payment, by which it is found again.
+
+    customer, method: the gateway's tokens. capture: False only holds the amount. off_session: the customer is not
+    there. return_url: where the customer comes back to after an action.
+    """
+
+    reference: str = Field(min_length=1, max_length=100)
+    amount: int = Field(gt=0)
+    currency: Currency
+    method: str
+    customer: str | None = None
+    capture: bool = True
+    off_session: bool = True
+    description: str = ""
+    return_url: str | None = None
+
+
+class Decline(Value):
+    """Why the gateway or the bank said no. code: the gateway's own."""
+
+    code: str
+    message: str = ""
+
+
+class Payment(Value):
+    """A payment as the gateway has it. All amounts in minor units; captured ≤ amount, refunded ≤ captured."""
+
+    id: str
+    reference: str
+    status: PaymentStatus
+    amount: int
+    currency: Currency
+    captured: int = 0
+    refunded: int = 0
+    decline: Decline | None = None
+    next_action_url: str | None = None
+    method: str | None = None
+
+
+class CaptureOrder(Value):
+    """Take what was held. amount: None for all of it, else minor units up to what was authorised."""
+
+    payment: str
+    amount: int | None = Field(default=None, gt=0)
+
+
+class VoidOrder(Value):
+    """Release what was held."""
+
+    payment: str
+
+
+class RefundOrder(Value):
+    """Give back `amount` minor units of a payment. reference: our own id of the refund."""
+
+    reference: str = Field(min_length=1, max_length=100)
+    payment: str
+    amount: int = Field(gt=0)
+    currency: Currency
+    reason: str = ""
+
+
+class RefundStatus(StrEnum):
+    """Where a refund stands."""
+
+    SUCCEEDED = "succeeded"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+class Refund(Value):
+    """A refund as the gateway has it; failed with a decline when it refused."""
+
+    id: str
+    reference: str
+    payment: str
+    status: RefundStatus
+    amount: int
+    currency: Currency
+    decline: Decline | None = None
+
+
+class PaymentGateway(Capability):
+    """Money in and back. A refused card is a Payment with status failed, not an exception."""
+
+    capability = "payment"
+
+    @abstractmethod
+    async def charge(self, order: ChargeOrder, key: Key) -> Payment:
+        """Charge, or hold when `capture` is False."""
+
+    @abstractmethod
+    async def capture(self, order: CaptureOrder, key: Key) -> Payment:
+        """Take what was held."""
+
+    @abstractmethod
+    async def void(self, order: VoidOrder, key: Key) -> Payment:
+        """Release what was held; a payment already canceled is answered as it is."""
+
+    @abstractmethod
+    async def refund(self, order: RefundOrder, key: Key) -> Refund:
+        """Give back; more than is left of the payment is Rejected."""
+
+    @abstractmethod
+    async def find(self, reference: str) -> Payment | None:
+        """The payment with our reference, by a strongly consistent look-up; None when there is none."""
+
+
+class SetupOrder(Value):
+    """Make a payment method ready for charges without the customer."""
+
+    reference: str = Field(min_length=1, max_length=100)
+    method: str
+    customer: str | None = None
+    return_url: str | None = None
+
+
+class Setup(Value):
+    """The outcome: succeeded, requires_action with a URL, or failed with a decline."""
+
+    id: str
+    reference: str
+    status: PaymentStatus
+    method: str | None = None
+    decline: Decline | None = None
+    next_action_url: str | None = None
+
+
+class PaymentMethods(Capability):
+    """Keeping payment methods for later charges, as a trial needs."""
+
+    capability = "payment_methods"
+
+    @abstractmethod
+    async def set_up(self, order: SetupOrder, key: Key) -> Setup:
+        """Make the method ready for charges without the customer."""

@@ -1,0 +1,49 @@
+"""What one instance of a connector is given: which connection it serves, and the ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal
+
+from connectors.sdk.ports import Clock, Rate, RateBudget, RequestLog, Secrets, TokenStore
+
+Mode = Literal["live", "test"]
+
+_trace: ContextVar[str | None] = ContextVar("masthead_trace", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The surroundings of a connector.
+
+    connection: the connection's name. allow_loopback: whether its addresses may be on this machine, as a sandbox's
+    are. rate: overrides the connector's own.
+    """
+
+    connection: str
+    mode: Mode
+    secrets: Secrets
+    tokens: TokenStore
+    budget: RateBudget
+    log: RequestLog
+    clock: Clock
+    allow_loopback: bool = False
+    rate: Rate | None = None
+
+
+@contextmanager
+def traced(trace: str) -> Iterator[None]:
+    """Within, requests are logged as made by `trace`: a workflow or a call, no personal data."""
+    token = _trace.set(trace)
+    try:
+        yield
+    finally:
+        _trace.reset(token)
+
+
+def current_trace() -> str | None:
+    """By whom the request that is going on is made."""
+    return _trace.get()
