@@ -17,6 +17,10 @@ from api import problems
 from api.security import open_route, require_key
 from api.v1 import bill_runs
 from api.v1.event_readers import EventReaders
+from api.webhooks.intake import Intake, close_pool, make_pool, open_pool
+from api.webhooks.routes import webhook_route
+from connectors.sdk.memory import EnvSecrets
+from connectors.sdk.webhooks.shelf import bundled_recipes
 from runtime.settings import Settings, load_settings
 from runtime.temporal import connect
 from storage.database import make_engine, transaction
@@ -42,9 +46,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.engine = make_engine(url)
         app.state.temporal = await connect(chosen.temporal_address, chosen.temporal_namespace, lazy=True)
+        inbox = make_pool(url)
+        app.state.webhook_intake = Intake(inbox, bundled_recipes(), EnvSecrets().resolve)
+        await open_pool(inbox)
         try:
             yield
         finally:
+            await close_pool(inbox)
             app.state.engine.dispose()
 
     app = FastAPI(
@@ -57,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     app.include_router(health_routes)
     app.include_router(bill_runs.router)
+    app.router.routes.append(webhook_route())
     return app
 
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from temporalio.common import SearchAttributeKey
 
 TASK_QUEUE = "masthead"
+# Sending webhooks is waiting for others: on a queue of its own it takes no place from the work on the books.
+WEBHOOK_QUEUE = "masthead-webhooks"
 
 STATUS = SearchAttributeKey.for_keyword("MastheadStatus")
 ACCOUNT = SearchAttributeKey.for_keyword("MastheadAccount")
@@ -74,4 +76,17 @@ def parse_subscription_id(workflow_id: str) -> str:
     head, _, rest = workflow_id.partition("/")
     if head != "subscription" or not rest:
         raise ValueError(f"not a subscription's workflow id: {workflow_id!r}")
+    return rest
+
+
+def webhook_delivery_id(endpoint: str) -> str:
+    """The workflow id of the delivery to the subscriber's webhook endpoint with id `endpoint`."""
+    return f"webhook-delivery/{endpoint}"
+
+
+def parse_webhook_delivery_id(workflow_id: str) -> str:
+    """The inverse of `webhook_delivery_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    if head != "webhook-delivery" or not rest:
+        raise ValueError(f"not a webhook delivery's workflow id: {workflow_id!r}")
     return rest

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
 from connectors.sdk.capabilities.capability import capabilities_of, methods_of, writes_of
-from connectors.sdk.config import Config
+from connectors.sdk.config import Config, Secret
 from connectors.sdk.context import Context
 from connectors.sdk.errors import DefinitionError
 from connectors.sdk.idempotency import ByFind, Idempotency, idempotency_of
@@ -14,17 +14,23 @@ from connectors.sdk.values import Health
 
 C = TypeVar("C", bound=Config)
 
+SANDBOX_SECRET = "env:SANDBOX_SECRET"  # noqa: S105 (a reference)
+
 
 class Connector(Generic[C]):
     """The base of every connector: `class Acme(Connector[AcmeConfig], TaxEngine)`.
 
-    name: how connections and files call it. title, site: for people. The calls are the methods of the capabilities;
+    name: how connections and files call it. title: for people. transport: which faults it can meet. The calls are the methods of the capabilities;
     each write is declared with `native`, `by_find` or `never`. An instance serves one connection; it is made where
     it is used and closed with `aclose`.
     """
 
     name: ClassVar[str]
     title: ClassVar[str] = ""
+    transport: ClassVar[Literal["http", "smtp", "file"]] = "http"
+    #: The recipe by which its webhooks are verified, and an example body; None for a system that sends none.
+    webhooks: ClassVar[str | None] = None
+    webhook_example: ClassVar[bytes] = b'{"id":"evt_kit","type":"kit.event"}'
     Config: ClassVar[type[Config]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -42,6 +48,21 @@ class Connector(Generic[C]):
     def secret(self, field: str) -> str:
         """The secret that the configuration's `field` refers to. Raises MissingSecret."""
         return self.context.secrets.resolve(str(getattr(self.config, field)))
+
+    @classmethod
+    def sandbox_config(cls, url: str) -> dict[str, Any]:
+        """The configuration with which a connection reaches the connector's stand-in at `url`.
+
+        As it stands: `base_url` is the address, and each secret is a reference to SANDBOX_SECRET, which stands for any
+        value. Override it where the configuration is another.
+        """
+        made: dict[str, Any] = {}
+        for name, field in cls.Config.model_fields.items():
+            if name == "base_url":
+                made[name] = url
+            elif field.is_required() and Secret in (field.annotation, *get_args(field.annotation)):
+                made[name] = SANDBOX_SECRET
+        return made
 
     async def health(self) -> Health:
         """Whether the other system answers and takes our credentials. Changes nothing there."""

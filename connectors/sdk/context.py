@@ -20,7 +20,7 @@ class Context:
     """The surroundings of a connector.
 
     connection: the connection's name. allow_loopback: whether its addresses may be on this machine, as a sandbox's
-    are. rate: overrides the connector's own.
+    are. rate, timeout: override the connector's own; timeout is seconds for a whole call.
     """
 
     connection: str
@@ -32,6 +32,7 @@ class Context:
     clock: Clock
     allow_loopback: bool = False
     rate: Rate | None = None
+    timeout: float | None = None
 
 
 @contextmanager

@@ -81,8 +81,12 @@ class TokenStore(Protocol):
 class RateBudget(Protocol):
     """How many calls a connection may make, shared by all processes."""
 
-    async def take(self, connection: str, rate: Rate) -> timedelta:
-        """Take one call. Answers how long to wait before sending it; zero for now. The call is taken either way."""
+    async def take(self, connection: str, rate: Rate, longest: timedelta) -> timedelta:
+        """Take one call. Answers how long to wait before sending it; zero for now.
+
+        Where that is more than `longest` nothing is taken: callers that come back later would else push each
+        other back for ever.
+        """
         ...
 
     async def hold(self, connection: str, until: datetime) -> None:

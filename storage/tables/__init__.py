@@ -23,12 +23,22 @@ from storage.tables.accounts import (
     usage_record,
 )
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
+from storage.tables.connections import (
+    connection,
+    connection_token,
+    connector_call,
+    rate_bucket,
+    request_log,
+    sync_lane,
+)
 from storage.tables.events import event_cursor, event_log
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
 from storage.tables.operators import api_key, audit, parked
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
+from storage.tables.webhooks import inbound_endpoint, vendor_fact, webhook_delivery
+from storage.tables.webhooks_out import webhook_attempt, webhook_endpoint, webhook_message
 
 __all__ = [
     "Xid8",
@@ -38,10 +48,14 @@ __all__ = [
     "bill_run",
     "bill_run_chunk",
     "catalog_load",
+    "connection",
+    "connection_token",
+    "connector_call",
     "event_cursor",
     "event_log",
     "import_job",
     "import_rejection",
+    "inbound_endpoint",
     "invoice",
     "invoice_line",
     "journal_entry",
@@ -56,9 +70,17 @@ __all__ = [
     "plan_version",
     "price",
     "product",
+    "rate_bucket",
+    "request_log",
     "subscription",
     "subscription_discount",
     "subscription_item",
+    "sync_lane",
     "tax_rate",
     "usage_record",
+    "vendor_fact",
+    "webhook_attempt",
+    "webhook_delivery",
+    "webhook_endpoint",
+    "webhook_message",
 ]

@@ -154,6 +154,11 @@ class Recipe(_Data):
             found.append(Part("", self.signed[at:]))
         return tuple(found)
 
+    @cached_property
+    def kept_headers(self) -> tuple[str, ...]:
+        """`keep_headers` in lower case."""
+        return tuple(name.lower() for name in self.keep_headers)
+
     def signing_key(self, secret: str) -> bytes | None:
         """The key that a configured secret stands for; None when the text cannot be one."""
         text = secret.strip().removeprefix(self.secret_prefix)

@@ -64,7 +64,9 @@ def read_key(sources: Sequence[str], headers: Mapping[str, str], node: object, b
     parts = [read_source(source, headers, node, body) for source in sources]
     if not parts or not all(parts):
         return "sha256:" + hashlib.sha256(body).hexdigest()
-    key = ":".join(parts)
-    if len(key) > LONGEST_TEXT:
-        return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
-    return key
+    return shortened(":".join(parts))
+
+
+def shortened(text: str) -> str:
+    """`text`, or its hash where it is too long for an index."""
+    return text if len(text) <= LONGEST_TEXT else "sha256:" + hashlib.sha256(text.encode()).hexdigest()

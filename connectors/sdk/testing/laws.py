@@ -1,0 +1,172 @@
+"""Laws for every connector, whatever it can do."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
+
+from connectors.sdk.capabilities.capability import capabilities_of, writes_of
+from connectors.sdk.config import Secret
+from connectors.sdk.connector import Connector
+from connectors.sdk.errors import ConnectorError
+from connectors.sdk.idempotency import ByFind, Never, idempotency_of
+from connectors.sdk.testing import samples
+from connectors.sdk.testing.case import Bench, Case, Skipped
+from connectors.sdk.testing.surroundings import CANARY
+
+#: Loggers of the stand-in, which shares the process with the connector and may say what it got.
+_OF_THE_STAND_IN = ("sandbox", "aiohttp", "mail.log", "asyncio")
+
+
+def cases(connector: type[Connector[Any]]) -> list[Case]:
+    """The laws that this connector has to keep."""
+    found = [
+        Case("laws", "health changes nothing", _health_is_read_only),
+        Case("laws", "health tells refused credentials", _health_tells_refusal),
+        Case("laws", "its configuration round-trips", _configuration_round_trips),
+        Case("laws", "a secret in plain text is refused", _secrets_are_references),
+        Case("laws", "unknown fields are refused", _unknown_fields_are_refused),
+    ]
+    for capability in capabilities_of(connector):
+        for method in writes_of(capability):
+            name = f"{capability.capability}.{method}"
+            found.append(
+                Case(
+                    "laws", f"{name}: same key twice", partial(_same_key_twice, capability.capability, method)
+                )
+            )
+            found.append(
+                Case("laws", f"{name}: nothing leaks", partial(_nothing_leaks, capability.capability, method))
+            )
+    return found
+
+
+async def _health_is_read_only(bench: Bench) -> None:
+    before = bench.stand_in.count()
+    health = await bench.connector.health()
+    assert health.ok, f"healthy, and health says: {health.detail}"
+    assert bench.stand_in.count() == before, "health changed something"
+
+
+async def _health_tells_refusal(bench: Bench) -> None:
+    bench.stand_in.inject(
+        "auth_failed" if bench.connector.transport == "smtp" else "unauthorized_forever", None
+    )
+    health = await bench.connector.health()
+    assert not health.ok, "the credentials are refused, and health says that all is well"
+    assert health.detail, "health does not say what is wrong"
+
+
+async def _configuration_round_trips(bench: Bench) -> None:
+    config = bench.connector.config
+    again = type(config).model_validate(json.loads(config.model_dump_json()))
+    assert again == config
+    schema = type(config).model_json_schema()
+    assert schema["additionalProperties"] is False
+    undescribed = [name for name, field in schema["properties"].items() if "description" not in field]
+    assert not undescribed, (
+        f"say what these fields are, with Field(description=...): {', '.join(undescribed)}"
+    )
+
+
+async def _secrets_are_references(bench: Bench) -> None:
+    config = bench.connector.config
+    given = config.model_dump(mode="json")
+    for name, value in ((n, getattr(config, n)) for n in type(config).model_fields):
+        if not isinstance(value, Secret):
+            continue
+        try:
+            type(config).model_validate({**given, name: CANARY})
+        except ValidationError as error:
+            assert CANARY not in str(error), "the message repeats the secret"
+        else:
+            raise AssertionError(f"{name} takes a secret in plain text")
+
+
+async def _unknown_fields_are_refused(bench: Bench) -> None:
+    given = bench.connector.config.model_dump(mode="json")
+    try:
+        type(bench.connector.config).model_validate({**given, "no_such_field": 1})
+    except ValidationError:
+        return
+    raise AssertionError("a field that does not exist was taken")
+
+
+async def _same_key_twice(capability: str, method: str, bench: Bench) -> None:
+    write = getattr(bench.connector, method)
+    idempotency = idempotency_of(write)
+    if isinstance(idempotency, Never):
+        raise Skipped("it declares never: the hub does not send it twice")
+    maker = bench.samples.get(f"{capability}.{method}") or samples.WRITES[capability][method]
+    sample = await maker(bench.connector, "twice")
+    before = bench.stand_in.count()
+    first = await write(sample.request, sample.key)
+    once = bench.stand_in.count() - before
+    assert once >= 1, "it went well, and the stand-in counted no effect"
+    if isinstance(idempotency, ByFind):
+        second = await getattr(bench.connector, idempotency.find)(sample.request, sample.key)
+        assert second is not None, "what was written is not found by its key"
+    else:
+        second = await write(sample.request, sample.key)
+    assert bench.stand_in.count() - before == once, "the same key twice had another effect"
+    assert _settled(second) == _settled(first), f"another answer the second time: {second!r}, first {first!r}"
+
+
+def _settled(answer: Any) -> Any:
+    return list(answer) if isinstance(answer, list | tuple) else answer
+
+
+async def _nothing_leaks(capability: str, method: str, bench: Bench) -> None:
+    """A planted secret and a marked name, mail address and street are in no log, repr or error."""
+    heard: list[str] = []
+    listener = _Listener(heard)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(listener)
+    root.setLevel(logging.DEBUG)
+    try:
+        maker = bench.samples.get(f"{capability}.{method}") or samples.WRITES[capability][method]
+        sample = await maker(bench.connector, "leak")
+        faults = ("rejected", "drop_before") if bench.connector.transport == "smtp" else ("conflict", "html")
+        for fault in faults:
+            bench.stand_in.inject(fault)
+            try:
+                await getattr(bench.connector, method)(sample.request, sample.key)
+            except ConnectorError as error:
+                heard.extend(_chain(error))
+        await getattr(bench.connector, method)(sample.request, sample.key)
+    finally:
+        root.setLevel(level)
+        root.removeHandler(listener)
+    heard += [repr(bench.connector), repr(bench.connector.config), repr(bench.connector.context)]
+    heard += [repr(entry) for entry in bench.log.entries]
+    assert bench.log.entries, "its requests are in no request log"
+    for planted in (CANARY, samples.MARKER_NAME, samples.MARKER_MAIL, samples.MARKER_STREET):
+        leaks = [text for text in heard if planted in text]
+        assert not leaks, f"{planted.split()[0]}… is shown: {leaks[0].replace(planted, '█')[:300]}"
+
+
+def _chain(error: BaseException) -> list[str]:
+    """What a person would see of an error: itself and whatever it came from."""
+    texts: list[str] = []
+    here: BaseException | None = error
+    while here is not None:
+        texts += [str(here), repr(here), repr(getattr(here, "__notes__", ""))]
+        here = here.__cause__ or (None if here.__suppress_context__ else here.__context__)
+    return texts
+
+
+class _Listener(logging.Handler):
+    def __init__(self, heard: list[str]) -> None:
+        super().__init__(logging.DEBUG)
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.name.startswith(_OF_THE_STAND_IN):
+            self._heard.append(record.getMessage())
+            if record.exc_info and record.exc_info[1] is not None:
+                self._heard.extend(_chain(record.exc_info[1]))

@@ -1,0 +1,158 @@
+"""Laws of capabilities that move or count money: payment, tax, ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from connectors.sdk.capabilities import payment, tax
+from connectors.sdk.errors import Rejected
+from connectors.sdk.key import Key
+from connectors.sdk.testing import samples
+from connectors.sdk.testing.case import Bench, Case, Skipped
+
+
+async def _refused(call: Any, what: str) -> None:
+    """The other system must refuse, by Rejected or by a value that says failed; `what` went through otherwise."""
+    try:
+        answer = await call
+    except Rejected:
+        return
+    assert getattr(answer, "status", None) == "failed", f"{what}: {answer!r}"
+
+
+async def _captured_is_at_most_authorised(bench: Bench) -> None:
+    gateway = bench.connector
+    held = await samples.held(gateway, "part")
+    assert held.status is payment.PaymentStatus.AUTHORIZED, f"held, and its status is {held.status}"
+    assert held.captured == 0
+    taken = await gateway.capture(
+        payment.CaptureOrder(payment=held.id, amount=500), Key.of("capture", "part")
+    )
+    assert (taken.status, taken.captured) == (payment.PaymentStatus.SUCCEEDED, 500)
+    other = await samples.held(gateway, "over")
+    over = payment.CaptureOrder(payment=other.id, amount=other.amount + 1)
+    await _refused(gateway.capture(over, Key.of("capture", "over")), "captured more than was authorised")
+
+
+async def _refunds_are_at_most_captured(bench: Bench) -> None:
+    gateway = bench.connector
+    charged = await samples.charged(gateway, "back")
+
+    def order(reference: str, amount: int) -> payment.RefundOrder:
+        return payment.RefundOrder(reference=reference, payment=charged.id, amount=amount, currency="USD")
+
+    first = await gateway.refund(order("back-1", 800), Key.of("refund", "back-1"))
+    assert (first.status, first.amount) in [(s, 800) for s in ("succeeded", "pending")], repr(first)
+    await _refused(
+        gateway.refund(order("back-2", 451), Key.of("refund", "back-2")), "refunded more than was paid"
+    )
+    last = await gateway.refund(order("back-3", 450), Key.of("refund", "back-3"))
+    assert last.amount == 450
+
+
+async def _found_as_charged(bench: Bench) -> None:
+    charged = await samples.charged(bench.connector, "found")
+    found = await bench.connector.find(charged.reference)
+    assert found is not None, "what was charged is not found by our reference"
+    assert (found.id, found.amount, found.currency) == (charged.id, charged.amount, charged.currency)
+    assert found.captured == charged.amount
+    assert await bench.connector.find("pay-never-made") is None
+
+
+async def _a_decline_is_a_value(bench: Bench) -> None:
+    method = bench.samples.get("declined_method", "pm_card_chargeDeclined")
+    if method is None:
+        raise Skipped("the stand-in has no payment method that declines")
+    before = bench.stand_in.count("charge")
+    answer = await bench.connector.charge(
+        samples.charge("declined", method=method), Key.of("charge", "declined")
+    )
+    assert answer.status is payment.PaymentStatus.FAILED, f"declined, and its status is {answer.status}"
+    assert answer.decline is not None, "declined without a reason"
+    assert answer.decline.code, "declined without a code"
+    assert bench.stand_in.count("charge") == before, "a declined charge took money"
+
+
+async def _a_void_releases(bench: Bench) -> None:
+    held = await samples.held(bench.connector, "release")
+    voided = await bench.connector.void(payment.VoidOrder(payment=held.id), Key.of("void", "release"))
+    assert voided.status is payment.PaymentStatus.CANCELED
+    again = await bench.connector.void(payment.VoidOrder(payment=held.id), Key.of("void", "release-2"))
+    assert again.status is payment.PaymentStatus.CANCELED, "voiding what is void is no error"
+
+
+PAYMENT = [
+    Case("capability", "payment: captured ≤ authorised", _captured_is_at_most_authorised),
+    Case("capability", "payment: refunds ≤ captured", _refunds_are_at_most_captured),
+    Case("capability", "payment: found by our reference", _found_as_charged),
+    Case("capability", "payment: a decline is a value", _a_decline_is_a_value),
+    Case("capability", "payment: a void releases, twice is once", _a_void_releases),
+]
+
+
+def _sums(total: int, lines: tuple[tax.TaxedLine, ...]) -> None:
+    assert sum(line.amount for line in lines) == total, "the lines' tax is not the total"
+    for line in lines:
+        assert sum(part.amount for part in line.parts) == line.amount, (
+            f"parts of line {line.number} do not sum"
+        )
+
+
+async def _tax_lines_sum(bench: Bench) -> None:
+    order = samples.tax_order("sum")
+    before = bench.stand_in.count()
+    quote = await bench.connector.quote(order)
+    assert bench.stand_in.count() == before, "a quote was recorded"
+    assert quote.currency == order.currency
+    assert {line.number for line in quote.lines} == {line.number for line in order.lines}
+    assert quote.total > 0, "no tax at all: give the stand-in a rate for New York"
+    _sums(quote.total, quote.lines)
+    document = await bench.connector.commit(order, Key.of("tax", order.code))
+    assert document.status is tax.TaxStatus.COMMITTED
+    assert (document.code, document.total) == (order.code, quote.total), "committed is not what was quoted"
+    if document.lines:
+        _sums(document.total, document.lines)
+
+
+async def _tax_refund_is_the_negative(bench: Bench) -> None:
+    made = await samples.committed(bench.connector, "neg")
+    refund = await bench.connector.refund(
+        tax.TaxRefund(code="CN-neg", of=made.code, on=samples.DAY), Key.of("tax-refund", "neg")
+    )
+    assert refund.total == -made.total, f"refunded {refund.total} of {made.total}"
+
+
+async def _tax_is_found_and_voided(bench: Bench) -> None:
+    made = await samples.committed(bench.connector, "void")
+    found = await bench.connector.find(made.code)
+    assert found is not None, "what was committed is not found by its code"
+    assert (found.code, found.total, found.status) == (made.code, made.total, tax.TaxStatus.COMMITTED)
+    void = tax.TaxVoid(code=made.code)
+    voided = await bench.connector.void(void, Key.of("tax-void", "v"))
+    assert voided.status is tax.TaxStatus.VOIDED
+    again = await bench.connector.void(void, Key.of("tax-void", "v-2"))
+    assert again.status is tax.TaxStatus.VOIDED, "voiding what is void is no error"
+    assert await bench.connector.find("INV-never-made") is None
+
+
+TAX = [
+    Case("capability", "tax: lines sum, committed is what was quoted", _tax_lines_sum),
+    Case("capability", "tax: a refund is the negative", _tax_refund_is_the_negative),
+    Case("capability", "tax: found by code, voided once", _tax_is_found_and_voided),
+]
+
+
+async def _a_reversal_nets_to_zero(bench: Bench) -> None:
+    journal = samples.journal("zero")
+    posted = await bench.connector.post(journal, Key.of("journal", journal.number))
+    assert posted.debit == posted.credit == 1250
+    found = await bench.connector.find(journal.number)
+    assert found is not None, "what was posted is not found by its number"
+    assert found.id == posted.id
+    reversal = samples.ledger.JournalReversal(number="REV-zero", of=journal.number, on=samples.DAY)
+    back = await bench.connector.reverse(reversal, Key.of("reversal", "zero"))
+    assert (back.debit, back.credit) == (posted.credit, posted.debit)
+    assert back.reverses in (journal.number, posted.id)
+
+
+LEDGER = [Case("capability", "ledger: found by number, a reversal nets to zero", _a_reversal_nets_to_zero)]

@@ -1,0 +1,166 @@
+"""The way out: one request over httpx's types and httpcore's pool, to checked addresses, with caps on size and time.
+
+Nothing here raises for what the network does: how far the request came is a value, so that one table can judge it,
+and so that no library's exception, which knows the request, hangs on ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpcore
+import httpx
+
+from connectors.sdk.guard import GuardedBackend, Refused
+from connectors.sdk.outcomes import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """In seconds. connect: until connected; read: between two pieces of an answer; total: for all of one request."""
+
+    connect: float = 5.0
+    read: float = 30.0
+    total: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of one request. whole: the body came to its end. problem: in words, where something went wrong.
+
+    refused: the guard stopped it. content: the decoded body.
+    """
+
+    phase: Phase
+    status: int | None = None
+    headers: httpx.Headers = field(default_factory=httpx.Headers, repr=False)
+    content: bytes = field(default=b"", repr=False)
+    whole: bool = True
+    problem: str = ""
+    refused: bool = False
+
+
+@functools.lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    # Reading the certificates takes some 20 ms; every connector instance shares them.
+    return httpx.create_ssl_context()
+
+
+class Way:
+    """Connections of one connector instance, kept alive between its requests."""
+
+    def __init__(
+        self, *, allow_loopback: bool, timeouts: Timeouts, max_bytes: int, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._timeouts = timeouts
+        self._max_bytes = max_bytes
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls or _tls(),
+            max_connections=20,
+            max_keepalive_connections=10,
+            # Shorter than usual servers' own: a connection that the server just closed costs a write its outcome.
+            keepalive_expiry=4.0,
+            network_backend=GuardedBackend(allow_loopback=allow_loopback),
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._pool.aclose()
+
+    async def deliver(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes, total: float | None = None
+    ) -> Delivered:
+        """Send one request and read its answer up to the cap. total: seconds, where less than declared are left."""
+        limit = self._timeouts.total if total is None else min(total, self._timeouts.total)
+        seen = _Seen()
+        try:
+            async with asyncio.timeout(limit):
+                await self._exchange(_request(method, url, headers, content, self._timeouts, seen), seen)
+        except Refused as refused:
+            return Delivered(Phase.NOT_SENT, problem=str(refused), refused=True)
+        except TimeoutError:
+            seen.problem = f"took longer than {limit:g} s"
+        except httpcore.TimeoutException:
+            seen.problem = "stalled" if seen.sent else "could not be connected to in time"
+        except (httpcore.ConnectError, httpcore.UnsupportedProtocol):
+            seen.problem = "could not be connected to"
+        except (httpcore.NetworkError, httpcore.ProtocolError):
+            seen.problem = "broke the connection off"
+        except httpx.DecodingError:
+            seen.problem = "answered with a wrong content encoding"
+        return seen.delivered()
+
+    async def _exchange(self, request: httpcore.Request, seen: _Seen) -> None:
+        answer = await self._pool.handle_async_request(request)
+        try:
+            seen.status, seen.headers = answer.status, httpx.Headers(answer.headers)
+            response = httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+            async for piece in response.aiter_bytes():
+                seen.content += piece
+                if len(seen.content) > self._max_bytes:
+                    seen.problem = f"answered with more than {self._max_bytes:,} bytes"
+                    del seen.content[self._max_bytes :]
+                    return
+            seen.whole = True
+        finally:
+            await answer.aclose()
+
+
+@dataclass(slots=True)
+class _Seen:
+    """How far a request came, written down on the way."""
+
+    sent: bool = False
+    status: int | None = None
+    headers: httpx.Headers = field(default_factory=httpx.Headers)
+    content: bytearray = field(default_factory=bytearray)
+    whole: bool = False
+    problem: str = ""
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith("send_request_headers.started"):
+            self.sent = True
+
+    def delivered(self) -> Delivered:
+        if self.status is None:
+            return Delivered(Phase.SENT if self.sent else Phase.NOT_SENT, problem=self.problem)
+        return Delivered(
+            Phase.ANSWERED, self.status, self.headers, bytes(self.content), self.whole, self.problem
+        )
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._answer.aiter_stream():
+            yield piece
+
+
+def _request(
+    method: str, url: str, headers: Mapping[str, str], content: bytes, timeouts: Timeouts, seen: _Seen
+) -> httpcore.Request:
+    to = httpx.Request(method, url, headers={"Accept-Encoding": "gzip, deflate", **headers}, content=content)
+    return httpcore.Request(
+        method=to.method,
+        url=httpcore.URL(
+            scheme=to.url.raw_scheme, host=to.url.raw_host, port=to.url.port, target=to.url.raw_path
+        ),
+        headers=to.headers.raw,
+        content=content,
+        extensions={
+            "trace": seen.trace,
+            "timeout": {
+                "connect": timeouts.connect,
+                "pool": timeouts.connect,
+                "read": timeouts.read,
+                "write": timeouts.read,
+            },
+        },
+    )

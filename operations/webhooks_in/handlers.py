@@ -1,0 +1,90 @@
+"""Who applies which webhook: handlers by connection (or recipe) and kind, and the one for all the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from storage.database import PgConnection
+from storage.inbound_endpoints import InboundEndpoint
+from storage.vendor_facts import record_facts
+from storage.webhook_inbox import StoredDelivery
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What an open workflow is told after the commit. It is a hint: it gets lost when the process dies in between or
+    no such workflow is open, so a workflow that must know also looks at the rows."""
+
+    workflow_id: str
+    name: str
+    argument: Any = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a handler did with a delivery: `done`, or `ignored` because it is of no concern; `effect` says it in a few
+    words (no personal data)."""
+
+    effect: str
+    status: Literal["done", "ignored"] = "done"
+    signals: tuple[Signal, ...] = ()
+
+
+Handler = Callable[[PgConnection, InboundEndpoint, Sequence[StoredDelivery]], Sequence[Outcome]]
+"""Applies deliveries of one endpoint, in their order, in the caller's transaction, with an outcome for each. It never
+commits. Whatever it raises undoes the transaction; the delivery that it was raised for is found, tried again, parked."""
+
+
+def each(handler: Callable[[PgConnection, StoredDelivery, InboundEndpoint], Outcome]) -> Handler:
+    """A handler of single deliveries as one of batches."""
+
+    def apply(
+        connection: PgConnection, endpoint: InboundEndpoint, deliveries: Sequence[StoredDelivery]
+    ) -> list[Outcome]:
+        return [handler(connection, delivery, endpoint) for delivery in deliveries]
+
+    return apply
+
+
+def payload_of(delivery: StoredDelivery) -> Any:
+    """The JSON of a delivery. Raises ValueError when it is none."""
+    return json.loads(delivery.body.decode())
+
+
+def keep_facts(
+    connection: PgConnection, endpoint: InboundEndpoint, deliveries: Sequence[StoredDelivery]
+) -> list[Outcome]:
+    """Record each delivery as what is now known of its object, in `vendor_fact`, and tell it in the event log."""
+    effects = record_facts(
+        connection,
+        endpoint.mode,
+        endpoint.connection,
+        [(delivery.id, delivery.object_key, delivery.key) for delivery in deliveries],
+    )
+    return [Outcome(effect) for effect in effects]
+
+
+class WebhookHandlers:
+    """The handlers of one process, asked in the order of registration; `otherwise` takes what none of them wants."""
+
+    def __init__(self, otherwise: Handler = keep_facts) -> None:
+        self._rules: list[tuple[str, Handler]] = []
+        self._otherwise = otherwise
+
+    def register(self, pattern: str, handler: Handler) -> None:
+        """Let `handler` apply the kinds that fit `pattern`: `NAME/KIND`, where NAME is a connection or a recipe and
+        both may hold `*`. Raises ValueError for a pattern without a slash."""
+        if "/" not in pattern:
+            raise ValueError(f"{pattern!r} is no pattern: write NAME/KIND, as in crm/contact.*")
+        self._rules.append((pattern, handler))
+
+    def of(self, endpoint: InboundEndpoint, kind: str) -> Handler:
+        """The handler for deliveries of `kind` at `endpoint`."""
+        for pattern, handler in self._rules:
+            if any(fnmatchcase(f"{name}/{kind}", pattern) for name in (endpoint.connection, endpoint.recipe)):
+                return handler
+        return self._otherwise

@@ -1,0 +1,70 @@
+"""From the event log to messages: a reader with its own cursor makes, for each event, one message to each endpoint
+that wants it, in the transaction that moves the cursor."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from uuid_utils import uuid7
+
+from operations.webhooks_out.kinds import like_patterns, wants
+from storage.copying import id_array
+from storage.database import PgConnection
+from storage.events import Event, move_cursor, read_batch, read_cursor
+from storage.webhook_messages import NewMessage, insert_messages
+from storage.webhooks_out import Subscriber, call_endpoints, subscribers
+
+CURSOR = "webhooks-out"
+EVENTS_AT_ONCE = 1_000
+
+
+class FannedOut(NamedTuple):
+    """What one batch came to: rows of the log passed (0: nothing to read yet), and messages made."""
+
+    passed: int
+    messages: int
+
+
+def fan_out(connection: PgConnection, *, limit: int = EVENTS_AT_ONCE) -> FannedOut:
+    """Make the messages of the next events. `connection` must be in autocommit: the transaction is this function's.
+
+    One snapshot for all that is read: an endpoint that was there before an event is then seen with it. Raises
+    psycopg's SerializationFailure when another reader moved the cursor meanwhile; nothing is written then.
+    """
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read")
+        listening = subscribers(connection)
+        seen = read_cursor(connection, CURSOR)
+        kinds = like_patterns({kind for each in listening for kind in each.kinds})
+        batch = read_batch(connection, seen, limit=limit, kinds=kinds)
+        if not batch.passed:
+            return FannedOut(0, 0)
+        messages = _messages(connection, listening, batch.events)
+        made = insert_messages(connection, messages) if messages else 0
+        if made:
+            call_endpoints(connection, {each.endpoint_id for each in messages})
+        move_cursor(connection, CURSOR, seen, batch.upto)
+        return FannedOut(batch.passed, made)
+
+
+def _messages(connection: PgConnection, listening: list[Subscriber], events: list[Event]) -> list[NewMessage]:
+    # Few kinds and many events: who wants a kind is asked once.
+    wanting = {
+        kind: [each for each in listening if wants(each.kinds, kind)]
+        for kind in {event.kind for event in events}
+    }
+    in_test_mode = _test_accounts(connection, {event.account_id for event in events if event.account_id})
+    return [
+        NewMessage(str(uuid7()), subscriber.id, event)
+        for event in events
+        for subscriber in wanting[event.kind]
+        if event.at >= subscriber.begins
+        and subscriber.mode == ("test" if event.account_id in in_test_mode else "live")
+    ]
+
+
+def _test_accounts(connection: PgConnection, accounts: set[str]) -> set[str]:
+    rows = connection.execute(
+        "select id::text from account where id = any(%s::uuid[]) and mode = 'test'", (id_array(accounts),)
+    )
+    return {account for (account,) in rows}

@@ -1,0 +1,48 @@
+"""The pages of the sandbox: an index, and for each system what it holds and what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import jinja2
+
+from sandbox.stand_in import StandIn
+
+_PAGES = jinja2.Environment(
+    loader=jinja2.PackageLoader("sandbox"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
+_LATEST = 25
+
+
+def index_page(stand_ins: Mapping[str, StandIn]) -> str:
+    """All systems that are served here."""
+    return _PAGES.get_template("index.html").render(stand_ins=list(stand_ins.values()))
+
+
+def system_page(stand_in: StandIn) -> str:
+    """State, effects, last calls and waiting faults of one system, with forms for faults and clock."""
+    tables = {title: _table(rows) for title, rows in stand_in.tables().items()}
+    return _PAGES.get_template("system.html").render(
+        it=stand_in,
+        control=f"/_control/{stand_in.system}",
+        tables=tables,
+        effects=stand_in.effects.of()[: -_LATEST - 1 : -1],
+        requests=stand_in.requests[: -_LATEST - 1 : -1],
+        faults=stand_in.faults.waiting(),
+        known=stand_in.fault_type.known,
+        now=stand_in.clock.now(),
+        ahead=_ahead(stand_in.clock.offset),
+    )
+
+
+def _table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[Any]], int]:
+    """Columns, the latest rows (newest first) and how many there are in all."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    latest = rows[: -_LATEST - 1 : -1]
+    return columns, [[row.get(column, "") for column in columns] for row in latest], len(rows)
+
+
+def _ahead(offset: timedelta) -> str:
+    return f"{offset} ahead of real time" if offset else "real time"
