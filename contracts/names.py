@@ -15,6 +15,8 @@ from temporalio.common import SearchAttributeKey
 TASK_QUEUE = "masthead"
 # Sending webhooks is waiting for others: on a queue of its own it takes no place from the work on the books.
 WEBHOOK_QUEUE = "masthead-webhooks"
+# A turn of keeping another system in step waits for what there is to tell, up to half an hour.
+SYNC_QUEUE = "masthead-sync"
 
 STATUS = SearchAttributeKey.for_keyword("MastheadStatus")
 ACCOUNT = SearchAttributeKey.for_keyword("MastheadAccount")
@@ -90,3 +92,39 @@ def parse_webhook_delivery_id(workflow_id: str) -> str:
     if head != "webhook-delivery" or not rest:
         raise ValueError(f"not a webhook delivery's workflow id: {workflow_id!r}")
     return rest
+
+
+def sync_id(connection: str) -> str:
+    """The workflow id of what keeps the system behind the connection named `connection` in step."""
+    return f"sync/{connection}"
+
+
+def parse_sync_id(workflow_id: str) -> str:
+    """The inverse of `sync_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    if head != "sync" or not rest:
+        raise ValueError(f"not a workflow id of a sync: {workflow_id!r}")
+    return rest
+
+
+class CallIdentity(NamedTuple):
+    """Which call: of which connection, its capability and method (`payment.charge`), and its business key."""
+
+    connection: str
+    method: str
+    key: str
+
+
+def connector_call_id(connection: str, method: str, key: str) -> str:
+    """The workflow id of one call to another system as a process of its own."""
+    return f"call/{connection}/{method}/{key}"
+
+
+def parse_connector_call_id(workflow_id: str) -> CallIdentity:
+    """The inverse of `connector_call_id`; a key may hold slashes. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    connection, _, rest = rest.partition("/")
+    method, _, key = rest.partition("/")
+    if head != "call" or not connection or "." not in method or not key:
+        raise ValueError(f"not a call's workflow id: {workflow_id!r}")
+    return CallIdentity(connection, method, key)

@@ -12,16 +12,18 @@ from activities.bill_run import BillRunActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
+from runtime.webhooks_out import send_webhooks
 from workflows.bill_run import BillRunWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
+from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
-WORKFLOWS: list[type] = [BillRunWorkflow, SubscriptionWorkflow, SweepWorkflow]
+WORKFLOWS: list[type] = [BillRunWorkflow, SubscriptionWorkflow, SweepWorkflow, WebhookDeliveryWorkflow]
 
 BackgroundLoop = Callable[[Engine, Client], Awaitable[None]]
 
 # Each runs beside the worker until it is canceled; one that ends or raises is started again after a pause.
-background: list[BackgroundLoop] = [dispatch, keep_schedules]
+background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks]
 
 
 def build_activities(engine: Engine, client: Client) -> list[Callable[..., Any]]:

@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     temporal_port: int = Field(default=7233, alias="MASTHEAD_TEMPORAL_PORT", ge=1, le=65535)
     temporal_ui_port: int = Field(default=8233, alias="MASTHEAD_TEMPORAL_UI_PORT", ge=1, le=65535)
     retention_days: int = Field(default=30, alias="MASTHEAD_RETENTION_DAYS", ge=1, le=3650)
+    # Encrypts what opens other systems; several with commas between them, the newest first (storage.encryption).
+    secret_key: str | None = Field(default=None, alias="MASTHEAD_SECRET_KEY", repr=False)
+    # Whether subscribers' webhook endpoints may be on this machine: for a sandbox only.
+    allow_loopback: bool = Field(default=False, alias="MASTHEAD_ALLOW_LOOPBACK")
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a process that shall have the same."""

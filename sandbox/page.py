@@ -16,15 +16,21 @@ _PAGES = jinja2.Environment(
 _LATEST = 25
 
 
+def render(template: str, **values: Any) -> str:
+    """One of the sandbox's templates, filled in; values are escaped."""
+    return _PAGES.get_template(template).render(**values)
+
+
 def index_page(stand_ins: Mapping[str, StandIn]) -> str:
     """All systems that are served here."""
-    return _PAGES.get_template("index.html").render(stand_ins=list(stand_ins.values()))
+    return render("index.html", stand_ins=list(stand_ins.values()))
 
 
 def system_page(stand_in: StandIn) -> str:
     """State, effects, last calls and waiting faults of one system, with forms for faults and clock."""
     tables = {title: _table(rows) for title, rows in stand_in.tables().items()}
-    return _PAGES.get_template("system.html").render(
+    return render(
+        "system.html",
         it=stand_in,
         control=f"/_control/{stand_in.system}",
         tables=tables,

@@ -43,12 +43,14 @@ def build_application(stand_ins: Mapping[str, StandIn], *, mounted: bool) -> web
 
     async def opened(_: web.Application) -> None:
         for stand_in in stand_ins.values():
+            await stand_in.background.open()
             await stand_in.opened()
 
     async def closed(_: web.Application) -> None:
         for stand_in in stand_ins.values():
             stand_in.faults.clear()
             await stand_in.closed()
+            await stand_in.background.close()
 
     app.on_startup.append(opened)
     app.on_cleanup.append(closed)

@@ -11,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from sandbox.background import Background
 from sandbox.calls import Answer, Call, Malformed, Recorded, Refused, html_answer, json_answer
 from sandbox.clock import Clock
 from sandbox.effects import Effect, Effects
@@ -50,6 +51,7 @@ class StandIn:
         self.clock = Clock()
         self.faults = Faults()
         self.effects = Effects()
+        self.background = Background()
         self.crashes: list[BaseException] = []
         self._requests: deque[Recorded] = deque(maxlen=_KEPT_REQUESTS)
         self._times: deque[float] = deque(maxlen=_KEPT_REQUESTS)
@@ -171,6 +173,10 @@ class StandIn:
         """Let stalled calls go on."""
         self.faults.release()
 
+    def settle(self) -> None:
+        """Wait until the webhooks that are on their way have been answered."""
+        self._running().run(self.background.settled())
+
     async def fire_webhook(self, webhook: Webhook) -> list[int]:
         """Send a signed webhook from the running loop; the receiver's statuses, one per copy."""
         made = self.clock.now() - timedelta(seconds=webhook.late)
@@ -189,9 +195,12 @@ class StandIn:
         late: float = 0,
     ) -> list[int]:
         """Send a signed webhook and wait for the receiver's statuses. Not from the receiver's own loop: that blocks."""
+        return self._running().run(self.fire_webhook(Webhook(kind, object, url, secret, duplicate, late)))
+
+    def _running(self) -> LocalServer:
         if self._server is None:
             raise RuntimeError(f"the {self.system} stand-in is not started; use it in a with statement")
-        return self._server.run(self.fire_webhook(Webhook(kind, object, url, secret, duplicate, late)))
+        return self._server
 
     def start(self, port: int = 0) -> Self:
         """Listen on 127.0.0.1 in a thread of its own; a free port when 0."""

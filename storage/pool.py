@@ -23,16 +23,17 @@ class Pool:
     What a connector's ports need of the database is short: nobody keeps a connection while another system is asked.
     """
 
-    def __init__(self, url: str, *, size: int = 4) -> None:
+    def __init__(self, url: str, *, size: int = 4, longest_wait: float = LONGEST_WAIT_SECONDS) -> None:
         self._url = libpq_url(url)
         self._size = size
+        self._longest_wait = longest_wait
         self._pool: AsyncConnectionPool[AsyncPgConnection] | None = None
         self._opening = asyncio.Lock()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncPgConnection]:
         """A connection in autocommit, tested before it is lent, so that a database that came back is used at once.
-        Raises psycopg.OperationalError when there is none within 15 s."""
+        Raises psycopg.OperationalError when there is none within `longest_wait` seconds."""
         async with (await self._opened()).connection() as connection:
             yield connection
 
@@ -64,7 +65,7 @@ class Pool:
                     max_size=self._size,
                     open=False,
                     check=AsyncConnectionPool.check_connection,
-                    timeout=LONGEST_WAIT_SECONDS,
+                    timeout=self._longest_wait,
                     name="connectors",
                 )
                 await pool.open()

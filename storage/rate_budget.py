@@ -2,8 +2,9 @@
 
 The row says when the next call is due. A call takes that time and moves it on by the spacing of the rate (GCRA), in
 one UPDATE by the database's clock, so that no two processes get the same time. Who was idle may catch up on a few
-calls at once: a twentieth of the rate, by which the spacing is widened, so that in no window of the rate's length more
-calls fall due than the rate allows. Calls of one process that come together take their times together.
+calls at once: a twentieth of the rate and ten at most, by which the spacing is widened, so that in no window of the
+rate's length more calls fall due than the rate allows. Calls of one process that come together take their times
+together.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from storage.pool import AsyncPgConnection, Pool
 
 _AT_ONCE = 50
 _BURST_SHARE = 20
+_LARGEST_BURST = 10
 
 
 def spacing(rate: Rate) -> tuple[float, int]:
     """Seconds between two calls, and how many an idle connection may make at once beside the first."""
-    burst = rate.calls // _BURST_SHARE
+    burst = min(rate.calls // _BURST_SHARE, _LARGEST_BURST)
     return rate.per / (rate.calls - burst), burst
 
 
@@ -89,6 +91,8 @@ class PostgresRateBudget:
             between, _ = spacing(asked.rate)
             if (first := await _take(database, asked, calls)) is not None:
                 return [first + between * place for place in range(calls)]
+            self._known.discard(asked.connection)  # for the row may also have been removed
+            await self._known_to(database, asked)
             waits: list[float] = []
             while len(waits) < calls and (due := await _take(database, asked, 1)) is not None:
                 waits.append(due)

@@ -192,12 +192,13 @@ def list_messages(
 
 
 def forget_messages(connection: PgConnection, ended_before: datetime, limit: int) -> int:
-    """Remove up to `limit` messages that were delivered before `ended_before`, and failed ones as old whose park is
-    closed or that have none; answers how many."""
+    """Remove up to `limit` messages that ended before `ended_before`, with their attempts, but not those that are
+    parked; answers how many."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "delete from webhook_message where id in (select id from webhook_message where ended_at < %s"
-            " order by ended_at limit %s)",
+            "delete from webhook_message where id in (select m.id from webhook_message m where m.ended_at < %s"
+            " and not exists (select from parked p where p.kind = 'webhook_out' and p.trace_key = 'msg_' || m.id"
+            " and p.resolved_at is null) order by m.ended_at limit %s)",
             (ended_before, limit),
         )
         return cursor.rowcount

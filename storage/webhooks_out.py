@@ -189,7 +189,7 @@ def call_endpoints(connection: PgConnection, endpoints: Collection[str]) -> None
 
 def called_endpoints(connection: PgConnection) -> list[tuple[str, int]]:
     """The endpoints whose workflow has been asked for and not yet called, with the number of the call."""
-    return connection.execute(  # type: ignore[return-value]
+    return connection.execute(
         "select id::text, calls from webhook_endpoint where calls <> calls_answered order by id"
     ).fetchall()
 

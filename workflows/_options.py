@@ -41,3 +41,11 @@ SELECTION = Options(
     heartbeat_timeout=timedelta(seconds=10),
     retry_policy=BOOKS["retry_policy"],
 )
+
+# One turn of sending to an endpoint: ten seconds, and what the last letters may take. Tried again without end: it
+# fails where the database is away or a key is missing, and then nothing else can go on either.
+WEBHOOKS = Options(
+    start_to_close_timeout=timedelta(seconds=90),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=BOOKS["retry_policy"],
+)

@@ -18,6 +18,7 @@ from api.webhooks.secret_cache import Resolve, SecretCache
 from connectors.sdk.webhooks.recipe import Answer, Recipe
 from connectors.sdk.webhooks.values import Delivery, Refused, WebhookRequest
 from connectors.sdk.webhooks.verify import verify
+from storage.database import libpq_url
 from storage.inbound_endpoints import FIND_BY_TOKEN, InboundEndpoint, hash_token
 from storage.webhook_inbox import STORE_MANY, STORE_ONE
 
@@ -56,7 +57,7 @@ class Arrival:
 def make_pool(url: str, size: int = POOL_SIZE) -> Pool:
     """Connections for the intake alone, in autocommit: each insert is its own transaction. Opened by the caller."""
     return AsyncConnectionPool(
-        url,
+        libpq_url(url),
         min_size=min(2, size),
         max_size=size,
         timeout=WAIT_SECONDS,

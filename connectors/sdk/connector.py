@@ -10,6 +10,7 @@ from connectors.sdk.config import Config, Secret
 from connectors.sdk.context import Context
 from connectors.sdk.errors import DefinitionError
 from connectors.sdk.idempotency import ByFind, Idempotency, idempotency_of
+from connectors.sdk.redaction import learn
 from connectors.sdk.values import Health
 
 C = TypeVar("C", bound=Config)
@@ -20,9 +21,9 @@ SANDBOX_SECRET = "env:SANDBOX_SECRET"  # noqa: S105 (a reference)
 class Connector(Generic[C]):
     """The base of every connector: `class Acme(Connector[AcmeConfig], TaxEngine)`.
 
-    name: how connections and files call it. title: for people. transport: which faults it can meet. The calls are the methods of the capabilities;
-    each write is declared with `native`, `by_find` or `never`. An instance serves one connection; it is made where
-    it is used and closed with `aclose`.
+    name: how connections and files call it. title: for people. transport: which faults it can meet. The calls are the
+    methods of the capabilities; each write is declared with `native`, `by_find` or `never`. An instance serves one
+    connection; it is made where it is used and closed with `aclose`.
     """
 
     name: ClassVar[str]
@@ -47,7 +48,9 @@ class Connector(Generic[C]):
 
     def secret(self, field: str) -> str:
         """The secret that the configuration's `field` refers to. Raises MissingSecret."""
-        return self.context.secrets.resolve(str(getattr(self.config, field)))
+        value = self.context.secrets.resolve(str(getattr(self.config, field)))
+        learn(value)
+        return value
 
     @classmethod
     def sandbox_config(cls, url: str) -> dict[str, Any]:
@@ -69,7 +72,11 @@ class Connector(Generic[C]):
         raise NotImplementedError
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close what is open: everything that the instance holds and that has an `aclose` of its own."""
+        for held in list(vars(self).values()):
+            close = getattr(held, "aclose", None)
+            if inspect.iscoroutinefunction(close):
+                await close()
 
 
 def declared(connector: type[Connector[Any]]) -> dict[str, Idempotency]:

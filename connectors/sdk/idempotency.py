@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,27 +56,27 @@ Idempotency = Native | ByFind | Never
 
 def native(
     ttl: timedelta | None = None, margin: timedelta = timedelta(minutes=30)
-) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
     """Declare that the other system remembers keys for `ttl` (None: for ever)."""
     return _declared(Native(ttl, margin))
 
 
 def by_find(
     find: str, lag: timedelta = timedelta()
-) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
     """Declare that the method named `find` tells whether the write was applied, `lag` after it was sent."""
     return _declared(ByFind(find, lag))
 
 
-def never() -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+def never() -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
     """Declare that nothing guards against a second effect."""
     return _declared(Never())
 
 
 def _declared(
     idempotency: Idempotency,
-) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
-    def decorate(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
+    def decorate(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
         @functools.wraps(method)
         async def write(*args: P.args, **kwargs: P.kwargs) -> R:
             token = _writing.set(True)

@@ -15,7 +15,10 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 class Value(BaseModel):
     """A frozen value of a capability. Unknown fields are ignored, so that a newer peer may send more."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    # Bytes are base64 in JSON, so that an attachment that is no text can be written down and sent later.
+    model_config = ConfigDict(
+        frozen=True, hide_input_in_errors=True, ser_json_bytes="base64", val_json_bytes="base64"
+    )
 
 
 class Address(Value):

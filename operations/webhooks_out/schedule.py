@@ -26,10 +26,11 @@ LONGEST_RETRY_AFTER = timedelta(hours=24)
 # A message is given up after 76 to 84 hours; an endpoint that answered none in this time is switched off.
 GIVEN_UP_AFTER = timedelta(days=5)
 
-# So many failures in a row, and it is the endpoint that is down, not a message that is bad: from here on one message
-# at a time is tried, with growing pauses, so that a backlog is not spent on it.
-DOWN_AFTER_FAILURES = 10
-_FIRST_PAUSE = timedelta(seconds=30)
+# So many turns in a row that ended with a failure, and it is the endpoint that is down, not a message that is bad: from
+# here on one message at a time is tried, with growing pauses, so that a backlog is not spent on it. The pauses are
+# shorter than a message's own delays.
+DOWN_AFTER_FAILURES = 3
+_FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=5)
 
 
@@ -51,12 +52,12 @@ def next_attempt(message_id: str, tries: int, at: datetime, retry_after: timedel
 
 
 def pause_after(failures: int) -> timedelta | None:
-    """How long an endpoint with `failures` attempts in a row that failed is left in peace; None below
+    """How long an endpoint is left in peace after `failures` turns in a row that ended with a failure; None below
     `DOWN_AFTER_FAILURES`."""
     if failures < DOWN_AFTER_FAILURES:
         return None
-    doublings = min(failures - DOWN_AFTER_FAILURES, 8)
-    return min(_FIRST_PAUSE * 2**doublings, LONGEST_PAUSE)
+    doublings = min(failures - DOWN_AFTER_FAILURES, 9)
+    return min(_FIRST_PAUSE * (1 << doublings), LONGEST_PAUSE)
 
 
 def is_given_up(failing_since: datetime | None, now: datetime) -> bool:

@@ -31,7 +31,9 @@ def checked_url(url: str, *, allow_loopback: bool) -> str:
         raise BadUrl("the url has a fragment (#), which is never sent: leave it out")
     here = host in _LOOPBACK_NAMES
     if here and not allow_loopback:
-        raise BadUrl("the url leads to this machine, which only a sandbox may: set MASTHEAD_ALLOW_LOOPBACK=1 there")
+        raise BadUrl(
+            "the url leads to this machine, which only a sandbox may: set MASTHEAD_ALLOW_LOOPBACK=1 there"
+        )
     if parts.scheme != "https" and not (here and parts.scheme == "http"):
         raise BadUrl("the url must begin with https://")
     if not here:

@@ -145,4 +145,4 @@ def _part(message: EmailMessage, kind: str) -> str | None:
     if body is None:
         return None
     content = body.get_content()
-    return content if isinstance(content, str) else None
+    return content.replace("\r\n", "\n") if isinstance(content, str) else None

@@ -60,6 +60,11 @@ class SmtpStandIn(StandIn):
         self._open: set[Conversation] = set()
         super().__init__()
 
+    @property
+    def address(self) -> str:
+        """Where it takes mail: smtp://host:port."""
+        return f"smtp://{self.host}:{self.port}"
+
     def reset(self) -> None:
         """An empty inbox."""
         super().reset()

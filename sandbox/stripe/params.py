@@ -13,7 +13,7 @@ _PART = re.compile(r"[^\[\]]+|\[\]")
 
 
 def nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """`metadata[order]=1`, `items[0][price]=p`, `expand[]=x` as nested dicts and lists; the last of equal names wins."""
+    """`metadata[order]=1`, `items[0][price]=p`, `expand[]=x` nested; the last of equal names wins."""
     root: dict[str, Any] = {}
     for key, value in pairs:
         parts = _PART.findall(key) or [key]

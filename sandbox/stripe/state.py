@@ -58,7 +58,8 @@ class StripeState(StandIn):
         self.cards: dict[str, Card] = {}
         self.authenticated: set[str] = set()
         self.keys = IdempotencyKeys(self.clock, KEY_TTL)
-        self._last_created = 0
+        #: What calls told about an intent that its object does not show.
+        self.asked: dict[str, Object] = {}
 
     # ---- protocol
 

@@ -65,6 +65,8 @@ person = Table(
     Column("name", Text),
     Column("email", Text),
     Column("address", JSONB),
+    Column("consent", Boolean, comment="to be written to for other reasons than the contract; null: never asked"),
+    Column("told_at", DateTime(timezone=True), comment="when another system last told us of a change that counts"),
 )
 
 subscription = Table(

@@ -38,7 +38,7 @@ webhook_endpoint = Table(
     # What was running when the endpoint came: events from there on are for it.
     Column("from_epoch", SmallInteger, nullable=False),
     Column("from_xid", Xid8(), nullable=False),
-    # How it fares: attempts in a row that failed, since when, and until when it is left in peace.
+    # How it fares: turns in a row that ended with a failure, since when, and until when it is left in peace.
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("failing_since", DateTime(timezone=True)),
     Column("held_until", DateTime(timezone=True)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import Field
@@ -128,8 +129,11 @@ class PaymentGateway(Capability):
         """Give back; more than is left of the payment is Rejected."""
 
     @abstractmethod
-    async def find(self, reference: str) -> Payment | None:
-        """The payment with our reference, by a strongly consistent look-up; None when there is none."""
+    async def find(self, reference: str, since: datetime | None = None) -> Payment | None:
+        """The payment with our reference, by a strongly consistent look-up; None when there is none.
+
+        since: when it was first sent, where that is known: it bounds the look-up.
+        """
 
 
 class SetupOrder(Value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connectors.sdk.capabilities import payment, tax
+from connectors.sdk.capabilities import ledger, payment, tax
 from connectors.sdk.errors import Rejected
 from connectors.sdk.key import Key
 from connectors.sdk.testing import samples
@@ -149,7 +149,7 @@ async def _a_reversal_nets_to_zero(bench: Bench) -> None:
     found = await bench.connector.find(journal.number)
     assert found is not None, "what was posted is not found by its number"
     assert found.id == posted.id
-    reversal = samples.ledger.JournalReversal(number="REV-zero", of=journal.number, on=samples.DAY)
+    reversal = ledger.JournalReversal(number="REV-zero", of=journal.number, on=samples.DAY)
     back = await bench.connector.reverse(reversal, Key.of("reversal", "zero"))
     assert (back.debit, back.credit) == (posted.credit, posted.debit)
     assert back.reverses in (journal.number, posted.id)

@@ -18,7 +18,7 @@ from connectors.sdk.testing.case import Bench, Case, Skipped, StandIn
 from connectors.sdk.testing.surroundings import KitClock, KitSecrets, Recorder
 
 #: A port on which nobody listens.
-CLOSED = "http://127.0.0.1:9"
+CLOSED = {"http": "http://127.0.0.1:9", "smtp": "smtp://127.0.0.1:9"}
 
 CAPABILITIES: dict[str, list[Case]] = {
     "payment": money_laws.PAYMENT,
@@ -45,6 +45,11 @@ def cases(connector: type[Connector[Any]]) -> list[Case]:
     return found + webhook_laws.cases(connector) + faults.cases(connector)
 
 
+def _address(stand_in: Any) -> str:
+    """Where the connector finds it; a stand-in of another transport than HTTP says so itself."""
+    return str(getattr(stand_in, "address", None) or stand_in.url)
+
+
 @asynccontextmanager
 async def bench(
     connector: type[Connector[Any]],
@@ -61,7 +66,7 @@ async def bench(
     open_ones: list[Connector[Any]] = []
 
     def made(*, closed: bool = False, timeout: float | None = None) -> Connector[Any]:
-        url = CLOSED if closed else stand_in.url
+        url = CLOSED[connector.transport] if closed else _address(stand_in)
         fields = {**connector.sandbox_config(url), **({} if closed else config or {})}
         context = Context(
             connection="kit",

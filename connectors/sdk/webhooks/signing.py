@@ -47,8 +47,8 @@ def signature_of(recipe: Recipe, key: bytes, signed: bytes) -> bytes:
 
 def is_signed(recipe: Recipe, keys: list[bytes], signed: bytes, candidates: list[str]) -> bool:
     """Whether one of `candidates` is the signature by one of `keys`, compared in constant time. The text has to be the
-    very one: base64 can write the same bytes in more than one way."""
-    given = [_bytes(text.lower() if recipe.signature.encoding == "hex" else text) for text in candidates]
+    very one, hex in lower case: the same bytes can be written in more than one way."""
+    given = [_bytes(text) for text in candidates]
     fits = False
     for key in keys:
         expected = signature_of(recipe, key, signed)

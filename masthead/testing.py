@@ -1,0 +1,35 @@
+"""What authors test connectors with: stand-ins of vendors on real sockets, and how to write one."""
+
+from __future__ import annotations
+
+from sandbox.calls import Answer, Call, Recorded, Refused, html_answer, json_answer
+from sandbox.clock import Clock
+from sandbox.effects import Effect, Effects
+from sandbox.faults import FAULTS, Fault, Faults
+from sandbox.idempotency import IdempotencyKeys, KeyInUse, KeyReused
+from sandbox.routes import route
+from sandbox.stand_in import StandIn
+from sandbox.stripe.stand_in import StripeStandIn
+from sandbox.webhooks import Webhook
+
+__all__ = [
+    "FAULTS",
+    "Answer",
+    "Call",
+    "Clock",
+    "Effect",
+    "Effects",
+    "Fault",
+    "Faults",
+    "IdempotencyKeys",
+    "KeyInUse",
+    "KeyReused",
+    "Recorded",
+    "Refused",
+    "StandIn",
+    "StripeStandIn",
+    "Webhook",
+    "html_answer",
+    "json_answer",
+    "route",
+]

@@ -1,0 +1,20 @@
+"""The kinds of events that there are, for flows to name."""
+
+from __future__ import annotations
+
+from operations.webhooks_out.kinds import wants
+
+KINDS: dict[str, str] = {
+    "account.changed": "contact data or consent of an account changed",
+    "subscription.imported": "a subscription was imported",
+    "subscription.changed": "a subscription's status, dates or content changed",
+    "invoice.posted": "an invoice was posted",
+    "invoice.changed": "an invoice was paid, voided or written off",
+    "catalog.loaded": "a catalog was loaded that changed something",
+}
+"""What is written to the event log for others to be told of; each with what it says."""
+
+
+def known_kinds(pattern: str) -> list[str]:
+    """The kinds that a pattern (`invoice.*`) fits."""
+    return [kind for kind in KINDS if wants((pattern,), kind)]
