@@ -62,9 +62,15 @@ def as_temporal(error: Exception, *, tries: int, subject: str = "") -> Applicati
         type=type(error).__name__,
         non_retryable=not handling.retried,
         next_retry_delay=pause_after(error, tries) if handling.retried else None,
-        category=ApplicationErrorCategory.BENIGN if handling.expected else ApplicationErrorCategory.UNSPECIFIED,
+        category=ApplicationErrorCategory.BENIGN
+        if handling.expected
+        else ApplicationErrorCategory.UNSPECIFIED,
     )
 
 
 def _is_code(code: str | None) -> bool:
-    return code is not None and len(code) <= 80 and code.replace("_", "").replace("-", "").replace(".", "").isalnum()
+    return (
+        code is not None
+        and len(code) <= 80
+        and code.replace("_", "").replace("-", "").replace(".", "").isalnum()
+    )

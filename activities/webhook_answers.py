@@ -18,6 +18,7 @@ _HIDDEN = (
         r"\1[hidden]",
     ),
     (re.compile(r"\b(?:whsec|sk|pk|rk|mh)_[\w+/=-]+"), "[hidden]"),
+    (re.compile(r"\beyJ[\w-]+(\.[\w-]+){1,2}"), "[hidden]"),
     (re.compile(r"[A-Za-z0-9+/_=-]{32,}"), "[hidden]"),
     (re.compile(r"\+?\d[\d ./()-]{7,}\d"), "[number]"),
 )

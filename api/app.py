@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from api import problems
 from api.security import open_route, require_key
-from api.v1 import bill_runs
+from api.v1 import bill_runs, webhook_endpoints
 from api.v1.event_readers import EventReaders
 from api.webhooks.intake import Intake, close_pool, make_pool, open_pool
 from api.webhooks.routes import webhook_route
@@ -23,6 +23,7 @@ from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.webhooks.shelf import bundled_recipes
 from runtime.settings import Settings, load_settings
 from runtime.temporal import connect
+from runtime.webhooks_out import encryption_of
 from storage.database import make_engine, transaction
 from storage.events import reader_lag
 
@@ -62,9 +63,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         dependencies=[Depends(require_key)],
     )
     app.state.settings = chosen
+    app.state.encryption = encryption_of(chosen.secret_key)
     problems.install(app)
     app.include_router(health_routes)
     app.include_router(bill_runs.router)
+    app.include_router(webhook_endpoints.router)
     app.router.routes.append(webhook_route())
     return app
 

@@ -60,8 +60,6 @@ def judged(connector: type[Connector[Any]], only: str = "") -> Iterator[Judged]:
     stand_in.start()
     try:
         for number, case in enumerate(chosen, 1):
-            yield Judged(
-                asyncio.run(judge(case, lambda: bench(connector, stand_in))), number, len(chosen)
-            )
+            yield Judged(asyncio.run(judge(case, lambda: bench(connector, stand_in))), number, len(chosen))
     finally:
         stand_in.stop()

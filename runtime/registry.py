@@ -12,6 +12,7 @@ from activities.bill_run import BillRunActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
+from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
 from workflows.bill_run import BillRunWorkflow
 from workflows.subscription import SubscriptionWorkflow
@@ -23,7 +24,7 @@ WORKFLOWS: list[type] = [BillRunWorkflow, SubscriptionWorkflow, SweepWorkflow, W
 BackgroundLoop = Callable[[Engine, Client], Awaitable[None]]
 
 # Each runs beside the worker until it is canceled; one that ends or raises is started again after a pause.
-background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks]
+background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks, dispatch_webhooks]
 
 
 def build_activities(engine: Engine, client: Client) -> list[Callable[..., Any]]:

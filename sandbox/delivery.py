@@ -27,6 +27,7 @@ _INSTEAD = {
     "unauthorized_forever": (401, "unauthorized"),
     "error_in_200": (200, "error_in_200"),
     "conflict": (409, "conflict"),
+    "rejected": (422, "rejected"),
 }
 
 

@@ -29,6 +29,7 @@ FAULTS: dict[str, str] = {
     "stall_after": "applied, then no answer until released or `seconds` are over",
     "stall_within": "held inside the vendor until released or `seconds` are over, then applied and answered",
     "conflict": "409 in the vendor's form, nothing applied",
+    "rejected": "422 in the vendor's form, nothing applied",
     "slow_headers": "applied; the head of the answer trickles over `seconds`",
 }
 

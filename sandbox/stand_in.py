@@ -82,8 +82,8 @@ class StandIn:
     def error_body(self, status: int, kind: str) -> Any:
         """The vendor's error body, as JSON, for an error that no handler made.
 
-        Kinds: rate_limited, unavailable, server_error, unauthorized, error_in_200, conflict, not_found,
-        method_not_allowed, malformed.
+        Kinds: rate_limited, unavailable, server_error, unauthorized, error_in_200, conflict, rejected,
+        not_found, method_not_allowed, malformed.
         """
         return {"error": {"code": kind, "message": f"{kind} (HTTP {status})"}}
 

@@ -89,8 +89,8 @@ def insert_call(
 def find_call(connection: PgConnection, *, mode: str, to: str, method: str, key: str) -> CallRow | None:
     """The call of a key."""
     row = connection.execute(
-        f"select {_COLUMNS} from connector_call where mode = %s and connection = %s and method = %s and key = %s"
-        .encode(),
+        f"select {_COLUMNS} from connector_call"
+        " where mode = %s and connection = %s and method = %s and key = %s".encode(),
         (mode, to, method, key),
     ).fetchone()
     return CallRow(*row) if row else None
@@ -99,7 +99,8 @@ def find_call(connection: PgConnection, *, mode: str, to: str, method: str, key:
 def read_call(connection: PgConnection, call_id: str, *, lock: bool = False) -> CallRow:
     """The call. Raises LookupError when there is none of that id."""
     row = connection.execute(
-        f"select {_COLUMNS} from connector_call where id = %s {'for update' if lock else ''}".encode(), (call_id,)
+        f"select {_COLUMNS} from connector_call where id = %s {'for update' if lock else ''}".encode(),
+        (call_id,),
     ).fetchone()
     if row is None:
         raise LookupError(f"there is no call {call_id}")
@@ -113,7 +114,9 @@ def change_call(connection: PgConnection, call_id: str, changes: Mapping[str, An
         for name, value in changes.items()
     }
     names = ", ".join(f"{name} = %({name})s" for name in given)
-    connection.execute(f"update connector_call set {names} where id = %(id)s".encode(), {**given, "id": call_id})
+    connection.execute(
+        f"update connector_call set {names} where id = %(id)s".encode(), {**given, "id": call_id}
+    )
 
 
 def older_parked(connection: PgConnection, call: CallRow) -> list[str]:

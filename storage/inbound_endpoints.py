@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 
 from storage.database import PgConnection
 
-FIND_BY_TOKEN = """
+FIND_OPEN = """
     select id::text, mode, connection, recipe, secrets, public_url from inbound_endpoint
     where token_hash = %s and disabled_at is null
 """

@@ -10,10 +10,27 @@ from uuid_utils import uuid7
 
 from storage.database import PgConnection
 
-_NAMES = (
-    "id kind account trace_key error_kind message remedy times opened_at last_seen_at bill_run_id mode connection "
-    "method call_id error_code fields workflow_id next_retry_at"
-).split()
+_NAMES = [
+    "id",
+    "kind",
+    "account",
+    "trace_key",
+    "error_kind",
+    "message",
+    "remedy",
+    "times",
+    "opened_at",
+    "last_seen_at",
+    "bill_run_id",
+    "mode",
+    "connection",
+    "method",
+    "call_id",
+    "error_code",
+    "fields",
+    "workflow_id",
+    "next_retry_at",
+]
 _LISTED = """
     select p.id::text, p.kind, a.external_key, coalesce(c.trace_key, p.trace_key), p.error_kind, p.message, p.remedy,
            p.times, p.opened_at, p.last_seen_at, p.bill_run_id::text, p.mode, p.connection, p.method, p.call_id::text,
@@ -164,7 +181,18 @@ def grouped_parks(
     """Open parked work by connection, method, kind and code, the largest group first; traces: how many different
     things it is about; sample: the id of the oldest."""
     conditions = ["p.resolved_at is null", *(f"{FILTERS[name]} = %({name})s" for name in filters or {})]
-    names = "count traces kind connection method error_kind code since message sample".split()
+    names = [
+        "count",
+        "traces",
+        "kind",
+        "connection",
+        "method",
+        "error_kind",
+        "code",
+        "since",
+        "message",
+        "sample",
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
             f"""

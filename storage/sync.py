@@ -110,7 +110,9 @@ def read_lane(connection: PgConnection, lane: Lane) -> LaneRow | None:
         return None
     state = row[4] or {}
     until = Cursor(*state["until"]) if state.get("until") else None
-    return LaneRow(Cursor(*row[:3]), row[3], until, row[5], *row[6:], state.get("trouble"))
+    written, unchanged, parked = row[6:]
+    trouble = state.get("trouble")
+    return LaneRow(Cursor(*row[:3]), row[3], until, row[5], written, unchanged, parked, trouble)
 
 
 def lanes_of(connection: PgConnection, name: str | None = None) -> list[Lane]:
@@ -235,7 +237,7 @@ def record_synced(connection: PgConnection, lane: Lane, changes: Iterable[Synced
                 version = excluded.version, vendor_id = coalesce(excluded.vendor_id, synced_record.vendor_id),
                 synced_at = coalesce(excluded.synced_at, synced_record.synced_at),
                 due_at = excluded.due_at, tries = excluded.tries,
-                payload = case when excluded.fingerprint is null then synced_record.payload end
+                payload = case when excluded.due_at is not null then synced_record.payload end
             """,
             [
                 {
@@ -270,12 +272,14 @@ def resolve_parks(connection: PgConnection, mode: str, trace_keys: Collection[st
 
 
 def events_behind(connection: PgConnection, after: Cursor, kinds: Sequence[str], limit: int) -> int:
-    """How many events of `kinds` (LIKE patterns) lie behind `after`, readable or not, counted up to `limit`."""
+    """How many of the next `limit` events behind `after` are of `kinds` (LIKE patterns), readable or not."""
     row = connection.execute(
         """
         select count(*) from (
-            select from event_log where (epoch > %(epoch)s or epoch = %(epoch)s and (xid, id) > (%(xid)s::text::xid8,
-                %(id)s)) and kind like any(%(kinds)s) limit %(limit)s) ahead
+            select kind from event_log
+            where (xid, id) > (%(xid)s::text::xid8, %(id)s) and epoch = %(epoch)s or epoch > %(epoch)s
+            order by xid, id limit %(limit)s) ahead
+        where kind like any(%(kinds)s)
         """,
         {"epoch": after.epoch, "xid": after.xid, "id": after.id, "kinds": list(kinds), "limit": limit},
     ).fetchone()

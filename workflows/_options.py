@@ -49,3 +49,11 @@ WEBHOOKS = Options(
     heartbeat_timeout=timedelta(seconds=10),
     retry_policy=BOOKS["retry_policy"],
 )
+
+# One try of a call to another system: a look-up and a send of ninety seconds at most each, and short database work.
+# How long until the next try is told by what went wrong (activities/errors.py); the policy is for what is not foreseen.
+CALL = Options(
+    start_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)),
+)

@@ -43,7 +43,7 @@ class WebhookDeliveryWorkflow:
     async def run(self, request: DeliveryRequest) -> DeliveryResult:
         """Turn after turn, until nothing waits."""
         while True:
-            if workflow.info().is_continue_as_new_suggested():
+            if self._history_is_long():
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 self._continue()
             turn = await self._deliver()
@@ -86,6 +86,9 @@ class WebhookDeliveryWorkflow:
             await workflow.wait_condition(
                 lambda: self._look_again, timeout=left, timeout_summary="the next attempt"
             )
+
+    def _history_is_long(self) -> bool:
+        return workflow.info().is_continue_as_new_suggested()
 
     def _continue(self) -> None:
         workflow.continue_as_new(

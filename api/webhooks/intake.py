@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -19,7 +19,7 @@ from connectors.sdk.webhooks.recipe import Answer, Recipe
 from connectors.sdk.webhooks.values import Delivery, Refused, WebhookRequest
 from connectors.sdk.webhooks.verify import verify
 from storage.database import libpq_url
-from storage.inbound_endpoints import FIND_BY_TOKEN, InboundEndpoint, hash_token
+from storage.inbound_endpoints import FIND_OPEN, InboundEndpoint, hash_token
 from storage.webhook_inbox import STORE_MANY, STORE_ONE
 
 POOL_SIZE = 8
@@ -106,7 +106,7 @@ class Intake:
         known = self._endpoints.get(token)
         if known is not None and time.monotonic() - known[0] < KEPT_SECONDS:
             return known[1]
-        rows = await self._execute(FIND_BY_TOKEN, (hash_token(token),))
+        rows = await self._execute(FIND_OPEN, (hash_token(token),))
         if not rows:
             self._endpoints.pop(token, None)
             raise UnknownEndpoint
@@ -116,9 +116,7 @@ class Intake:
         self._endpoints[token] = (time.monotonic(), endpoint)
         return endpoint
 
-    async def _store(
-        self, endpoint: str, kept: Mapping[str, str], deliveries: tuple[Delivery, ...]
-    ) -> None:
+    async def _store(self, endpoint: str, kept: Mapping[str, str], deliveries: tuple[Delivery, ...]) -> None:
         headers = Jsonb(kept)
         if len(deliveries) == 1:
             only = deliveries[0]
@@ -146,7 +144,7 @@ class Intake:
         for last in (False, True):
             try:
                 async with self._pool.connection() as connection:
-                    cursor = await connection.execute(cast(LiteralString, statement), parameters)
+                    cursor = await connection.execute(statement.encode(), parameters)
                     return await cursor.fetchall() if cursor.description else []
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if last or isinstance(error, PoolTimeout):

@@ -42,7 +42,10 @@ async def receive_webhook(request: Request) -> Response:
                 token=request.path_params["token"],
                 method=request.method,
                 target=_target(request),
-                headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]},
+                headers={
+                    name.decode("latin-1"): value.decode("latin-1")
+                    for name, value in request.scope["headers"]
+                },
                 body=body,
             )
         )

@@ -18,7 +18,7 @@ class SecretCache:
         self._known: dict[str, tuple[float, str | None]] = {}
 
     def values(self, references: Sequence[str]) -> list[str]:
-        """The secrets that can be had; a reference that leads nowhere is left out, so that nothing is believed by it."""
+        """The secrets that can be had; a reference that leads nowhere is left out: nothing is believed by it."""
         return [value for reference in references if (value := self._value(reference)) is not None]
 
     def _value(self, reference: str) -> str | None:

@@ -122,9 +122,7 @@ class Mapping:
         options = jmespath.Options(custom_functions=MappingFunctions(tables or {}))
         return cls(DriftPolicy(drift), target, tuple(loader.rules), options)
 
-    def apply(
-        self, state: abc.Mapping[str, Any], known: abc.Collection[str] | None = None
-    ) -> Mapped | Drift:
+    def apply(self, state: abc.Mapping[str, Any], known: abc.Collection[str] | None = None) -> Mapped | Drift:
         """`state` (plain JSON values) as the target's fields; Drift where the policy lets nothing be sent.
 
         known: the names that the other system has in the block `fields` now.
@@ -208,9 +206,7 @@ class _Loader:
             if fields is not None and name not in fields:
                 self._note(here, f"the target has no field {name!r}; {nearest(str(name), fields)}")
             elif place == (OPEN_BLOCK,) and self._known is not None and name not in self._known:
-                self._note(
-                    here, f"the other system has no field {name!r}; {nearest(str(name), self._known)}"
-                )
+                self._note(here, f"the other system has no field {name!r}; {nearest(str(name), self._known)}")
             else:
                 self._entry(entry, fields[name] if fields else target.item or ANYTHING, here)
         if target.model is not None:

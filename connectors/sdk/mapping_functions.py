@@ -155,7 +155,7 @@ def _kind(value: Any) -> str:
     return "nothing" if value is None else words.get(type(value), "a list")
 
 
-_OF_TEXT = {
+_OF_TEXT: dict[str, Callable[..., Any]] = {
     "upper": _upper,
     "lower": _lower,
     "trim": _trim,
@@ -198,13 +198,13 @@ def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class MappingFunctions(jmespath_functions.Functions):  # type: ignore[misc]
+class MappingFunctions(jmespath_functions.Functions):
     """JMESPath's own functions, ours, and `lookup(value, 'table')` in the tables given."""
 
     def __init__(self, tables: Mapping[str, Table]) -> None:
         self._tables = tables
 
-    @jmespath_functions.signature({"types": []}, {"types": ["string"]})  # type: ignore[untyped-decorator]
+    @jmespath_functions.signature({"types": []}, {"types": ["string"]})
     def _func_lookup(self, value: Any, table: str) -> Any:
         if value is None:
             return None

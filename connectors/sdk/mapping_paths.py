@@ -114,7 +114,9 @@ class _Walk:
             return self._function(str(node["value"]), children, at)
         if kind == "literal":
             return _SCALAR
-        for child in children:  # what combines: or, and, not, comparisons, multi-selects, expressions as values
+        for (
+            child
+        ) in children:  # what combines: or, and, not, comparisons, multi-selects, expressions as values
             self.node(child, at)
         return ANYTHING
 

@@ -51,7 +51,9 @@ class Method:
             (adapter,) = self.parameters.values()
             return [adapter.validate_json(json.dumps(request))]
         given = request if isinstance(request, Mapping) else {}
-        return [adapter.validate_json(json.dumps(given.get(name))) for name, adapter in self.parameters.items()]
+        return [
+            adapter.validate_json(json.dumps(given.get(name))) for name, adapter in self.parameters.items()
+        ]
 
     def problems(self, request: Any) -> dict[str, str]:
         """What is wrong with a request, by field; empty when it can be sent. Never repeats what was given."""

@@ -231,19 +231,19 @@ class SharedToken(Credentials):
             token = await self._ask(form, before)
         except Unauthorized as refused:
             refusal = refused.message
+        except Transient:
+            await self._store.give_up(self._connection, version)
+            raise
         except ConnectorError as failed:
-            # Unknown to the vendor's side: the lease runs out, and the next one learns of the interruption. What is
-            # only unlucky, or uses nothing up, frees the turn.
-            if isinstance(failed, Transient) or not self._auth.uses_up:
-                await self._store.give_up(self._connection, version)
             unlucky = Transient(f"{failed.message}; the request itself was not sent", status=failed.status)
-            if isinstance(failed, Transient):
-                raise
+            if not self._auth.uses_up:
+                await self._store.give_up(self._connection, version)
+            elif turn is Turn.INTERRUPTED:
+                refusal = f"a second refresh was interrupted, too: {failed.message}"
+            # Otherwise the lease runs out, and the next one learns of the interruption.
         else:
             return self._keep(await self._store.finish_refresh(self._connection, version, token))
-        if refusal is not None:
-            raise await self._marked(version, refusal)
-        raise unlucky
+        raise unlucky if refusal is None else await self._marked(version, refusal)
 
     async def _ask(self, form: dict[str, str], before: Token | None) -> Token:
         auth, connector = self._auth, self._connector

@@ -162,14 +162,20 @@ class Redacting(logging.Filter):
         return True
 
 
-def silence(*loggers: str) -> None:
+def silence(*loggers: str, below: bool = False) -> None:
     """Libraries that log what they send and get are kept to warnings, and those are redacted.
 
-    The filter drops what is below a warning also where somebody lowers the logger's level.
+    The filter drops what is less than a warning also where somebody lowers the logger's level. below: the loggers
+    under these names that exist by now, too, for a filter does not hold for them.
     """
-    for name in loggers:
+    names = set(loggers)
+    if below:
+        known = list(logging.Logger.manager.loggerDict)
+        names |= {name for name in known if name.startswith(tuple(f"{each}." for each in loggers))}
+    for name in names:
         logger = logging.getLogger(name)
-        logger.setLevel(max(logger.level, logging.WARNING))
+        if name in loggers:
+            logger.setLevel(max(logger.level, logging.WARNING))
         if not any(isinstance(each, _WarningsOnly) for each in logger.filters):
             logger.addFilter(_WarningsOnly())
             logger.addFilter(Redacting())

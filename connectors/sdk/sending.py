@@ -179,7 +179,9 @@ class Sender:
         if shown.params:
             url = str(httpx.URL(url).copy_merge_params(shown.params))
         while True:
-            headers = {**self._http.headers, **out.headers, **shown.headers}
+            headers = httpx.Headers(self._http.headers)
+            headers.update(out.headers)
+            headers.update(shown.headers)
             delivered = await self._way.deliver(out.method, url, headers, out.content, out.total)
             target = urljoin(url, delivered.headers.get("location", ""))
             if delivered.status not in _MOVED or out.method not in READING or left < 1:
@@ -251,6 +253,10 @@ def _in(seconds: float | None, declared: Timeouts) -> Timeouts:
     return Timeouts(min(declared.connect, seconds), min(declared.read, seconds), min(declared.total, seconds))
 
 
+def _within(timeouts: Timeouts, seconds: float | None) -> Timeouts:
+    return timeouts if seconds is None else replace(timeouts, total=min(timeouts.total, seconds))
+
+
 def origin_of(url: str) -> str:
     """Scheme, host and port of a URL."""
     parts = httpx.URL(url)
@@ -271,8 +277,3 @@ def _what(got: Delivered, readable: bool) -> str:
         kind = got.headers.get("content-type", "no type").partition(";")[0]
         return f"answered {got.status}, which is no JSON but {len(got.content):,} bytes of {kind}"
     return f"answered {got.status}"
-
-
-def with_passing(out: Outgoing, statuses: frozenset[int]) -> Outgoing:
-    """The same request, with `statuses` let through as answers."""
-    return replace(out, passing=out.passing | statuses)

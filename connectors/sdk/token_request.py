@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlencode
 
+import httpx
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -73,7 +74,7 @@ class TokenRequest:
             max_bytes=_MAX_BYTES,
         )
         try:
-            got = await way.deliver("POST", self._url, headers, urlencode(fields).encode())
+            got = await way.deliver("POST", self._url, httpx.Headers(headers), urlencode(fields).encode())
         finally:
             await way.aclose()
         body = body_of(got.content) if got.whole else None
@@ -88,6 +89,9 @@ class TokenRequest:
         code = body.get("error") if body else None
         if got.refused:
             kind = "unauthorized"
+        elif got.status is not None and (got.status >= 500 or got.status == 408):
+            # An answer that the request failed: were the refresh token used up all the same, the next one learns it.
+            kind = "transient"
         elif kind == "rejected":
             kind = "transient" if code in _FOR_A_WHILE else "unauthorized"
         if kind is None:

@@ -73,7 +73,7 @@ class Way:
         await self._pool.aclose()
 
     async def deliver(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes, total: float | None = None
+        self, method: str, url: str, headers: httpx.Headers, content: bytes, total: float | None = None
     ) -> Delivered:
         """Send one request and read its answer up to the cap. total: seconds, where less than declared are left."""
         limit = self._timeouts.total if total is None else min(total, self._timeouts.total)
@@ -144,9 +144,11 @@ class _Body(httpx.AsyncByteStream):
 
 
 def _request(
-    method: str, url: str, headers: Mapping[str, str], content: bytes, timeouts: Timeouts, seen: _Seen
+    method: str, url: str, headers: httpx.Headers, content: bytes, timeouts: Timeouts, seen: _Seen
 ) -> httpcore.Request:
-    to = httpx.Request(method, url, headers={"Accept-Encoding": "gzip, deflate", **headers}, content=content)
+    sent = httpx.Headers({"User-Agent": "masthead", "Accept-Encoding": "gzip, deflate"})
+    sent.update(headers)
+    to = httpx.Request(method, url, headers=sent, content=content)
     return httpcore.Request(
         method=to.method,
         url=httpcore.URL(

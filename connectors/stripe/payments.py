@@ -44,7 +44,7 @@ def charge_parameters(order: ChargeOrder) -> dict[str, Any]:
         "amount": order.amount,
         "currency": order.currency.lower(),
         "payment_method": order.method,
-        "payment_method_types": ["card"],
+        "allowed_payment_method_types": ["card"],
         "capture_method": "automatic" if order.capture else "manual",
         "confirm": True,
         "metadata": {REFERENCE: order.reference},
@@ -65,7 +65,7 @@ def setup_parameters(order: SetupOrder) -> dict[str, Any]:
     """What a SetupIntent is created with."""
     made: dict[str, Any] = {
         "payment_method": order.method,
-        "payment_method_types": ["card"],
+        "allowed_payment_method_types": ["card"],
         "usage": "off_session",
         "confirm": True,
         "metadata": {REFERENCE: order.reference},

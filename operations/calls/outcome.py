@@ -15,10 +15,34 @@ from storage.parked import park_of_call
 # What an answer shows of itself in a workflow's history: our ids and theirs, statuses, minor units. No address, no
 # link (it may let its bearer in), no token, no words.
 ANSWER_SHOWN = frozenset(
-    """
-    id reference code number order external_id status amount currency captured refunded total tax_date until voided
-    active published open payment reverses debit credit deliverable days vendor_id message_id
-    """.split()
+    [
+        "id",
+        "reference",
+        "code",
+        "number",
+        "order",
+        "external_id",
+        "status",
+        "amount",
+        "currency",
+        "captured",
+        "refunded",
+        "total",
+        "tax_date",
+        "until",
+        "voided",
+        "active",
+        "published",
+        "open",
+        "payment",
+        "reverses",
+        "debit",
+        "credit",
+        "deliverable",
+        "days",
+        "vendor_id",
+        "message_id",
+    ]
 )
 _PLAIN = re.compile(r"[\w.:+/@<>-]{1,200}", re.ASCII)
 _CODE = re.compile(r"[\w.:/-]{1,80}", re.ASCII)
@@ -80,7 +104,7 @@ def _counted(answer: list[Any]) -> dict[str, str | int | bool | None]:
     counts: dict[str, str | int | bool | None] = {"records": len(answer)}
     for each in answer:
         status = each.get("status") if isinstance(each, Mapping) else None
-        if _is_plain(status):
+        if isinstance(status, str) and _is_plain(status):
             before = counts.get(status)
             counts[status] = (before if isinstance(before, int) else 0) + 1
     return counts

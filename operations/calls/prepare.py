@@ -22,8 +22,8 @@ class KeyConflict(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class CallOrder:
-    """What to ask. method: capability and method, as in `payment.charge`. key: the business key, the same for every try.
-    request: the JSON of the method's argument; of several, by their names.
+    """What to ask. method: capability and method, as in `payment.charge`. key: the business key, the same for every
+    try. request: the JSON of the method's argument; of several, by their names.
 
     trace_key: what it is about, where a newer call about the same thing makes older ones superfluous (the state of a
     record). A refund or a journal has none: each one counts. Never personal data.
@@ -71,9 +71,7 @@ def prepare_call(connection: PgConnection, order: CallOrder) -> PreparedCall:
         trace_key=order.trace_key,
         workflow_id=order.workflow_id,
     )
-    row = find_call(
-        connection, mode=order.mode, to=order.connection, method=order.method, key=order.key
-    )
+    row = find_call(connection, mode=order.mode, to=order.connection, method=order.method, key=order.key)
     if row is None:
         raise RuntimeError("the call just written cannot be read")
     if not created and row.request_version == 1 and row.request is not None and row.request != request:

@@ -114,15 +114,15 @@ def put_back(connection: PgConnection, sent: CallRow, trouble: Trouble, *, doubt
 
 
 def leave_unknown(
-    connection: PgConnection, sent: CallRow, trouble: Trouble, *, again_at: datetime
+    connection: PgConnection, seen: CallRow, trouble: Trouble, *, ended_at: datetime, again_at: datetime
 ) -> CallOutcome:
-    """Nobody knows whether the send was applied; it is looked into again at `again_at`."""
-    row = _still(connection, sent)
+    """Nobody knows whether the send was applied; it is looked into again at `again_at`. ended_at: by when the send was
+    over at the latest, from which on an other system's lag counts."""
+    row = _still(connection, seen)
     if row is not None:
-        ended = row.now if row.status == CallStatus.SENT else row.last_sent_at
-        changes = {"status": CallStatus.UNKNOWN.value, "last_sent_at": ended}
+        changes = {"status": CallStatus.UNKNOWN.value, "last_sent_at": ended_at}
         change_call(connection, row.id, changes | _told(trouble))
-    return outcome_of(connection, read_call(connection, sent.id), again_at=again_at)
+    return outcome_of(connection, read_call(connection, seen.id), again_at=again_at)
 
 
 def park_call(

@@ -31,9 +31,9 @@ class FlowDocument(BaseModel):
     history: also tell what was before the flow; by default, unless it is `once`. batch: records a call.
 
     Inbound: what comes `from` a connection, as a kind of webhook (`webhook contact.changed`) or by asking for it
-    (`crm.changes contact`), is mapped and given to a `command`.
+    (`crm.changes contact`, `every` so many seconds), is mapped and given to a `command`.
 
-    connections: which connections it is for; none named: it is used where masthead.yaml lists it.
+    It is carried out for the connections that list it in masthead.yaml.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -52,7 +52,7 @@ class FlowDocument(BaseModel):
     batch: int = Field(default=100, ge=1, le=1000)
     source: str | None = Field(default=None, alias="from")
     command: str | None = None
-    connections: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
+    every: int = Field(default=60, ge=1, le=86_400)
     drift: Literal["park", "drop_field", "freeze", "evolve"] = "park"
     tables: dict[str, dict[str, Any]] = Field(default_factory=dict)
     map: dict[str, Any]

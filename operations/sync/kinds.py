@@ -9,7 +9,6 @@ KINDS: dict[str, str] = {
     "subscription.imported": "a subscription was imported",
     "subscription.changed": "a subscription's status, dates or content changed",
     "invoice.posted": "an invoice was posted",
-    "invoice.changed": "an invoice was paid, voided or written off",
     "catalog.loaded": "a catalog was loaded that changed something",
 }
 """What is written to the event log for others to be told of; each with what it says."""

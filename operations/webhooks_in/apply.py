@@ -111,7 +111,10 @@ def _decide(
 ) -> None:
     decide(
         connection,
-        [Decision(each.id, outcome.status, outcome.effect[:200]) for each, outcome in zip(batch, outcomes, strict=True)],
+        [
+            Decision(each.id, outcome.status, outcome.effect[:200])
+            for each, outcome in zip(batch, outcomes, strict=True)
+        ],
     )
     resolve_parks(connection, endpoint.mode, endpoint.id, [each.id for each in batch])
 

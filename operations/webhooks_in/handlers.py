@@ -36,7 +36,7 @@ class Outcome:
 
 Handler = Callable[[PgConnection, InboundEndpoint, Sequence[StoredDelivery]], Sequence[Outcome]]
 """Applies deliveries of one endpoint, in their order, in the caller's transaction, with an outcome for each. It never
-commits. Whatever it raises undoes the transaction; the delivery that it was raised for is found, tried again, parked."""
+commits. Whatever it raises undoes the transaction; the delivery it was raised for is found, tried again, parked."""
 
 
 def each(handler: Callable[[PgConnection, StoredDelivery, InboundEndpoint], Outcome]) -> Handler:

@@ -28,6 +28,7 @@ from runtime.cli import (
     runs,
     schedules,
     simulate,
+    subscribers,
     up,
 )
 from runtime.cli.errors import CommandFailed, UserError
@@ -70,6 +71,7 @@ app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)
 app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")
+app.add_typer(subscribers.subscribers_app, name="webhooks")
 
 
 @app.command()

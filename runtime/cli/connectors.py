@@ -89,12 +89,16 @@ def new(
         raise UserError(str(error), remedy="Nothing was written.") from None
     for path in written:
         print(f"  {path}")
-    print(f"\nNow:\n  pip install --no-deps -e {target}\n  pytest {target}\n  masthead connectors matrix {name}")
+    print(
+        f"\nNow:\n  pip install --no-deps -e {target}\n  pytest {target}\n  masthead connectors matrix {name}"
+    )
 
 
 @app.command("matrix")
 def matrix(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[CONNECTOR]...", help="By default all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[CONNECTOR]...", help="By default all.")
+    ] = None,
     only: Annotated[str, typer.Option(help="Only cases whose name has this in it, as in 'drop_after'.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -173,7 +177,9 @@ def _show(rows: list[dict[str, str]], console: Any) -> None:
     console.print(table)
     for row in rows:
         if row["result"] == "red":
-            console.print(f"[bold red]red[/] {row['connector']} {row['case']}\n    {row['detail']}", highlight=False)
+            console.print(
+                f"[bold red]red[/] {row['connector']} {row['case']}\n    {row['detail']}", highlight=False
+            )
 
 
 @app.command("keygen")

@@ -87,6 +87,8 @@ def _taxed(line: Line, discount: Decimal, sale: Sale) -> TaxedLine:
     done = TaxedLine(line, base + discount, discount, taxable, exempt, tax, tax, None, details)
     if line.override is not None and line.override.kind == "TaxAmount":
         return _overridden(done, line.override, sale.currency)
+    if line.override is None and sale.override is not None and sale.override.kind == "TaxAmount":
+        return done  # spread over the lines later
     return replace(done, override=line.override or sale.override)
 
 

@@ -41,6 +41,7 @@ WIRE_ERRORS: dict[str, tuple[str, str, str | None]] = {
         "There is currently another in-progress request using this Idempotent Key. Please try again later.",
         "idempotency_key_in_use",
     ),
+    "rejected": ("invalid_request_error", "The request was refused.", None),
     "not_found": ("invalid_request_error", "Unrecognized request URL. See the list of API routes.", None),
     "method_not_allowed": ("invalid_request_error", "Unrecognized request URL for this method.", None),
     "malformed": ("invalid_request_error", "Invalid request: the body cannot be read.", None),

@@ -11,7 +11,7 @@ class StripeStandIn(Events):
     """Stripe on 127.0.0.1: `with StripeStandIn() as s: StripeClient("sk_test_x", base_addresses={"api": s.url})`.
 
     Effects: charge, authorization, refund, refund_failed, void, dispute, setup, attach, customer. Their key is metadata
-    `reference`, else the idempotency key; they are found by both, and by the ids of the objects.
+    `reference` (or one whose name ends so), else the idempotency key; they are found by both, and by the objects' ids.
     """
 
     def control(self, what: str, fields: dict[str, Any]) -> Any:

@@ -65,8 +65,19 @@ person = Table(
     Column("name", Text),
     Column("email", Text),
     Column("address", JSONB),
-    Column("consent", Boolean, comment="to be written to for other reasons than the contract; null: never asked"),
-    Column("told_at", DateTime(timezone=True), comment="when another system last told us of a change that counts"),
+    Column(
+        "consent", Boolean, comment="to be written to for other reasons than the contract; null: never asked"
+    ),
+    Column(
+        "contact_told_at",
+        DateTime(timezone=True),
+        comment="when what another system told of it happened there",
+    ),
+    Column(
+        "consent_told_at",
+        DateTime(timezone=True),
+        comment="when what another system told of it happened there",
+    ),
 )
 
 subscription = Table(

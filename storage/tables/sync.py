@@ -15,13 +15,19 @@ synced_record = Table(
     Column("flow", Text, primary_key=True),
     Column("subject", Text, primary_key=True),
     Column("account_id", uuid_type()),
-    Column("fingerprint", LargeBinary, comment="of what was last written; null until then, or to write it again"),
+    Column(
+        "fingerprint", LargeBinary, comment="of what was last written; null until then, or to write it again"
+    ),
     Column("version", BigInteger, nullable=False, server_default=text("0")),
     Column("vendor_id", Text),
     Column("synced_at", DateTime(timezone=True)),
-    Column("due_at", DateTime(timezone=True), comment="when to look at it again, whatever the event log says"),
+    Column(
+        "due_at", DateTime(timezone=True), comment="when to look at it again, whatever the event log says"
+    ),
     Column("tries", SmallInteger, nullable=False, server_default=text("0")),
     Column("payload", JSONB, comment="what a person wants sent instead of what the map makes, once"),
-    Index("synced_record_due_idx", "connection", "flow", "due_at", postgresql_where=text("due_at is not null")),
+    Index(
+        "synced_record_due_idx", "connection", "flow", "due_at", postgresql_where=text("due_at is not null")
+    ),
     Index("synced_record_account_idx", "account_id", postgresql_where=text("account_id is not null")),
 )

@@ -1,6 +1,6 @@
 """Every request that a connector sends fits its vendor's own description.
 
-The descriptions and the checker lie outside of the repository; where they are absent these tests are skipped, and say so.
+The descriptions and the checker lie outside of the repository; where they are absent the tests are skipped and say so.
 """
 
 from __future__ import annotations

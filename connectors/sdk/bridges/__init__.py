@@ -1,2 +1,1 @@
-"""Ways for vendors' own SDKs and other transports through our guard, budget, log and error table.
-Each gives the SDK what it calls a session, a pool or a client."""
+"""The ways by which the vendors' own libraries speak through our one way out: same guard, budget, log and errors."""

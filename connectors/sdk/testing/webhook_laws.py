@@ -40,7 +40,7 @@ def _recipe(bench: Bench) -> Recipe:
 
 def _secret(recipe: Recipe, n: int = 1) -> str:
     """A text that can be a key of this recipe; another for another `n`. Hexadecimal digits are base64 as well."""
-    return recipe.secret_prefix + f"{n}0a1b2c3" * 8
+    return recipe.key_prefix + f"{n}0a1b2c3" * 8
 
 
 def _signed(bench: Bench, secret: str, now: datetime = NOW) -> WebhookRequest:
@@ -91,7 +91,7 @@ async def _secrets(bench: Bench) -> None:
     recipe = _recipe(bench)
     request = _signed(bench, _secret(recipe))
     assert _judged(bench, request, [_secret(recipe, 2)]) == Refused(Reason.BAD_SIGNATURE)
-    assert _judged(bench, request, []) == Refused(Reason.NO_SECRET)
+    assert _judged(bench, request, []) == Refused(Reason.NO_KEY)
 
 
 async def _rotation(bench: Bench) -> None:

@@ -92,9 +92,10 @@ class Part(NamedTuple):
 class Recipe(_Data):
     """How one vendor's webhooks are verified and read.
 
-    `signed` is a template of what is signed: `{body}`, `{timestamp}` (as sent), `{method}`, `{url}` (with the characters
-    in `url_decoded` decoded), `{header:NAME}`, `{item:PATH}`. `secret` says how the configured text becomes a key.
-    `tolerance_seconds` holds to both sides. `key`, `kind`, `object` and `occurred` are sources (see sources.py).
+    `signed` is a template of what is signed: `{body}`, `{timestamp}` (as sent), `{method}`, `{url}` (the characters of
+    `url_decoded` decoded in it), `{header:NAME}`, `{item:PATH}`. `key_form` says how the configured secret becomes a
+    key. `tolerance_seconds` holds to both sides. `delivery_key`, `kind`, `object` and `occurred` are sources (see
+    sources.py): what repetitions have in common, what happened, to what, and when.
     `retry_days` is for how long the vendor repeats a delivery: keys are kept for longer. Only the headers of
     `keep_headers` are stored.
     """
@@ -105,11 +106,11 @@ class Recipe(_Data):
     timestamp: Timestamp | None = None
     signed: str
     url_decoded: str = ""
-    secret: Literal["text", "text-nfkd", "base64", "hex"] = "text"
-    secret_prefix: str = ""
+    key_form: Literal["text", "text-nfkd", "base64", "hex"] = "text"
+    key_prefix: str = ""
     tolerance_seconds: int = Field(default=300, ge=1, le=3600)
     items: Items | None = None
-    key: tuple[str, ...]
+    delivery_key: tuple[str, ...]
     kind: str
     object: tuple[str, ...] = ()
     occurred: Occurred | None = None
@@ -131,7 +132,9 @@ class Recipe(_Data):
     def _fits_together(self) -> Recipe:
         slots = {part.slot for part in self.parts}
         if ("timestamp" in slots) != (self.timestamp is not None):
-            raise ValueError("a timestamp is checked exactly when it is signed: name it in both or in neither")
+            raise ValueError(
+                "a timestamp is checked exactly when it is signed: name it in both or in neither"
+            )
         if self.signature.item is not None and self.items is None:
             raise ValueError("signatures in items need `items`")
         if ("item" in slots) != (self.signature.item is not None):
@@ -161,12 +164,14 @@ class Recipe(_Data):
 
     def signing_key(self, secret: str) -> bytes | None:
         """The key that a configured secret stands for; None when the text cannot be one."""
-        text = secret.strip().removeprefix(self.secret_prefix)
+        text = secret.strip().removeprefix(self.key_prefix)
         try:
-            if self.secret == "base64":
+            if self.key_form == "base64":
                 return base64.b64decode(text + "=" * (-len(text) % 4), validate=True) or None
-            if self.secret == "hex":
+            if self.key_form == "hex":
                 return bytes.fromhex(text) or None
-            return (unicodedata.normalize("NFKD", text) if self.secret == "text-nfkd" else text).encode() or None
+            return (
+                unicodedata.normalize("NFKD", text) if self.key_form == "text-nfkd" else text
+            ).encode() or None
         except (binascii.Error, ValueError):
             return None

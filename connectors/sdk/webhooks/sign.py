@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -23,9 +22,9 @@ def sign(recipe: Recipe, request: WebhookRequest, secret: str, now: datetime) ->
     """
     key = recipe.signing_key(secret)
     if key is None:
-        raise ValueError(f"the secret cannot be a key of {recipe.title}: expected {recipe.secret}")
+        raise ValueError(f"the secret cannot be a key of {recipe.title}: expected {recipe.key_form}")
     headers = {name.lower(): value for name, value in request.headers.items()}
-    for source in recipe.key:
+    for source in recipe.delivery_key:
         if source.startswith(HEADER):
             made = "msg_" + hashlib.sha256(request.body).hexdigest()[:24]
             headers.setdefault(source.removeprefix(HEADER).lower(), made)
@@ -68,6 +67,6 @@ def _sign_items(recipe: Recipe, request: WebhookRequest, key: bytes) -> WebhookR
     return replace(request, body=json.dumps(body, separators=(",", ":")).encode())
 
 
-def headers_to_send(request: WebhookRequest) -> Mapping[str, str]:
+def headers_to_send(request: WebhookRequest) -> dict[str, str]:
     """The headers of a signed request, with the type of its body."""
     return {"content-type": "application/json", **request.headers}

@@ -40,7 +40,7 @@ class Delivery:
 class Reason(StrEnum):
     """Why a request is not believed; for the log, never for the sender."""
 
-    NO_SECRET = "no usable secret is configured"
+    NO_KEY = "no usable secret is configured"
     EMPTY_BODY = "the body is empty"
     NO_TIMESTAMP = "the timestamp is missing"
     BAD_TIMESTAMP = "the timestamp cannot be read"

@@ -36,7 +36,7 @@ def _judge(
 ) -> Verdict | Refused:
     keys = [key for secret in secrets if (key := recipe.signing_key(secret)) is not None]
     if not keys:
-        return Refused(Reason.NO_SECRET)
+        return Refused(Reason.NO_KEY)
     if not request.body:
         return Refused(Reason.EMPTY_BODY)
     timestamp = _timestamp(recipe, request, now)
@@ -44,9 +44,7 @@ def _judge(
         return Refused(timestamp)
     if recipe.signature.header is None:
         return _verify_items(recipe, request, keys, timestamp)
-    candidates = recipe.signature.header.find(
-        request.headers.get(recipe.signature.header.header.lower(), "")
-    )
+    candidates = recipe.signature.header.find(request.headers.get(recipe.signature.header.header.lower(), ""))
     if not any(candidates):
         return Refused(Reason.NO_SIGNATURE)
     if not is_signed(recipe, keys, signed_bytes(recipe, request, timestamp), candidates):
@@ -132,7 +130,7 @@ def _item_delivery(recipe: Recipe, headers: Mapping[str, str], item: object) -> 
 
 
 def _delivery(recipe: Recipe, headers: Mapping[str, str], node: object, body: bytes) -> Delivery:
-    key = read_key(recipe.key, headers, node, body)
+    key = read_key(recipe.delivery_key, headers, node, body)
     occurred = None
     if recipe.occurred is not None:
         text = read_source(recipe.occurred.source, headers, node, body)

@@ -56,11 +56,28 @@ def upgrade() -> None:
         ["account_id"],
         postgresql_where=sa.text("account_id is not null"),
     )
-    op.add_column("person", sa.Column("consent", sa.Boolean(), nullable=True, comment="to be written to for other reasons than the contract; null: never asked"))
-    op.add_column("person", sa.Column("told_at", sa.DateTime(timezone=True), nullable=True, comment="when another system last told us of a change that counts"))
+    op.add_column(
+        "person",
+        sa.Column(
+            "consent",
+            sa.Boolean(),
+            nullable=True,
+            comment="to be written to for other reasons than the contract; null: never asked",
+        ),
+    )
+    for column in ("contact_told_at", "consent_told_at"):
+        op.add_column(
+            "person",
+            sa.Column(
+                column,
+                sa.DateTime(timezone=True),
+                nullable=True,
+                comment="when what another system told of it happened there",
+            ),
+        )
 
 
 def downgrade() -> None:
-    op.drop_column("person", "told_at")
-    op.drop_column("person", "consent")
+    for column in ("consent_told_at", "contact_told_at", "consent"):
+        op.drop_column("person", column)
     op.drop_table("synced_record")

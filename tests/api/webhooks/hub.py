@@ -70,7 +70,8 @@ class Endpoint:
         """What lies in the inbox."""
         with psycopg.connect(self.url) as connection:
             return connection.execute(
-                f"select {columns} from webhook_delivery where endpoint_id = %s order by id".encode(), (self.id,)
+                f"select {columns} from webhook_delivery where endpoint_id = %s order by id".encode(),
+                (self.id,),
             ).fetchall()
 
 

@@ -88,7 +88,9 @@ async def test_each_wrong_one_is_refused_in_one_shape_and_the_reason_is_in_the_l
         "the timestamp is too old": old,
         "the timestamp lies in the future": ahead,
         "the timestamp is missing": replace(good, headers={}),
-        "the signature is missing": replace(good, headers={"stripe-signature": f"t={int(datetime.now().timestamp())}"}),
+        "the signature is missing": replace(
+            good, headers={"stripe-signature": f"t={int(datetime.now().timestamp())}"}
+        ),
         "the body is empty": endpoint.signed(body=b""),
     }
     with caplog.at_level(logging.WARNING, "masthead.api.webhooks"):
@@ -150,7 +152,9 @@ async def test_an_unknown_or_disabled_endpoint_is_not_found(
     assert (await client.get(endpoint.address)).status_code == 405
 
 
-async def test_a_large_body_is_refused_announced_or_not(client: httpx.AsyncClient, make: MakeEndpoint) -> None:
+async def test_a_large_body_is_refused_announced_or_not(
+    client: httpx.AsyncClient, make: MakeEndpoint
+) -> None:
     endpoint = make(BY_NAME["shopify"])
     just = b"[" + b" " * (LARGEST_BODY - 2) + b"]"
     assert (await endpoint.post(client, endpoint.signed(body=just))).status_code == 200

@@ -145,7 +145,9 @@ SENDERS = [
         "zendesk",
         "dGhpc19zZWNyZXQ=",
         "b3RoZXI=",
-        _json({"type": "zen:event-type:user.created", "subject": "zen:user:5", "time": "2026-11-20T11:59:00Z"}),
+        _json(
+            {"type": "zen:event-type:user.created", "subject": "zen:user:5", "time": "2026-11-20T11:59:00Z"}
+        ),
         "01FJ1",
         "zen:event-type:user.created",
         "zen:user:5",

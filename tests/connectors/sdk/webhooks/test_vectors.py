@@ -131,12 +131,17 @@ def hmac_of(key: bytes, message: bytes) -> Any:
 def test_the_others_as_their_documentation_says() -> None:
     """Written a second time, from the vendors' words, without the recipes."""
     for name, header, expected in (
-        ("shopify", "x-shopify-hmac-sha256", lambda s, b, _: base64.b64encode(hmac_of(s.encode(), b).digest())),
+        (
+            "shopify",
+            "x-shopify-hmac-sha256",
+            lambda s, b, _: base64.b64encode(hmac_of(s.encode(), b).digest()),
+        ),
         (
             "easypost",
             "x-hmac-signature",
             lambda s, b, _: (
-                b"hmac-sha256-hex=" + hmac_of(unicodedata.normalize("NFKD", s).encode(), b).hexdigest().encode()
+                b"hmac-sha256-hex="
+                + hmac_of(unicodedata.normalize("NFKD", s).encode(), b).hexdigest().encode()
             ),
         ),
         (

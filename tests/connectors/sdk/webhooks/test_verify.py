@@ -133,9 +133,9 @@ def test_only_a_configured_secret_counts_and_two_may(sender: Sender) -> None:
     assert judge(sender, genuine, sender.other_secret) is Reason.BAD_SIGNATURE
     assert not isinstance(judge(sender, genuine, sender.other_secret, sender.secret), Reason)
     assert not isinstance(judge(sender, genuine, "", sender.secret), Reason)
-    for none in ("", "  ", sender.recipe.secret_prefix):
-        assert judge(sender, genuine, none) is Reason.NO_SECRET
-    assert verify(sender.recipe, genuine, (), NOW) == Refused(Reason.NO_SECRET)
+    for none in ("", "  ", sender.recipe.key_prefix):
+        assert judge(sender, genuine, none) is Reason.NO_KEY
+    assert verify(sender.recipe, genuine, (), NOW) == Refused(Reason.NO_KEY)
 
 
 @every_sender
@@ -228,7 +228,9 @@ headers = st.dictionaries(
             }
         )
     ),
-    st.one_of(st.text(), st.sampled_from(["t=1,v1=", "t=,v1=ff", "v1,", "v1,====", ",,,", "hmac-sha256-hex="])),
+    st.one_of(
+        st.text(), st.sampled_from(["t=1,v1=", "t=,v1=ff", "v1,", "v1,====", ",,,", "hmac-sha256-hex="])
+    ),
 )
 
 

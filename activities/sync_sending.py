@@ -1,0 +1,195 @@
+"""Bringing records to another system: mapped, compared with what was written last, sent in its own batches.
+
+A record that the other system refuses stands alone in the end, whether it answers per record or fails the whole batch:
+then the batch is halved until it is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from activities.sync_flow import OutboundFlow
+from connectors.sdk.connector import Connector
+from connectors.sdk.errors import Broken, ConnectorError, Rejected
+from connectors.sdk.key import Key
+from connectors.sdk.mapping import Drift, Mapped
+from connectors.sdk.methods import problems_of
+from connectors.sdk.values import RecordOutcome, RecordStatus
+from operations.sync.batch import Result, Status, Work
+from operations.sync.states import Loaded
+from storage.sync import SyncedRow
+
+# So many answers in a row that cannot be read, and none that can: it is not the records.
+BROKEN_IN_A_ROW = 3
+
+
+class Frozen(Exception):
+    """A record drifted, and the flow's policy is to send nothing more. The message says which field and why."""
+
+
+class ToSend(NamedTuple):
+    """A record ready to be sent. value: what the method takes; fingerprint: of that."""
+
+    record: Loaded
+    value: BaseModel
+    fingerprint: bytes
+
+    def payload(self) -> Any:
+        """As it is parked, to be edited."""
+        return self.value.model_dump(mode="json")
+
+    def result(self, status: Status, **more: Any) -> Result:
+        """What came of it."""
+        return Result(self.record, status, self.fingerprint, **more)
+
+
+class Sorted(NamedTuple):
+    """The records of a step: those to be sent, and the results of the others."""
+
+    to_send: list[ToSend]
+    results: list[Result]
+
+
+def sort_out(flow: OutboundFlow, work: Work, known: Collection[str] | None) -> Sorted:
+    """Map each record and set aside what is as it was written last, and what does not fit. Raises Frozen."""
+    found = Sorted([], [])
+    keys: set[str] = set()
+    for record in work.records:
+        before = work.before.get(record.subject)
+        if flow.document.once and before is not None and before.fingerprint is not None:
+            found.results.append(Result(record, Status.UNCHANGED, before.fingerprint))
+            continue
+        made = _made(flow, record, before, known)
+        if isinstance(made, Result):
+            found.results.append(made)
+            continue
+        if before is not None and before.fingerprint == made.fingerprint:
+            found.results.append(made.result(Status.UNCHANGED))
+        elif (key := str(getattr(made.value, "key", record.subject))) in keys:
+            found.results.append(
+                _drifted(record, f"another record of the batch has the same key; see the map of {key!r}"[:100])
+            )
+        else:
+            keys.add(key)
+            found.to_send.append(made)
+    return found
+
+
+def _made(
+    flow: OutboundFlow, record: Loaded, before: SyncedRow | None, known: Collection[str] | None
+) -> ToSend | Result:
+    if before is not None and before.payload is not None:
+        try:
+            value = flow.record.model_validate(before.payload)
+        except ValidationError as error:
+            return Result(
+                record,
+                Status.PARKED,
+                message="what was edited does not fit the method",
+                fields=problems_of(error),
+                payload=before.payload,
+            )
+    else:
+        made = flow.mapping.make(record.state, known)
+        if isinstance(made, Drift):
+            if made.stops:
+                raise Frozen(str(made))
+            mapped = flow.mapping.apply(record.state, None)
+            payload = dict(mapped) if isinstance(mapped, Mapped) else None
+            return _drifted(record, str(made), dict(made.fields), payload)
+        value = made
+    text = json.dumps(value.model_dump(mode="json", exclude={"version"}), sort_keys=True, separators=(",", ":"))
+    return ToSend(record, value, hashlib.sha256(text.encode()).digest()[:16])
+
+
+def _drifted(
+    record: Loaded, message: str, fields: dict[str, str] | None = None, payload: Any = None
+) -> Result:
+    return Result(
+        record,
+        Status.PARKED,
+        error="drift",
+        message=message,
+        fields=fields or {},
+        payload=TypeAdapter(Any).dump_python(payload, mode="json"),
+    )
+
+
+class Sender:
+    """Sends batches of one flow of one step through a connector; `results` grow as answers come, so that what was
+    written is known also when a later call fails."""
+
+    def __init__(self, connector: Connector[Any], flow: OutboundFlow, work: Work) -> None:
+        self._call: Callable[..., Awaitable[list[RecordOutcome]]] = getattr(connector, flow.method.function)
+        self._flow = flow
+        self._work = work
+        self._broken = 0
+        self._understood = False
+        self.results: list[Result] = []
+
+    async def send(self, batch: Sequence[ToSend]) -> None:
+        """Send a batch. Raises ConnectorError where it is not about the records: nothing of the batch counts then."""
+        try:
+            outcomes = await self._call([each.value for each in batch], self._key(batch))
+        except (Rejected, Broken) as error:
+            await self._isolate(batch, error)
+            return
+        self._understood, self._broken = True, 0
+        by_key = {outcome.key: outcome for outcome in outcomes}
+        self.results += [_result(each, by_key.get(str(getattr(each.value, "key", "")))) for each in batch]
+
+    async def _isolate(self, batch: Sequence[ToSend], error: Rejected | Broken) -> None:
+        if isinstance(error, Rejected) and error.blame == "configuration":
+            raise error
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self.send(batch[:middle])
+            await self.send(batch[middle:])
+            return
+        if isinstance(error, Broken):
+            self._broken += 1
+            if self._broken >= BROKEN_IN_A_ROW and not self._understood:
+                self.results = [each for each in self.results if each.error != "broken"]
+                raise error
+        self.results.append(_refused(batch[0], error))
+
+    def _key(self, batch: Sequence[ToSend]) -> Key:
+        """The same for the same states of the same step, so that a repetition is known as one; another one when the
+        states differ or the flow was begun anew."""
+        digest = hashlib.sha256(repr((self._work.seen.cursor, self._work.seen.asked)).encode())
+        for each in batch:
+            digest.update(each.record.subject.encode() + each.fingerprint)
+            digest.update(str(each.record.state.get("version")).encode())
+        return Key.of("sync", self._flow.document.name, digest.hexdigest()[:32])
+
+
+def _result(sent: ToSend, outcome: RecordOutcome | None) -> Result:
+    if outcome is None:
+        return sent.result(
+            Status.RETRY, message="the other system said nothing about it", payload=sent.payload()
+        )
+    if outcome.status is RecordStatus.WRITTEN:
+        return sent.result(Status.WRITTEN, vendor_id=outcome.vendor_id)
+    return sent.result(
+        Status.RETRY if outcome.status is RecordStatus.RETRY else Status.PARKED,
+        code=outcome.code,
+        message=outcome.message or "refused",
+        fields=outcome.fields,
+        payload=sent.payload(),
+    )
+
+
+def _refused(sent: ToSend, error: ConnectorError) -> Result:
+    return sent.result(
+        Status.PARKED,
+        error=error.kind,
+        code=error.code,
+        message=error.message,
+        fields=error.fields if isinstance(error, Rejected) else {},
+        payload=sent.payload(),
+    )

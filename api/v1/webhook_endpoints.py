@@ -1,0 +1,376 @@
+"""Subscribers' webhook endpoints over HTTP: add and change them, see what they answered, send again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
+from sqlalchemy import Engine
+from uuid_utils import uuid7
+
+from api.problems import Problem
+from api.security import Caller, require_scope
+from contracts.names import webhook_delivery_id
+from operations.audit import record_action
+from operations.webhooks_out import endpoints
+from operations.webhooks_out.kinds import MOST_KINDS, BadKinds
+from operations.webhooks_out.resending import EndpointOff, UnknownMessage, resend_failed, resend_message
+from operations.webhooks_out.urls import LONGEST_URL, BadUrl
+from storage import webhooks_out as rows
+from storage.database import transaction
+from storage.encryption import SecretKeyError
+from storage.webhook_messages import list_messages
+
+router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhook endpoints"])
+
+Answer = TypeVar("Answer")
+Reader = Annotated[Caller, Depends(require_scope("webhook-endpoints:read"))]
+Writer = Annotated[Caller, Depends(require_scope("webhook-endpoints:write"))]
+Url = Annotated[str, Field(max_length=LONGEST_URL)]
+Kinds = Annotated[
+    list[Annotated[str, Field(max_length=100)]],
+    Field(min_length=1, max_length=MOST_KINDS, description="subscription.changed, invoice.* or *"),
+]
+Description = Annotated[str, Field(max_length=500)]
+_EXAMPLE: JsonDict = {"url": "https://crm.example.com/masthead", "kinds": ["subscription.*", "invoice.posted"]}
+
+
+class NewEndpoint(BaseModel):
+    """Where events shall be sent, and which."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": _EXAMPLE})
+
+    url: Url
+    kinds: Kinds
+    description: Description = ""
+    mode: Literal["live", "test"] = "live"
+
+
+class Changes(BaseModel):
+    """What shall be different; the rest stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"kinds": ["*"]}})
+
+    url: Url | None = None
+    kinds: Kinds | None = None
+    description: Description | None = None
+
+
+class Order(BaseModel):
+    """Why somebody acts; the caller's key names who."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"reason": "the CRM is being moved"}}
+    )
+
+    reason: str = Field(min_length=1, max_length=1000)
+
+
+class Resend(BaseModel):
+    """One message, or all that failed of events since an instant."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"since": "2026-12-01T00:00:00Z"}}
+    )
+
+    message_id: UUID | None = None
+    since: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Resend:
+        if (self.message_id is None) == (self.since is None):
+            raise ValueError("give either message_id or since")
+        return self
+
+
+class EndpointOut(BaseModel):
+    """An endpoint. `waiting` counts messages to be sent, up to 1,000; `failures` turns in a row that ended with a
+    failure, since `failing_since`; until `held_until` it is left in peace."""
+
+    id: UUID
+    mode: str
+    url: str
+    kinds: list[str]
+    description: str
+    status: str
+    disabled_reason: str | None
+    previous_secret_until: datetime | None
+    failures: int
+    failing_since: datetime | None
+    held_until: datetime | None
+    version: int
+    created_at: datetime
+    waiting: int
+
+
+class EndpointWithSecret(EndpointOut):
+    """An endpoint with its signing secret, which is shown this once."""
+
+    secret: str = Field(repr=False)
+
+
+class Endpoints(BaseModel):
+    """All endpoints, oldest first."""
+
+    items: list[EndpointOut]
+
+
+class AttemptOut(BaseModel):
+    """One attempt. `status` is null when there was no answer; `response` is the start of it, redacted."""
+
+    no: int
+    at: datetime
+    status: int | None
+    milliseconds: int
+    error_kind: str | None
+    response: str | None
+
+
+class DeliveryOut(BaseModel):
+    """A message to an endpoint, and its last ten attempts."""
+
+    id: UUID
+    kind: str
+    event_at: datetime
+    subject_id: UUID
+    account_id: UUID | None
+    status: str
+    attempts: int
+    error_kind: str | None
+    next_attempt_at: datetime | None
+    created_at: datetime
+    ended_at: datetime | None
+    log: list[AttemptOut]
+
+
+class DeliveriesOut(BaseModel):
+    """Messages, newest first; pass the last one's id as `before` for the next page."""
+
+    items: list[DeliveryOut]
+
+
+class Resent(BaseModel):
+    """How many messages are sent again."""
+
+    messages: int
+
+
+@router.get("", summary="All webhook endpoints")
+async def list_all(request: Request, _: Reader) -> Endpoints:
+    """Oldest first; deleted ones are left out."""
+
+    def read(engine: Engine) -> Endpoints:
+        with transaction(engine) as connection:
+            return Endpoints(items=[_out(each) for each in rows.list_endpoints(connection)])
+
+    return await _do(request, read)
+
+
+@router.post("", status_code=201, summary="Add a webhook endpoint")
+async def add(request: Request, response: Response, caller: Writer, order: NewEndpoint) -> EndpointWithSecret:
+    """The secret is shown in this answer and never again. One endpoint for a URL: 409 with its id when there is one."""
+
+    def act(engine: Engine) -> EndpointWithSecret:
+        issued = endpoints.add_endpoint(
+            engine,
+            request.app.state.encryption,
+            url=order.url,
+            kinds=order.kinds,
+            description=order.description,
+            mode=order.mode,
+            allow_loopback=request.app.state.settings.allow_loopback,
+        )
+        _audit(engine, caller, "add", issued.endpoint.id, "added over the API")
+        return _with_secret(issued)
+
+    added = await _do(request, act)
+    response.headers["Location"] = f"{router.prefix}/{added.id}"
+    response.headers["Cache-Control"] = "no-store"
+    return added
+
+
+@router.get("/{endpoint_id}", summary="One webhook endpoint")
+async def show(request: Request, _: Reader, endpoint_id: UUID) -> EndpointOut:
+    """404 when there is none with this id."""
+    return await _do(request, lambda engine: _out(_found(engine, endpoint_id)))
+
+
+@router.patch("/{endpoint_id}", summary="Change a webhook endpoint")
+async def change(request: Request, caller: Writer, endpoint_id: UUID, order: Changes) -> EndpointOut:
+    """What waits goes to the new URL; new kinds are those of events from now on."""
+
+    def act(engine: Engine) -> EndpointOut:
+        changed = endpoints.change(
+            engine,
+            str(endpoint_id),
+            url=order.url,
+            kinds=order.kinds,
+            description=order.description,
+            allow_loopback=request.app.state.settings.allow_loopback,
+        )
+        what = ", ".join(sorted(order.model_dump(exclude_none=True))) or "nothing"
+        _audit(engine, caller, "change", str(endpoint_id), f"changed over the API: {what}")
+        return _out(changed)
+
+    return await _do(request, act)
+
+
+@router.delete("/{endpoint_id}", status_code=204, summary="Remove a webhook endpoint")
+async def delete(request: Request, caller: Writer, endpoint_id: UUID) -> None:
+    """Its secrets go at once; the log of what it was told goes with everybody's, after 30 days."""
+
+    def act(engine: Engine) -> None:
+        endpoints.delete(engine, str(endpoint_id))
+        _audit(engine, caller, "delete", str(endpoint_id), "deleted over the API")
+
+    await _do(request, act)
+
+
+@router.post("/{endpoint_id}/rotate-secret", summary="Make a new secret")
+async def rotate_secret(
+    request: Request, response: Response, caller: Writer, endpoint_id: UUID, order: Order
+) -> EndpointWithSecret:
+    """Shown in this answer and never again. For 24 hours messages carry signatures of both secrets."""
+
+    def act(engine: Engine) -> EndpointWithSecret:
+        encryption = request.app.state.encryption
+        issued = endpoints.rotate_secret(engine, encryption, str(endpoint_id), datetime.now(UTC))
+        _audit(engine, caller, "rotate-secret", str(endpoint_id), order.reason)
+        return _with_secret(issued)
+
+    response.headers["Cache-Control"] = "no-store"
+    return await _do(request, act)
+
+
+@router.post("/{endpoint_id}/disable", summary="Send nothing more")
+async def disable(request: Request, caller: Writer, endpoint_id: UUID, order: Order) -> EndpointOut:
+    """What waits becomes failed and can be sent again later; events that happen meanwhile are not kept for it."""
+
+    def act(engine: Engine) -> EndpointOut:
+        disabled = endpoints.disable(engine, str(endpoint_id), order.reason)
+        _audit(engine, caller, "disable", str(endpoint_id), order.reason)
+        return _out(disabled)
+
+    return await _do(request, act)
+
+
+@router.post("/{endpoint_id}/enable", summary="Send events again, from now on")
+async def enable(request: Request, caller: Writer, endpoint_id: UUID, order: Order) -> EndpointOut:
+    """What failed before can be had with `resend`."""
+
+    def act(engine: Engine) -> EndpointOut:
+        enabled = endpoints.enable(engine, str(endpoint_id))
+        _audit(engine, caller, "enable", str(endpoint_id), order.reason)
+        return _out(enabled)
+
+    return await _do(request, act)
+
+
+@router.get("/{endpoint_id}/deliveries", summary="What an endpoint was told, and what it answered")
+async def deliveries(
+    request: Request,
+    _: Reader,
+    endpoint_id: UUID,
+    status: Literal["pending", "delivered", "failed"] | None = None,
+    before: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> DeliveriesOut:
+    """Newest first."""
+
+    def read(engine: Engine) -> DeliveriesOut:
+        _found(engine, endpoint_id)
+        with transaction(engine) as connection:
+            found = list_messages(
+                connection,
+                str(endpoint_id),
+                status=status,
+                before=str(before) if before else None,
+                limit=limit,
+            )
+        return DeliveriesOut(items=[DeliveryOut.model_validate(each) for each in found])
+
+    return await _do(request, read)
+
+
+@router.post("/{endpoint_id}/resend", status_code=202, summary="Send one message, or what failed, again")
+async def resend(request: Request, caller: Writer, endpoint_id: UUID, order: Resend) -> Resent:
+    """Each is sent with the id that it had, and a schedule of its own. Works while Temporal is away: it follows."""
+
+    def act(engine: Engine) -> Resent:
+        what = f"message {order.message_id}" if order.message_id else f"failed since {order.since}"
+        if order.since is not None:
+            count = resend_failed(engine, str(endpoint_id), order.since)
+        else:
+            resend_message(engine, str(endpoint_id), str(order.message_id))
+            count = 1
+        _audit(engine, caller, "resend", str(endpoint_id), what)
+        return Resent(messages=count)
+
+    return await _do(request, act)
+
+
+def _found(engine: Engine, endpoint_id: UUID) -> rows.Endpoint:
+    with transaction(engine) as connection:
+        found = rows.find_endpoint(connection, str(endpoint_id))
+    if found is None:
+        raise endpoints.UnknownEndpoint(f"there is no webhook endpoint {endpoint_id}")
+    return found
+
+
+def _out(endpoint: rows.Endpoint) -> EndpointOut:
+    return EndpointOut.model_validate(endpoint._asdict())
+
+
+def _with_secret(issued: endpoints.Issued) -> EndpointWithSecret:
+    return EndpointWithSecret.model_validate({**issued.endpoint._asdict(), "secret": issued.secret})
+
+
+def _audit(engine: Engine, caller: Caller, action: str, endpoint_id: str, reason: str) -> None:
+    record_action(
+        engine,
+        key=str(uuid7()),
+        actor=caller.name,
+        action=f"webhooks-out.{action}",
+        subject=webhook_delivery_id(endpoint_id),
+        reason=reason,
+    )
+
+
+async def _do(request: Request, work: Callable[[Engine], Answer]) -> Answer:
+    """`work` in a thread; what it raises for the caller becomes a problem."""
+    try:
+        return await asyncio.to_thread(work, request.app.state.engine)
+    except Exception as error:
+        problem = _problem(error)
+        if problem is None:
+            raise
+        raise problem from None
+
+
+def _problem(error: Exception) -> Problem | None:
+    known: dict[type[Exception], tuple[int, str]] = {
+        endpoints.UnknownEndpoint: (404, "no_such_endpoint"),
+        UnknownMessage: (404, "no_such_message"),
+        BadUrl: (422, "bad_url"),
+        BadKinds: (422, "bad_kinds"),
+        endpoints.EndpointExists: (409, "endpoint_exists"),
+        EndpointOff: (409, "endpoint_disabled"),
+    }
+    if isinstance(error, SecretKeyError):
+        # Which variable is wrong is for the operator's log, not for callers.
+        return Problem(
+            503, "no_secret_key", "Secrets cannot be stored here at the moment: see `masthead doctor`."
+        )
+    for kind, (status, name) in known.items():
+        if isinstance(error, kind):
+            more: dict[str, Any] = {}
+            if isinstance(error, endpoints.EndpointExists):
+                more["endpoint_id"] = error.endpoint_id
+            return Problem(status, name, str(error), **more)
+    return None

@@ -1,0 +1,92 @@
+"""Our records as HubSpot's objects, and its batch answers as an outcome for each record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from connectors.sdk.capabilities.crm import CrmChange, CrmKind, CrmRecord
+from connectors.sdk.values import RecordOutcome, RecordStatus
+
+MOST = 100
+
+OBJECT_TYPES = {
+    CrmKind.CONTACT: "contacts",
+    CrmKind.COMPANY: "companies",
+    CrmKind.PRODUCT: "products",
+    CrmKind.OPPORTUNITY: "deals",
+    CrmKind.QUOTE: "deals",
+    CrmKind.TRANSACTION: "deals",
+}
+
+
+def upsert_input(record: CrmRecord, id_property: str) -> dict[str, Any]:
+    """One input of a batch upsert. All values are texts; an empty one clears a property."""
+    values = {name: "" if value is None else value for name, value in record.fields.items()}
+    return {
+        "id": record.key,
+        "idProperty": id_property,
+        "properties": {**values, id_property: record.key},
+    }
+
+
+def outcomes(
+    records: Sequence[CrmRecord], answer: Mapping[str, Any], id_property: str
+) -> list[RecordOutcome]:
+    """The outcome of each record of one batch, in its order. One that the answer does not name is to be sent again."""
+    written = {
+        (item.get("properties") or {}).get(id_property): str(item["id"])
+        for item in answer.get("results") or ()
+    }
+    refused = _refused(answer)
+    return [_outcome(record.key, written, refused) for record in records]
+
+
+def rejected(record: CrmRecord, code: str | None, message: str, fields: Mapping[str, str]) -> RecordOutcome:
+    """The outcome of a record that was refused alone."""
+    return RecordOutcome(
+        key=record.key, status=RecordStatus.REJECTED, code=code, message=message, fields=dict(fields)
+    )
+
+
+def change(kind: CrmKind, item: Mapping[str, Any], id_property: str) -> CrmChange:
+    """An object of a list as a change."""
+    properties = item.get("properties") or {}
+    changed = item.get("updatedAt")
+    return CrmChange(
+        kind=kind,
+        vendor_id=str(item["id"]),
+        key=properties.get(id_property) or None,
+        fields=properties,
+        changed_at=datetime.fromisoformat(changed) if isinstance(changed, str) else changed,
+    )
+
+
+def _refused(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Errors of a 207 by the key of the record that each names."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for error in answer.get("errors") or ():
+        context = error.get("context") or {}
+        for name in ("id", "ids", "objectId", "objectWriteTraceId"):
+            for key in context.get(name) or ():
+                found[str(key)] = error
+    return found
+
+
+def _outcome(
+    key: str, written: Mapping[str | None, str], refused: Mapping[str, Mapping[str, Any]]
+) -> RecordOutcome:
+    if key in written:
+        return RecordOutcome(key=key, status=RecordStatus.WRITTEN, vendor_id=written[key])
+    error = refused.get(key)
+    if error is None:
+        return RecordOutcome(
+            key=key, status=RecordStatus.RETRY, message="the answer does not name this record"
+        )
+    return RecordOutcome(
+        key=key,
+        status=RecordStatus.REJECTED,
+        code=error.get("category"),
+        message=str(error.get("message") or "refused"),
+    )

@@ -1,0 +1,202 @@
+"""The dispatcher of webhooks that came in: each endpoint's inbox, batch after batch, to the handlers. Each worker runs
+one, and one of them leads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any, ParamSpec, TypeVar
+
+import psycopg
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from connectors.sdk.webhooks.recipe import Recipe
+from connectors.sdk.webhooks.shelf import bundled_recipes
+from operations.webhooks_in.apply import Applied, apply_batch
+from operations.webhooks_in.handlers import Signal, WebhookHandlers
+from runtime.dispatcher import Complaints
+from storage.database import PgConnection, transaction
+from storage.inbound_endpoints import InboundEndpoint, endpoints_with_work, recipes_in_use
+from storage.leadership import open_session, try_lead
+from storage.webhook_inbox import PURGED_AT_ONCE, purge
+
+log = logging.getLogger("masthead.webhooks_in")
+
+ROLE = 0x77686B69  # any number, as long as it is the same everywhere
+CANDIDATE_SECONDS = 1.0
+# Somebody may wait for an effect: look often while webhooks come, and seldom when they do not. (A notification of the
+# database would be quicker still, but those are written one commit at a time: the intake would queue for them.)
+BUSY_SECONDS = 0.05
+IDLE_SECONDS = 0.25
+BUSY_FOR_SECONDS = 30.0
+AT_ONCE = 4
+SIGNAL_TIMEOUT = timedelta(seconds=5)
+PURGE_EVERY_SECONDS = 3600.0
+KEPT_LONGER = timedelta(days=1)
+RETRY_DAYS_UNKNOWN = 30  # for an endpoint whose recipe is gone
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+# Called once per process with its handlers, before the first webhook is applied; see `register_handlers`.
+_registrars: list[Callable[[WebhookHandlers, Engine], None]] = []
+
+
+def register_handlers(registrar: Callable[[WebhookHandlers, Engine], None]) -> None:
+    """Let `registrar` add handlers to those of each process that dispatches from now on."""
+    _registrars.append(registrar)
+
+
+async def dispatch_webhooks(engine: Engine, client: Client) -> None:
+    """Lead or stand by until canceled; a lost database costs the leadership."""
+    handlers = WebhookHandlers()
+    for registrar in _registrars:
+        registrar(handlers, engine)
+    complaints = Complaints()
+    while True:
+        try:
+            await Term(engine, client, handlers, bundled_recipes(), complaints).serve()
+        except (psycopg.Error, SQLAlchemyError) as error:
+            complaints.tell("the database is away", error)
+        await asyncio.sleep(CANDIDATE_SECONDS)
+
+
+class Term:
+    """One database session: first a candidate's, then perhaps the leader's."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        client: Client | None,
+        handlers: WebhookHandlers,
+        recipes: Mapping[str, Recipe],
+        complaints: Complaints,
+    ) -> None:
+        self._engine = engine
+        self._client = client
+        self._handlers = handlers
+        self._recipes = recipes
+        self._complaints = complaints
+        # The session belongs to one thread, so that a cancellation can never close it under a running statement.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="webhooks")
+        self._appliers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhooks-apply")
+        self._session: PgConnection | None = None
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._purged_at = time.monotonic()
+
+    async def serve(self) -> None:
+        """Wait for leadership, then lead until the session breaks (psycopg.Error)."""
+        try:
+            session = self._session = await self._run(self._thread, open_session, self._engine)
+            while True:
+                if await self._run(self._thread, try_lead, session, ROLE):
+                    break
+                await asyncio.sleep(CANDIDATE_SECONDS)
+            log.info("this process applies webhooks")
+            await self._lead(session)
+        finally:
+            tasks = list(self._under_way.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._appliers.shutdown(wait=False)
+            self._thread.submit(self._close)
+            self._thread.shutdown(wait=False)
+
+    async def _lead(self, session: PgConnection) -> None:
+        last_work = time.monotonic()
+        while True:
+            waiting = await self._run(self._thread, endpoints_with_work, session)
+            for endpoint in waiting:
+                if endpoint.id not in self._under_way:
+                    self._watch(endpoint.id, self._drain(endpoint))
+            if waiting:
+                last_work = time.monotonic()
+            if time.monotonic() - self._purged_at > PURGE_EVERY_SECONDS:
+                self._purged_at = time.monotonic()
+                self._watch("purge", self._purge())
+            busy = time.monotonic() - last_work < BUSY_FOR_SECONDS
+            await asyncio.sleep(BUSY_SECONDS if busy else IDLE_SECONDS)
+
+    def _watch(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._under_way[name] = task = asyncio.create_task(work, name=f"webhooks: {name}")
+        task.add_done_callback(lambda _: self._under_way.pop(name, None))
+
+    async def _purge(self) -> None:
+        try:
+            await self._run(self._appliers, purge_all, self._engine, self._recipes, datetime.now(UTC))
+        except (psycopg.Error, SQLAlchemyError) as error:
+            self._complaints.tell("old webhooks cannot be removed", error)
+
+    async def _drain(self, endpoint: InboundEndpoint) -> None:
+        """Apply what waits at one endpoint until nothing does. What goes wrong here is told and costs this endpoint a
+        moment, and no other one anything."""
+        try:
+            while True:
+                applied: Applied = await self._run(
+                    self._appliers, apply_batch, self._engine, endpoint, self._handlers
+                )
+                if applied.parked:
+                    log.warning("%d webhooks are parked: masthead errors", applied.parked)
+                await self._signal(applied.signals)
+                if not applied.taken:
+                    return
+        except (psycopg.Error, SQLAlchemyError) as error:
+            self._complaints.tell(f"webhooks of {endpoint.connection} cannot be applied", error)
+        except Exception:
+            log.exception("webhooks of %s cannot be applied", endpoint.connection)
+        await asyncio.sleep(CANDIDATE_SECONDS)
+
+    async def _signal(self, signals: Sequence[Signal]) -> None:
+        """Tell open workflows. While Temporal is away the rest of the batch is not told: nothing here may wait for it,
+        and a signal is a hint."""
+        if self._client is None:
+            return
+        for signal in signals:
+            try:
+                await self._client.get_workflow_handle(signal.workflow_id).signal(
+                    signal.name, signal.argument, rpc_timeout=SIGNAL_TIMEOUT
+                )
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    self._complaints.tell("workflows could not be signalled", error)
+                    return
+
+    async def _run(
+        self,
+        threads: ThreadPoolExecutor,
+        function: Callable[_P, _T],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _T:
+        return await asyncio.wrap_future(threads.submit(function, *args, **kwargs))
+
+    def _close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+
+
+def purge_all(engine: Engine, recipes: Mapping[str, Recipe], now: datetime) -> int:
+    """Remove what is decided and older than its sender repeats, by a day; answers how many. Each step is a short
+    transaction of its own."""
+    with transaction(engine) as connection:
+        endpoints = recipes_in_use(connection)
+    removed = 0
+    for endpoint, name in endpoints:
+        recipe = recipes.get(name)
+        days = recipe.retry_days if recipe is not None else RETRY_DAYS_UNKNOWN
+        before = now - timedelta(days=days) - KEPT_LONGER
+        while True:
+            with transaction(engine) as connection:
+                gone = purge(connection, endpoint, before)
+            removed += gone
+            if gone < PURGED_AT_ONCE:
+                break
+    return removed
