@@ -202,6 +202,9 @@ class Attempt:
             return await self._succeed(sent, answer)
         except ConnectorError as caught:
             error = caught
+        except (DefinitionError, MissingSecret) as wrong:
+            # Secrets are resolved when the request is made: nothing has left yet.
+            return await self._park(sent, _trouble(sent, wrong), doubt=doubt)
         except TimeoutError:
             error = Unknown(f"no outcome within {self._patience.send.total_seconds():g} s")
         except Exception as failure:

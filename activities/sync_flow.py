@@ -80,4 +80,6 @@ class FlowsOf(Protocol):
 
 def capability_missing(connector: type[Connector[Any]], methods: Sequence[Method]) -> list[str]:
     """The capabilities that a connector lacks for these methods."""
-    return sorted({each.capability.capability for each in methods if not issubclass(connector, each.capability)})
+    return sorted(
+        {each.capability.capability for each in methods if not issubclass(connector, each.capability)}
+    )

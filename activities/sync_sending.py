@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -19,6 +19,7 @@ from connectors.sdk.errors import Broken, ConnectorError, Rejected
 from connectors.sdk.key import Key
 from connectors.sdk.mapping import Drift, Mapped
 from connectors.sdk.methods import problems_of
+from connectors.sdk.redaction import personal_values, redact
 from connectors.sdk.values import RecordOutcome, RecordStatus
 from operations.sync.batch import Result, Status, Work
 from operations.sync.states import Loaded
@@ -26,6 +27,7 @@ from storage.sync import SyncedRow
 
 # So many answers in a row that cannot be read, and none that can: it is not the records.
 BROKEN_IN_A_ROW = 3
+LONGEST_MESSAGE = 1000
 
 
 class Frozen(Exception):
@@ -72,7 +74,9 @@ def sort_out(flow: OutboundFlow, work: Work, known: Collection[str] | None) -> S
             found.results.append(made.result(Status.UNCHANGED))
         elif (key := str(getattr(made.value, "key", record.subject))) in keys:
             found.results.append(
-                _drifted(record, f"another record of the batch has the same key; see the map of {key!r}"[:100])
+                _drifted(
+                    record, f"another record of the batch has the same key; see the map of {key!r}"[:100]
+                )
             )
         else:
             keys.add(key)
@@ -103,7 +107,9 @@ def _made(
             payload = dict(mapped) if isinstance(mapped, Mapped) else None
             return _drifted(record, str(made), dict(made.fields), payload)
         value = made
-    text = json.dumps(value.model_dump(mode="json", exclude={"version"}), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(
+        value.model_dump(mode="json", exclude={"version"}), sort_keys=True, separators=(",", ":")
+    )
     return ToSend(record, value, hashlib.sha256(text.encode()).digest()[:16])
 
 
@@ -175,21 +181,31 @@ def _result(sent: ToSend, outcome: RecordOutcome | None) -> Result:
         )
     if outcome.status is RecordStatus.WRITTEN:
         return sent.result(Status.WRITTEN, vendor_id=outcome.vendor_id)
+    payload = sent.payload()
     return sent.result(
         Status.RETRY if outcome.status is RecordStatus.RETRY else Status.PARKED,
         code=outcome.code,
-        message=outcome.message or "refused",
-        fields=outcome.fields,
-        payload=sent.payload(),
+        payload=payload,
+        **_words(payload, outcome.message or "refused", outcome.fields),
     )
 
 
 def _refused(sent: ToSend, error: ConnectorError) -> Result:
+    payload = sent.payload()
+    fields = error.fields if isinstance(error, Rejected) else {}
     return sent.result(
         Status.PARKED,
         error=error.kind,
         code=error.code,
-        message=error.message,
-        fields=error.fields if isinstance(error, Rejected) else {},
-        payload=sent.payload(),
+        payload=payload,
+        **_words(payload, error.message, fields),
     )
+
+
+def _words(payload: Any, message: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    """What the other system said, without the personal data that it repeats."""
+    personal = personal_values(json.dumps(payload).encode(), "application/json")
+    return {
+        "message": redact(message, personal)[:LONGEST_MESSAGE],
+        "fields": {name: redact(text, personal)[:LONGEST_MESSAGE] for name, text in fields.items()},
+    }

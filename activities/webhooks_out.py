@@ -19,6 +19,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.heartbeat import beating
 from activities.webhook_answers import error_kind, excerpt
+from connectors.sdk.redaction import learn
 from connectors.sdk.retry_after import RetryAfter
 from connectors.sdk.transport import Timeouts, Way
 from connectors.sdk.webhooks.shelf import bundled_recipes
@@ -108,11 +109,13 @@ class WebhookActivities:
 
     async def _take(self, endpoint_id: str, now: datetime) -> Turn:
         try:
-            return await self._run(
+            turn = await self._run(
                 take_turn, self._engine, self._encryption, endpoint_id, now, datetime.now(UTC), LETTERS_A_TURN
             )
         except SecretKeyError as error:
             raise ApplicationError(str(error), type="SecretKey") from error
+        learn(*turn.secrets)
+        return turn
 
     def _run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> asyncio.Future[_T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))

@@ -35,12 +35,11 @@ def _in_document(loc: Place, given: Mapping[str, Any]) -> Place:
     here = given.get(str(loc[0])) if loc else None
     place = loc[:1]
     for step in loc[1:]:
-        if isinstance(here, Mapping) and step in here:
-            here = here[step]
-        elif isinstance(here, list) and isinstance(step, int) and step < len(here):
-            here = here[step]
-        else:
+        if not isinstance(here, (dict, list)) or step not in (
+            here if isinstance(here, dict) else range(len(here))
+        ):
             break
+        here = here[step]  # type: ignore[index]
         place = (*place, step)
     return place
 

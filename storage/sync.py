@@ -284,3 +284,15 @@ def events_behind(connection: PgConnection, after: Cursor, kinds: Sequence[str],
         {"epoch": after.epoch, "xid": after.xid, "id": after.id, "kinds": list(kinds), "limit": limit},
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def settle_due(
+    connection: PgConnection, lane: Lane, subjects: Collection[str], in_seconds: float | None
+) -> None:
+    """Look at the records again after so long; None: not before something new is told of them."""
+    if subjects:
+        connection.execute(
+            "update synced_record set due_at = clock_timestamp() + make_interval(secs => %s::float8)"
+            " where connection = %s and flow = %s and subject = any(%s)",
+            (in_seconds, lane.connection, lane.flow, sorted(subjects)),
+        )

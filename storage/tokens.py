@@ -108,7 +108,7 @@ class PostgresTokens:
 
     async def mark(self, connection: str, version: int, reason: str) -> None:
         """The credentials are refused: nobody tries again until a person has authorised anew. Nothing happens where
-        `version` has moved, for then others were accepted since."""
+        `version` has moved, for then others were accepted since; and the first reason stays."""
         async with self._pool.connection() as database:
             if version == 0:
                 await database.execute(
@@ -121,7 +121,7 @@ class PostgresTokens:
                     update connection_token
                     set marked_reason = %(reason)s, lease_until = null, lease_holder = null,
                         updated_at = clock_timestamp()
-                    where connection = %(connection)s and version = %(version)s
+                    where connection = %(connection)s and version = %(version)s and marked_reason is null
                     returning connection)
                 update connection set needs_authorisation = %(reason)s
                 where name = %(connection)s and exists (select from marked)

@@ -12,7 +12,7 @@ import aiosmtplib
 
 from connectors.sdk.bridges.sockets import guarded_socket
 from connectors.sdk.capabilities.mail import Mail, Mailer, MailReceipt
-from connectors.sdk.connector import Connector
+from connectors.sdk.connector import SANDBOX_SECRET, Connector
 from connectors.sdk.context import current_trace
 from connectors.sdk.errors import ConnectorError, Rejected, Transient, Unauthorized, Unknown
 from connectors.sdk.idempotency import never
@@ -36,7 +36,8 @@ class Smtp(Connector[SmtpConfig], Mailer):
     def sandbox_config(cls, url: str) -> dict[str, Any]:
         """The configuration for a stand-in at smtp://host:port."""
         host, _, port = url.removeprefix("smtp://").partition(":")
-        return {"host": host, "port": int(port), "security": "none"}
+        login = {"username": "masthead", "password": SANDBOX_SECRET}
+        return {"host": host, "port": int(port), "security": "none", **login}
 
     @never()
     async def send(self, mail: Mail, key: Key) -> MailReceipt:

@@ -95,3 +95,30 @@ def rating(
             print(f"{name:24} {figures[name]}")
     if not figures["reached"]:
         raise typer.Exit(1)
+
+
+@app.command("webhooks")
+def webhooks(
+    deliveries: Annotated[
+        int, typer.Option(min=100, max=1_000_000, help="How many deliveries a window has.")
+    ] = 10_000,
+    backlog: Annotated[
+        int, typer.Option(min=100, max=1_000_000, help="How many facts wait to be applied.")
+    ] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+) -> None:
+    """Take webhooks in and apply them, and compare with a bare handler and a bare loop writing the same rows.
+
+    Works on a Postgres of its own under MASTHEAD_HOME, which is thrown away afterwards. Exit code 1 when a bar is
+    missed.
+    """
+    from bench.webhooks import bench_webhooks
+
+    figures = bench_webhooks(load_settings(), deliveries, backlog, lambda text: print(text, file=sys.stderr))
+    if as_json:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name in ("intake_per_s", "bare_per_s", "ratio", "bar", "intake_ms", "to_effect", "backlog", "one_event"):
+            print(f"{name:24} {figures[name]}")
+    if not figures["reached"]:
+        raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -95,7 +96,5 @@ def _check(record: Row) -> None:
 
 
 def _reasons(refused: Refused) -> Row:
-    import json
-
     error: Row = json.loads(refused.answer.body)["error"]
     return error

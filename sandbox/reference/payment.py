@@ -1,5 +1,8 @@
-"""Payments of the reference stand-in. Methods are named as the card tests of gateways are: `pm_card_visa`,
-`pm_card_chargeDeclined...` is declined, `pm_card_threeDSecure...` and `pm_card_authenticationRequired` want the customer."""
+"""Payments of the reference stand-in.
+
+A payment method's name says what its bank does: `...Declined...` declines (`chargeDeclinedLostCard`: lost_card),
+`...threeDSecure...` and `...authenticationRequired...` want the customer, all others approve.
+"""
 
 from __future__ import annotations
 

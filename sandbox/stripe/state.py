@@ -172,7 +172,7 @@ class StripeState(StandIn):
         return {**value, name: self._expanded(inner, rest, path)}
 
     def business_key(self, call: Call | None, metadata: Mapping[str, str], id: str) -> str:
-        """What an effect is counted by: metadata `reference` or `..._reference`, else the idempotency key, else `id`."""
+        """What an effect is counted by: metadata `..._reference`, else the idempotency key, else `id`."""
         named = next((text for name, text in metadata.items() if name.endswith("reference")), None)
         given = call.headers.get("idempotency-key") if call is not None else None
         return named or given or id

@@ -48,6 +48,13 @@ def test_what_may_be_secret_or_personal_is_hidden(hidden: str) -> None:
     assert text.endswith(' today"}')
 
 
+def test_what_a_field_calls_personal_is_hidden() -> None:
+    shown = excerpt(answered(b'{"error": "no match", "customer": {"first_name": "Ann"}, "code": 7}')) or ""
+    assert "Ann" not in shown
+    assert "no match" in shown
+    assert "7" in shown
+
+
 @pytest.mark.parametrize("text", ["password=hunter22", '"token": "abc"', "Authorization: Basic eDp5"])
 def test_named_secrets_are_hidden(text: str) -> None:
     shown = excerpt(answered(text.encode())) or ""

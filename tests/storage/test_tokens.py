@@ -134,6 +134,7 @@ async def test_a_mark_keeps_everybody_out_until_a_person_authorises(
     await one.authorise("shop", FIRST)
     await one.begin_refresh("shop", 1, LEASE)
     await one.mark("shop", 1, "invalid_grant")
+    await other.mark("shop", 1, "refused, of course")
     assert await other.begin_refresh("shop", 1, LEASE) is Turn.MARKED
     assert (await other.read("shop")).needs_authorisation == "invalid_grant"
     with psycopg.connect(url) as database:

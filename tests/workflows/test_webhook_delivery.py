@@ -17,12 +17,13 @@ import uuid_utils
 from aiohttp import web
 from sqlalchemy import Engine
 from standardwebhooks import Webhook
+from temporalio import workflow
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.webhooks_out import Deliveries, WebhookActivities
 from contracts.names import webhook_delivery_id
-from contracts.webhooks_out import DeliveryRequest, DeliveryResult
+from contracts.webhooks_out import DeliverOutput, DeliveryRequest, DeliveryResult
 from operations.webhooks_out import endpoints, resending
 from operations.webhooks_out.fan_out import fan_out
 from operations.webhooks_out.schedule import DELAYS
@@ -287,3 +288,44 @@ async def test_an_event_of_another_sort_has_ids_only(house: House, receiver: Rec
     await house.deliver(issued.endpoint.id)
     (request,) = receiver.received
     assert request.told["data"] == {"id": subject, "account_id": None, "event_version": 3}
+
+
+@workflow.defn(name="WebhookDelivery")
+class Forgetful(WebhookDeliveryWorkflow):
+    """Whose history is long after each turn."""
+
+    @workflow.init
+    def __init__(self, request: DeliveryRequest) -> None:
+        super().__init__(request)
+        self._turns = 0
+
+    @workflow.run
+    async def run(self, request: DeliveryRequest) -> DeliveryResult:
+        return await super().run(request)
+
+    async def _deliver(self) -> DeliverOutput:
+        self._turns += 1
+        return await super()._deliver()
+
+    def _history_is_long(self) -> bool:
+        return self._turns > 0
+
+
+async def test_nothing_is_lost_or_counted_twice_when_the_history_is_cut(
+    house: House, receiver: Receiver
+) -> None:
+    receiver.answers = [500, 500, 500, 204]
+    issued = house.add(receiver.url)
+    house.happen()
+    queue = f"forgetful-{uuid.uuid4()}"
+    async with Worker(house.client, task_queue=queue, workflows=[Forgetful]):
+        handle = await house.client.start_workflow(
+            "WebhookDelivery",
+            DeliveryRequest(endpoint_id=issued.endpoint.id, queue=house.queue),
+            id=webhook_delivery_id(issued.endpoint.id),
+            task_queue=queue,
+            result_type=DeliveryResult,
+        )
+        result = await handle.result()
+    assert (result.delivered, result.failed, len(receiver.received)) == (1, 3, 4)
+    assert (await handle.describe()).run_id != handle.first_execution_run_id

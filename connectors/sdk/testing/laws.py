@@ -130,15 +130,15 @@ async def _nothing_leaks(capability: str, method: str, bench: Bench) -> None:
     root.setLevel(logging.DEBUG)
     try:
         maker = bench.samples.get(f"{capability}.{method}") or samples.WRITES[capability][method]
-        sample = await maker(bench.connector, "leak")
         faults = ("rejected", "drop_before") if bench.connector.transport == "smtp" else ("conflict", "html")
-        for fault in faults:
-            bench.stand_in.inject(fault)
+        for number, fault in enumerate((*faults, None)):
+            sample = await maker(bench.connector, f"leak-{number}")
+            if fault is not None:
+                bench.stand_in.inject(fault)
             try:
                 await getattr(bench.connector, method)(sample.request, sample.key)
             except ConnectorError as error:
                 heard.extend(_chain(error))
-        await getattr(bench.connector, method)(sample.request, sample.key)
     finally:
         root.setLevel(level)
         root.removeHandler(listener)
