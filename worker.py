@@ -10,11 +10,13 @@ import asyncio
 import logging
 import sys
 
+from connectors.sdk.errors import DefinitionError
 from runtime.process_exit import leave
 from runtime.settings import Settings, SettingsError, load_settings
 from runtime.stack.client import running_stack
 from runtime.temporal import TemporalUnavailable
 from runtime.worker import run_worker
+from runtime.yaml_source import DocumentError
 
 
 def _located(settings: Settings) -> Settings | None:
@@ -29,6 +31,7 @@ def _located(settings: Settings) -> Settings | None:
             "database_url": settings.database_url or stack.database_url,
             "temporal_address": settings.temporal_address or stack.temporal_address,
             "temporal_namespace": stack.namespace,
+            "sandbox_url": settings.sandbox_url or stack.sandbox_url,
         }
     )
 
@@ -47,6 +50,9 @@ def main() -> int:
         asyncio.run(run_worker(settings))
     except SettingsError as error:
         print(f"bad setting: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except (DocumentError, DefinitionError) as error:
+        print(f"the connections cannot be used as they are configured:\n{error}", file=sys.stderr)  # noqa: T201
         return 2
     except TemporalUnavailable as error:
         print(error, file=sys.stderr)  # noqa: T201

@@ -15,13 +15,10 @@ from temporalio.exceptions import ApplicationError
 
 from activities.call_attempt import Attempt, OpenConnector, Patience
 from activities.errors import as_temporal
-from activities.heartbeat import beating, pulse
+from activities.heartbeat import beating
 from connectors.sdk.errors import ConnectorError
 from connectors.sdk.methods import Method, all_methods
 from contracts.connector_call import CallOutcome, CallRef
-from contracts.parked import Action, Decided, Resolve
-from operations.parked.decide import CannotDecide, Decision, NoSuchPark, decide
-from storage.database import transaction
 
 
 class ConnectorActivities:
@@ -51,23 +48,9 @@ class ConnectorActivities:
         except LookupError as error:
             raise ApplicationError(str(error), type="UnknownCall", non_retryable=True) from error
 
-    @activity.defn(name="decide_parked", no_thread_cancel_exception=True)
-    def decide(self, order: Resolve) -> Decided:
-        """Commit what a person decided about parked work by an update of the workflow that waits for it."""
-        if order.park_id is None or order.action is Action.EDIT:
-            raise ApplicationError("no edit here, and a park_id", type="bad_order", non_retryable=True)
-        decision = Decision(order.action, order.actor, order.reason, not_applied=order.not_applied)
-        try:
-            with pulse(), transaction(self._engine) as connection:
-                return decide(connection, order.park_id, decision)
-        except CannotDecide as error:
-            raise ApplicationError(str(error), type=error.kind, non_retryable=True) from error
-        except NoSuchPark as error:
-            raise ApplicationError(str(error), type="no_such_park", non_retryable=True) from error
-
     def all(self) -> list[Callable[..., Any]]:
-        """Every activity, for the worker: one for each method, and deciding."""
-        return [*(self._activity(method) for method in all_methods().values()), self.decide]
+        """Every activity, for the worker: one for each method."""
+        return [self._activity(method) for method in all_methods().values()]
 
     def _activity(self, method: Method) -> Callable[..., Any]:
         @activity.defn(name=method.name)

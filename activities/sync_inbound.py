@@ -31,7 +31,10 @@ async def read_page(
     connector: Connector[Any],
     written_by: Sequence[str],
 ) -> PageRead:
-    """Ask for what has changed since the flow's cursor, apply it, and move the cursor with it. Raises ConnectorError."""
+    """Ask for what has changed since the flow's cursor, apply it, and move the cursor with it.
+
+    Raises ConnectorError.
+    """
     if flow.pull is None:
         raise TypeError("the flow is told by webhooks")
     seen = await run(inbound_cursor, session, plan)

@@ -3,15 +3,16 @@ that moves the cursor, and goes on as a process of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from activities.sync_flow import OutboundFlow
 from activities.sync_sending import ToSend, sort_out
 from connectors.sdk.key import Key
 from contracts.connector_call import CallRef, CallStatus
-from operations.calls.prepare import CallOrder, PreparedCall, prepare_call
-from operations.sync.batch import Plan, Recorded, Status, Work, record_work
+from operations.calls.prepare import CallOrder, prepare_call, ref_of
+from operations.sync.batch import Plan, Recorded, Result, Status, Work, record_work
+from storage.calls import read_call
 from storage.database import PgConnection
 from storage.sync import settle_due
 
@@ -41,11 +42,13 @@ async def hand_over(
     def prepare() -> _Prepared:
         found = sort_out(flow, work, None)
         with session.transaction():
-            refs = []
+            refs, sent = _never_started(session, work, found.results), []
             for each in found.to_send:
                 prepared = prepare_call(session, _order(plan, flow, work, each))
-                refs += _unsettled(each, prepared)
-            sent = [each.result(Status.WRITTEN) for each in found.to_send]
+                # The call is what the record is known by from now on.
+                sent.append(each.result(Status.WRITTEN, vendor_id=prepared.ref.call_id))
+                if prepared.status is CallStatus.INTENT:
+                    refs.append((each.record.subject, prepared.ref))
             counted = record_work(session, plan, work, [*found.results, *sent])
             settle_due(session, work.lane, [subject for subject, _ in refs], STARTED_WITHIN_SECONDS)
         return _Prepared(counted, refs)
@@ -58,9 +61,16 @@ async def hand_over(
     return done.counted
 
 
-def _unsettled(sent: ToSend, prepared: PreparedCall) -> list[tuple[str, CallRef]]:
-    going_on = prepared.status is CallStatus.INTENT
-    return [(sent.record.subject, prepared.ref)] if going_on else []
+def _never_started(session: PgConnection, work: Work, results: Sequence[Result]) -> list[tuple[str, CallRef]]:
+    """Calls that an earlier step wrote down, and died before it started them."""
+    found = []
+    for result in results:
+        before = work.before.get(result.record.subject)
+        if before is not None and before.due_at is not None and before.vendor_id is not None:
+            call = read_call(session, before.vendor_id)
+            if call.status == CallStatus.INTENT:
+                found.append((result.record.subject, ref_of(call)))
+    return found
 
 
 def _order(plan: Plan, flow: OutboundFlow, work: Work, sent: ToSend) -> CallOrder:

@@ -16,7 +16,7 @@ from activities.sync_sending import Frozen, Sender, sort_out
 from activities.sync_single import CallStarter, hand_over
 from connectors.sdk.connector import Connector
 from connectors.sdk.context import traced
-from connectors.sdk.errors import Broken, ConnectorError, Rejected, Unauthorized
+from connectors.sdk.errors import Broken, ConnectorError, Rejected
 from connectors.sdk.mapping import TellsFields
 from contracts.names import sync_id
 from contracts.sync import LaneReport, TurnInput, TurnOutput
@@ -25,7 +25,7 @@ from operations.sync.lanes import open_lanes_of, park_lane, resolve_lane
 from storage.connections import note_refused
 from storage.database import PgConnection
 from storage.leadership import open_session
-from storage.sync import BACKFILL, INBOUND, LIVE, hold, note_trouble, read_lane
+from storage.sync import BACKFILL, INBOUND, LIVE, Lane, hold, note_trouble, read_lane
 
 IDLE_SECONDS = 0.5
 LONGEST_IDLE_SECONDS = 5.0
@@ -59,6 +59,7 @@ class Turn:
         self._connector: Connector[Any] | None = None
         self._rests: dict[str, float] = {}  # flows that are not tried before then
         self._known: dict[str, tuple[float, Any]] = {}
+        self.idle_rounds = 0
         self.output = TurnOutput(lanes=[])
 
     async def run(self, stopping: Callable[[], bool]) -> TurnOutput:
@@ -74,13 +75,15 @@ class Turn:
                     self.output.ended = True
                     break
                 if await self._round(flows):
-                    pause = IDLE_SECONDS
+                    self.idle_rounds, pause = 0, IDLE_SECONDS
                     if time.monotonic() - began >= self._order.report_seconds:
                         break
                     continue
+                self.idle_rounds += 1
                 if self._has_news() and time.monotonic() - began >= self._order.report_seconds:
                     break
-                await asyncio.sleep(pause)
+                if not stopping():
+                    await asyncio.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_IDLE_SECONDS)
             self.output.lanes = await self._report()
             return self.output
@@ -214,20 +217,19 @@ class Turn:
             self._known[flow.kind] = (time.monotonic(), known)
         return known
 
-    async def note(self, error: ConnectorError) -> None:
+    async def note(self, kind: str, error: Exception) -> None:
         """Write down why nothing more is sent, for those who look."""
         flows = self._flows_of(self._order.connection)
+        code = error.code if isinstance(error, ConnectorError) else None
+        trouble = f"{kind} ({code})"[:100] if code else kind
 
         def write() -> None:
             session = open_session(self._engine)
             try:
                 for flow in flows.flows if flows else ():
                     lane = INBOUND if isinstance(flow, InboundFlow) else LIVE
-                    if flows is not None:
-                        note_trouble(
-                            session, flows.plan(flow).lane(lane), f"{error.kind}: {error.code or ''}"[:100]
-                        )
-                if isinstance(error, Unauthorized):
+                    note_trouble(session, Lane(self._order.connection, flow.document.name, lane), trouble)
+                if kind == "unauthorized":
                     note_refused(session, self._order.connection, "the credentials are refused")
             finally:
                 session.close()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from httpx import Headers
 from sqlalchemy import Engine
 from temporalio import activity
 from temporalio.client import Client
@@ -173,7 +174,7 @@ class _Round:
     async def _post(self, way: Way, turn: Turn, letter: Letter) -> Attempt:
         at, began = self.now(), time.monotonic()
         signed = _signed(turn, letter, datetime.now(UTC))
-        done = await way.deliver("POST", turn.url, headers_to_send(signed), signed.body)
+        done = await way.deliver("POST", turn.url, Headers(headers_to_send(signed)), signed.body)
         return Attempt(
             letter=letter,
             at=at,

@@ -36,7 +36,8 @@ async def send_all(url: str, requests: Sequence[bytes], at_once: int) -> Load:
     statuses: Counter[int] = Counter()
     address = urlsplit(url)
     connections = [
-        await asyncio.open_connection(address.hostname, address.port) for _ in range(min(at_once, len(requests)))
+        await asyncio.open_connection(address.hostname, address.port)
+        for _ in range(min(at_once, len(requests)))
     ]
     began = time.perf_counter()
     await asyncio.gather(*(_send(*each, waiting, waits, statuses) for each in connections))

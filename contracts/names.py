@@ -15,6 +15,8 @@ from temporalio.common import SearchAttributeKey
 TASK_QUEUE = "masthead"
 # Sending webhooks is waiting for others: on a queue of its own it takes no place from the work on the books.
 WEBHOOK_QUEUE = "masthead-webhooks"
+# So are calls to other systems.
+CALL_QUEUE = "masthead-calls"
 # A turn of keeping another system in step waits for what there is to tell, up to half an hour.
 SYNC_QUEUE = "masthead-sync"
 

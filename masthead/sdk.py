@@ -6,6 +6,8 @@ library.
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from connectors.sdk.auth import ApiKey, Auth, Basic, Bearer
 from connectors.sdk.bridges.threads import in_thread
 from connectors.sdk.capabilities.campaigns import CampaignEvent, Campaigns, Profile
@@ -130,6 +132,7 @@ __all__ = [
     "DefinitionError",
     "Drm",
     "ErrorRule",
+    "Field",
     "GeneralLedger",
     "Health",
     "Http",

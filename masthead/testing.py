@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from connectors.sdk.testing.suite import Suite
 from sandbox.calls import Answer, Call, Recorded, Refused, html_answer, json_answer
 from sandbox.clock import Clock
 from sandbox.effects import Effect, Effects
 from sandbox.faults import FAULTS, Fault, Faults
 from sandbox.idempotency import IdempotencyKeys, KeyInUse, KeyReused
+from sandbox.reference.stand_in import ReferenceStandIn
 from sandbox.routes import route
 from sandbox.stand_in import StandIn
 from sandbox.stripe.stand_in import StripeStandIn
@@ -25,9 +27,11 @@ __all__ = [
     "KeyInUse",
     "KeyReused",
     "Recorded",
+    "ReferenceStandIn",
     "Refused",
     "StandIn",
     "StripeStandIn",
+    "Suite",
     "Webhook",
     "html_answer",
     "json_answer",

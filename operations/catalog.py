@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from domain.catalog import Catalog, Plan, PlanVersion, TaxRate
 from domain.phase_prices import as_stored, as_written, currencies_of, prices_of
 from storage.database import PgConnection, transaction
+from storage.events import NewEvent, append_events
 
 _LOCK = 0x63617461  # one load at a time; any number, as long as it is the same everywhere
 
@@ -74,10 +75,12 @@ def load_catalog(engine: Engine, catalog: Catalog) -> CatalogLoad:
         if reasons:
             raise CatalogConflict(reasons)
         if load.added or load.changed:
+            load_id = str(uuid_utils.uuid7())
             connection.execute(
                 "insert into catalog_load (id, changed) values (%s, %s)",
-                (str(uuid_utils.uuid7()), Jsonb({"added": load.added, "changed": load.changed})),
+                (load_id, Jsonb({"added": load.added, "changed": load.changed})),
             )
+            append_events(connection, [NewEvent("catalog.loaded", None, load_id, 1)])
     return load
 
 

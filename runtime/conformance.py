@@ -1,4 +1,4 @@
-"""The conformance kit outside of pytest: which stand-ins are installed, and every cell of a connector beside its own."""
+"""The conformance kit outside of pytest: every cell of a connector beside the stand-in that is installed for it."""
 
 from __future__ import annotations
 

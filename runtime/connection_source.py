@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,9 @@ from connectors.sdk.config import Config, MissingSecret
 from connectors.sdk.connector import Connector
 from connectors.sdk.context import Mode
 from connectors.sdk.guard import Refused, check_url, is_loopback_host
+from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.ports import Rate, Secrets
+from connectors.sdk.registry import Installed, installed
 from runtime.connection_words import config_problems
 from runtime.yaml_source import (
     Document,
@@ -74,13 +76,16 @@ class ConnectionSpec:
 class Surroundings:
     """What a file of connections is checked against.
 
-    connectors: those that are installed, by name. sandbox: gives the address of a system's stand-in, None while no
-    sandbox runs; raises LookupError saying which there are. flows: the names of flows that a connector knows; None
-    leaves them unchecked.
+    installed: answers the connectors there are, those of the given files among them; of the others it may leave out
+    those that are not named, unless a name is nobody's. sandbox: gives the address of a
+    connector's stand-in, None while no sandbox runs; raises LookupError saying which there are. flows: the names of
+    flows that a connector knows; None leaves them unchecked.
     """
 
-    connectors: Mapping[str, type[Connector[Any]]]
-    secrets: Secrets
+    installed: Callable[[Sequence[Path], frozenset[str]], Sequence[Installed]] = field(
+        default=lambda files, names: installed_of(files, names)
+    )
+    secrets: Secrets = field(default_factory=EnvSecrets)
     sandbox: AddressOf | None = None
     flows: Flows | None = None
 
@@ -106,6 +111,7 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     format: Literal["masthead.config/1"] = "masthead.config/1"
+    connectors: list[str] = []  # files of declarative connectors, as seen from this file's folder
     connections: dict[str, Any] = {}
 
 
@@ -116,8 +122,14 @@ def read_connections(file: Path, surroundings: Surroundings) -> dict[str, Connec
         content = _File.model_validate(document.content)
     except ValidationError as error:
         raise DocumentError(file, model_problems(document, error, _File, _top_level)) from None
-    readings = [_Reading(document, name, entry, surroundings) for name, entry in content.connections.items()]
-    problems = [problem for reading in readings for problem in reading.problems]
+    entries = [entry for entry in content.connections.values() if isinstance(entry, dict)]
+    names = frozenset(str(entry["connector"]) for entry in entries if "connector" in entry)
+    connectors = _Connectors(document, content.connectors, names, surroundings)
+    readings = [
+        _Reading(document, name, entry, surroundings, connectors)
+        for name, entry in content.connections.items()
+    ]
+    problems = [*connectors.problems, *(problem for reading in readings for problem in reading.problems)]
     if problems:
         raise DocumentError(file, problems)
     return {reading.name: reading.spec for reading in readings if reading.spec is not None}
@@ -140,6 +152,46 @@ def close_to(name: str, known: Iterable[str], what: str) -> str:
     return f"{what}: {', '.join(names)}" if names else f"{what}: none"
 
 
+def installed_of(files: Sequence[Path], names: frozenset[str]) -> list[Installed]:
+    """The connectors called `names` and those of the files, without importing others; all where a name is nobody's."""
+    found = installed(files, names)
+    return found if names <= {each.name for each in found} else installed(files)
+
+
+class _Connectors:
+    """The connectors there are, by name; `problems` with the files that the document names."""
+
+    def __init__(
+        self, document: Document, files: Sequence[str], names: frozenset[str], surroundings: Surroundings
+    ) -> None:
+        paths = [document.file.parent / file for file in files]
+        self.problems = [
+            document.problem(
+                ("connectors", no), "there is no such file; the path is followed from this folder"
+            )
+            for no, path in enumerate(paths)
+            if not path.is_file()
+        ]
+        self.all = list(surroundings.installed([path for path in paths if path.is_file()], names))
+        self.usable = {each.name: each.connector for each in self.all if each.connector is not None}
+        for no, path in enumerate(paths):
+            for each in self.all:
+                if each.origin == f"file {path.name}" and each.problem is not None:
+                    self.problems.append(document.problem(("connectors", no), each.problem))
+
+    def trouble(self, name: str) -> str | None:
+        """What is wrong with the connector called `name`; None for one that can be used."""
+        if name in self.usable:
+            return None
+        for each in self.all:
+            if each.name == name:
+                return f"connector {name} ({each.origin}) cannot be used: {each.problem}"
+        return (
+            f"no connector is called {name!r}; {close_to(name, self.usable, 'installed are')}"
+            " (`masthead connectors list` shows them)"
+        )
+
+
 @dataclass(slots=True)
 class _Reading:
     """One connection being read: what is wrong with it and, where nothing is, the connection."""
@@ -148,6 +200,7 @@ class _Reading:
     name: str
     entry: Any
     surroundings: Surroundings
+    connectors: _Connectors
     problems: list[DocumentProblem] = field(default_factory=list)
     spec: ConnectionSpec | None = None
 
@@ -214,7 +267,7 @@ class _Reading:
             more = {"mode": ": live or test", "connector": ": the name of an installed connector"}
             return f"is missing; it is required{more.get(where, '')}"
         if kind == "extra_forbidden":
-            connector = self.surroundings.connectors.get(str(self.entry.get("connector")))
+            connector = self.connectors.usable.get(str(self.entry.get("connector")))
             if connector is not None and where in connector.Config.model_fields:
                 return f"is a field of the configuration: put it under config: of {self.name}"
             return "is not a field here; " + close_to(where, _Entry.model_fields, "there are")
@@ -234,15 +287,9 @@ class _Reading:
         name = self.entry.get("connector")
         if not isinstance(name, str):
             return None
-        connector = self.surroundings.connectors.get(name)
-        if connector is None:
-            there = self.surroundings.connectors
-            self._wrong(
-                ("connector",),
-                f"no connector is called {name!r}; {close_to(name, there, 'installed are')}"
-                " (`masthead connectors list` shows them)",
-            )
-        return connector
+        if (trouble := self.connectors.trouble(name)) is not None:
+            self._wrong(("connector",), trouble)
+        return self.connectors.usable.get(name)
 
     def _rate(self) -> Rate | None:
         if not isinstance(text := self.entry.get("rate"), str):

@@ -159,13 +159,29 @@ def _imports(capability: type[Capability], methods: dict[str, Callable[..., Any]
 def _method(capability: type[Capability], name: str, method: Callable[..., Any]) -> str:
     """One call to the reference protocol: POST /capability/method with the request as JSON."""
     signature = inspect.signature(method)
-    parameters = ", ".join(str(each) for each in signature.parameters.values())
+    parameters = ", ".join(_parameter(each) for each in signature.parameters.values())
     answer = str(signature.return_annotation)
     given = [each for each in signature.parameters if each not in ("self", "key")]
     single = len(given) == 1 and "str" not in str(signature.parameters[given[0]].annotation)
     body = given[0] if single else "{" + ", ".join(f'"{each}": {each}' for each in given) + "}"
     writing = is_write(method)
     declared = "    @native(timedelta(hours=24))\n" if writing else ""
-    key = ", key=key" if writing else ""
-    call = f'await self.http.post("/{capability.capability}/{name}", json={body}{key}, into={answer})'
-    return f"{declared}    async def {name}({parameters}) -> {answer}:\n        return {call}"
+    if name == "changes":
+        call = f'self.http.get("/{capability.capability}/{name}", params={body}'
+    else:
+        call = (
+            f'self.http.post("/{capability.capability}/{name}", json={body}{", key=key" if writing else ""}'
+        )
+    call = f"await {call}, into={answer})"
+    head = f"{declared}    async def {name}({parameters}) -> {answer}:\n"
+    if "None" in answer:
+        return f"{head}        found: {answer} = {call}\n        return found"
+    return f"{head}        return {call}"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    """A parameter as it is written, its annotation without quotes."""
+    if parameter.annotation is inspect.Parameter.empty:
+        return parameter.name
+    default = "" if parameter.default is inspect.Parameter.empty else f" = {parameter.default}"
+    return f"{parameter.name}: {parameter.annotation}{default}"

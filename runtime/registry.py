@@ -9,17 +9,25 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 
 from activities.bill_run import BillRunActivities
+from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
 from workflows.bill_run import BillRunWorkflow
+from workflows.connector_call import ConnectorCallWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
-WORKFLOWS: list[type] = [BillRunWorkflow, SubscriptionWorkflow, SweepWorkflow, WebhookDeliveryWorkflow]
+WORKFLOWS: list[type] = [
+    BillRunWorkflow,
+    ConnectorCallWorkflow,
+    SubscriptionWorkflow,
+    SweepWorkflow,
+    WebhookDeliveryWorkflow,
+]
 
 BackgroundLoop = Callable[[Engine, Client], Awaitable[None]]
 
@@ -31,6 +39,12 @@ def build_activities(engine: Engine, client: Client) -> list[Callable[..., Any]]
     """The activities of this process, built with their dependencies."""
     return [
         *BillRunActivities(engine).all(),
+        *ParkedActivities(engine).all(),
         *SubscriptionActivities(engine).all(),
         *SweepActivities(engine, Episodes(client)).all(),
     ]
+
+
+def build_calls(engine: Engine, connections: Connections) -> list[Callable[..., Any]]:
+    """The activities of the queue for calls to other systems."""
+    return ConnectorActivities(engine, connections.open).all()

@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+CONFIG_NAME = "masthead.yaml"
+
 
 class SettingsError(ValueError):
     """A variable of the environment has a value that cannot be used. The message names the variable."""
@@ -39,6 +41,9 @@ class Settings(BaseSettings):
     temporal_port: int = Field(default=7233, alias="MASTHEAD_TEMPORAL_PORT", ge=1, le=65535)
     temporal_ui_port: int = Field(default=8233, alias="MASTHEAD_TEMPORAL_UI_PORT", ge=1, le=65535)
     retention_days: int = Field(default=30, alias="MASTHEAD_RETENTION_DAYS", ge=1, le=3650)
+    config_file: Path | None = Field(default=None, alias="MASTHEAD_CONFIG", validate_default=True)
+    sandbox_port: int = Field(default=8090, alias="MASTHEAD_SANDBOX_PORT", ge=1, le=65535)
+    sandbox_url: str | None = Field(default=None, alias="MASTHEAD_SANDBOX_URL")
     # Encrypts what opens other systems; several with commas between them, the newest first (storage.encryption).
     secret_key: str | None = Field(default=None, alias="MASTHEAD_SECRET_KEY", repr=False)
     # Whether subscribers' webhook endpoints may be on this machine: for a sandbox only.
@@ -55,6 +60,15 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
+
+    @field_validator("config_file")
+    @classmethod
+    def _beside_us(cls, file: Path | None) -> Path | None:
+        """Absolute, for children run in other folders; ./masthead.yaml where it is there and no other is named."""
+        if file is None:
+            file = Path(CONFIG_NAME)
+            return file.resolve() if file.exists() else None
+        return file.expanduser().resolve()
 
     @field_validator("database_url")
     @classmethod

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from connectors.sdk.webhooks.recipe import Recipe
+from connectors.sdk.webhooks.recipe import UNTIMED_DAYS, Recipe
 from connectors.sdk.webhooks.shelf import bundled_recipes
 from operations.webhooks_in.apply import Applied, apply_batch
 from operations.webhooks_in.handlers import Signal, WebhookHandlers
@@ -39,8 +39,6 @@ BUSY_FOR_SECONDS = 30.0
 AT_ONCE = 4
 SIGNAL_TIMEOUT = timedelta(seconds=5)
 PURGE_EVERY_SECONDS = 3600.0
-KEPT_LONGER = timedelta(days=1)
-RETRY_DAYS_UNKNOWN = 30  # for an endpoint whose recipe is gone
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -184,15 +182,14 @@ class Term:
 
 
 def purge_all(engine: Engine, recipes: Mapping[str, Recipe], now: datetime) -> int:
-    """Remove what is decided and older than its sender repeats, by a day; answers how many. Each step is a short
+    """Remove what is decided and was kept for as long as its recipe says; answers how many. Each step is a short
     transaction of its own."""
     with transaction(engine) as connection:
         endpoints = recipes_in_use(connection)
     removed = 0
     for endpoint, name in endpoints:
         recipe = recipes.get(name)
-        days = recipe.retry_days if recipe is not None else RETRY_DAYS_UNKNOWN
-        before = now - timedelta(days=days) - KEPT_LONGER
+        before = now - timedelta(days=recipe.kept_days if recipe is not None else UNTIMED_DAYS)
         while True:
             with transaction(engine) as connection:
                 gone = purge(connection, endpoint, before)

@@ -17,8 +17,9 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
-from contracts.names import TASK_QUEUE
+from contracts.names import CALL_QUEUE, TASK_QUEUE
 from runtime import registry
+from runtime.connections import Connections
 from runtime.settings import Settings
 from runtime.stack.home import Home, write_private
 from runtime.temporal import connect
@@ -27,6 +28,8 @@ from storage.database import make_engine
 log = logging.getLogger("masthead.worker")
 
 GRACEFUL_SHUTDOWN = timedelta(seconds=10)
+# A call to another system is waiting: so many may be under way before one waits for another.
+CALLS_AT_ONCE = 100
 # The SDK's 10 s are how long a workflow stalls whose worker was killed.
 STICKY_TIMEOUT = timedelta(seconds=2)
 # A cancellation comes back with a heartbeat; by default the SDK sends one every 8 s of our 10 s timeouts.
@@ -38,10 +41,12 @@ async def run_worker(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then let running activities end (10 s) and close all in order.
 
     Once it polls it creates `run/worker-<pid>.ready` in MASTHEAD_HOME, for which the supervisor waits.
-    Raises TemporalUnavailable when there is no server, ValueError without a database.
+    Raises DocumentError and DefinitionError when the connections cannot be used as they are configured,
+    TemporalUnavailable when there is no server, ValueError without a database.
     """
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set")
+    connections = Connections.of(settings)
     # What is loaded by now lives as long as the process, and a chunk makes a hundred thousand values that die
     # together: the collector's default rhythm would walk all of them many times over (a third of the time).
     gc.freeze()
@@ -53,6 +58,7 @@ async def run_worker(settings: Settings) -> None:
     client = await connect(settings.temporal_address, settings.temporal_namespace, deadline_seconds=60)
     engine = make_engine(settings.database_url)
     try:
+        connections.note_started(engine)
         async with _running_worker(client, engine, settings, stop), _running_loops(client, engine):
             mark = _mark_ready(Home(settings.home))
             log.info("polling %s in namespace %s", TASK_QUEUE, settings.temporal_namespace)
@@ -92,7 +98,15 @@ async def _running_worker(
             interceptors=_interceptors(),
             on_fatal_error=end,
         )
-        async with worker:
+        calls = Worker(
+            client,
+            task_queue=CALL_QUEUE,
+            activities=registry.build_calls(engine, connections),
+            max_concurrent_activities=CALLS_AT_ONCE,
+            graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+            on_fatal_error=end,
+        )
+        async with worker, calls:
             yield
     if fatal:
         raise fatal[0]

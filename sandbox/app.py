@@ -13,6 +13,9 @@ from sandbox.stand_in import StandIn
 #: System → "module:class", imported when it is asked for.
 SYSTEMS: dict[str, str] = {
     "stripe": "sandbox.stripe.stand_in:StripeStandIn",
+    "avatax": "sandbox.avatax.stand_in:AvaTaxStandIn",
+    "hubspot": "sandbox.hubspot.stand_in:HubSpotStandIn",
+    "smtp": "sandbox.smtp.stand_in:SmtpStandIn",
     "reference": "sandbox.reference.stand_in:ReferenceStandIn",
 }
 

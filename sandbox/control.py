@@ -9,8 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.calls import Answer
-from sandbox.page import index_page
+from sandbox.page import index_page, system_page
 from sandbox.stand_in import StandIn
 from sandbox.webhooks import Webhook
 
@@ -49,11 +48,16 @@ def add_control(app: web.Application, stand_ins: Mapping[str, StandIn], *, mount
 
     async def page(request: web.Request) -> web.StreamResponse:
         system = request.match_info.get("system") or next(iter(stand_ins))
-        return _response(_chosen(stand_ins, system).page())
+        text = system_page(_chosen(stand_ins, system), mounted=mounted)
+        return web.Response(text=text, content_type="text/html")
 
     async def index(_: web.Request) -> web.StreamResponse:
         return web.Response(text=index_page(stand_ins), content_type="text/html")
 
+    async def icon(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=204)  # asked for by browsers; no call to the vendor
+
+    app.router.add_get("/favicon.ico", icon)
     app.router.add_post("/_control/{what}", everywhere)
     app.router.add_route("*", "/_control/{system}/{what}", control)
     if mounted:
@@ -91,10 +95,6 @@ def _chosen(stand_ins: Mapping[str, StandIn], system: str) -> StandIn:
     return stand_ins[system]
 
 
-def _response(answer: Answer) -> web.Response:
-    return web.Response(status=answer.status, body=answer.body, headers={"Content-Type": answer.content_type})
-
-
 def _offered() -> str:
     return ", ".join(f"{method} {what}" for method, what in sorted(_ACTIONS))
 
@@ -122,6 +122,11 @@ async def _release(stand_in: StandIn, _: dict[str, Any]) -> Any:
     return {"released": held}
 
 
+async def _address(stand_in: StandIn, _: dict[str, Any]) -> Any:
+    """Where the vendor's own protocol is spoken, which need not be HTTP."""
+    return {"address": getattr(stand_in, "address", stand_in.base_url)}
+
+
 async def _effects(stand_in: StandIn, _: dict[str, Any]) -> Any:
     return {"effects": [effect.as_json() for effect in stand_in.effects.of()]}
 
@@ -147,6 +152,7 @@ async def _webhooks(stand_in: StandIn, fields: dict[str, Any]) -> Any:
 
 
 _ACTIONS: dict[tuple[str, str], Action] = {
+    ("GET", "address"): _address,
     ("GET", "faults"): _faults,
     ("POST", "faults"): _inject,
     ("DELETE", "faults"): _clear,

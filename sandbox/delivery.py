@@ -42,6 +42,9 @@ async def respond(stand_in: StandIn, request: web.Request, path: str, base_url: 
         base_url=base_url,
         now=stand_in.clock.now(),
     )
+    if call.path.startswith(stand_in.own_pages):
+        page = await stand_in.handle(call)
+        return web.Response(status=page.status, body=page.body, headers={**page.headers, **_type(page)})
     fault = stand_in.faults.take(call.method, call.path)
     kept = stand_in.record(call)
     kept.fault = fault.fault if fault else None
@@ -66,6 +69,8 @@ async def _answer(stand_in: StandIn, call: Call, fault: Fault | None) -> tuple[A
     if name == "stall_before":
         await stand_in.faults.hold(fault.lasting)
         return None, True
+    if name not in FAULTS and (refusal := stand_in.own_refusal(fault)) is not None:
+        return refusal, True
     if name.startswith("rate_limited"):
         return stand_in.error(429, "rate_limited", _retry_after(fault)), True
     if name == "bad_gateway":

@@ -26,14 +26,16 @@ def index_page(stand_ins: Mapping[str, StandIn]) -> str:
     return render("index.html", stand_ins=list(stand_ins.values()))
 
 
-def system_page(stand_in: StandIn) -> str:
+def system_page(stand_in: StandIn, *, mounted: bool) -> str:
     """State, effects, last calls and waiting faults of one system, with forms for faults and clock."""
-    tables = {title: _table(rows) for title, rows in stand_in.tables().items()}
+    held = stand_in.tables()
     return render(
         "system.html",
         it=stand_in,
         control=f"/_control/{stand_in.system}",
-        tables=tables,
+        mounted=mounted,
+        tables={title: _table(rows) for title, rows in held.items() if rows},
+        empty=[title for title, rows in held.items() if not rows],
         effects=stand_in.effects.of()[: -_LATEST - 1 : -1],
         requests=stand_in.requests[: -_LATEST - 1 : -1],
         faults=stand_in.faults.waiting(),

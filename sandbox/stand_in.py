@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sandbox.background import Background
-from sandbox.calls import Answer, Call, Malformed, Recorded, Refused, html_answer, json_answer
+from sandbox.calls import Answer, Call, Malformed, Recorded, Refused, json_answer
 from sandbox.clock import Clock
 from sandbox.effects import Effect, Effects
 from sandbox.faults import Fault, Faults
@@ -41,6 +41,8 @@ class StandIn:
     secret_headers: ClassVar[frozenset[str]] = frozenset()
     #: What `inject` makes: a subclass of Fault where the vendor has faults of its own.
     fault_type: ClassVar[type[Fault]] = Fault
+    #: Starts of paths that are pages for people, no calls of the vendor's API: neither recorded nor faulted.
+    own_pages: ClassVar[tuple[str, ...]] = ()
     _routes: ClassVar[Routes]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -94,6 +96,10 @@ class StandIn:
     def headers(self, call: Call) -> Mapping[str, str]:
         """Headers that the vendor sends with every answer, such as a request id."""
         return {}
+
+    def own_refusal(self, fault: Fault) -> Answer | None:
+        """The answer to a fault that only this vendor has and that applies nothing; None for one that applies."""
+        return None
 
     def own_fault(self, fault: Fault, answer: Answer) -> tuple[Answer | None, bool]:
         """A fault that only this vendor has, met after the call was applied.
@@ -270,9 +276,3 @@ class StandIn:
         """An error answer in the vendor's form."""
         body = self.error_body(status, kind)
         return json_answer(body, status, {**self.error_headers(status, kind), **(headers or {})})
-
-    def page(self) -> Answer:
-        """The page that shows what this stand-in holds."""
-        from sandbox.page import system_page
-
-        return html_answer(system_page(self))

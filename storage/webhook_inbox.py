@@ -108,6 +108,26 @@ def decide(connection: PgConnection, decisions: Sequence[Decision]) -> None:
     )
 
 
+def set_aside(connection: PgConnection, delivery: int) -> str | None:
+    """Give up a parked delivery: it is ignored, and its park closed. Answers the name of its park; None when no parked
+    delivery has that number."""
+    done = connection.execute(
+        "update webhook_delivery d set status = 'ignored', effect = coalesce(effect, 'skipped'),"
+        " decided_at = clock_timestamp() from inbound_endpoint e where d.id = %s and d.status = 'parked'"
+        " and e.id = d.endpoint_id returning e.mode, e.id::text",
+        (delivery,),
+    ).fetchone()
+    if done is None:
+        return None
+    mode, endpoint = done
+    connection.execute(
+        "update parked set resolved_at = now(), resolution = 'skipped' where mode = %s and kind = %s"
+        " and resolved_at is null and trace_key = %s",
+        (mode, PARKED, trace_key(endpoint, delivery)),
+    )
+    return trace_key(endpoint, delivery)
+
+
 def resolve_parks(connection: PgConnection, mode: str, endpoint: str, ids: Sequence[int]) -> None:
     """Close what is parked of deliveries that have now been applied."""
     connection.execute(
@@ -163,7 +183,7 @@ def park(connection: PgConnection, mode: str, endpoint: str, name: str, failures
                     each.delivery.kind,
                     f"{name}: webhook {each.delivery.kind} could not be applied: {each.message}",
                     "Correct what it meets, then: masthead connectors webhook replay --id "
-                    f"{each.delivery.id}. Other webhooks do not wait for it.",
+                    f"{each.delivery.id} (or give it up: webhook skip {each.delivery.id} --reason WHY).",
                 )
                 for each in failures
                 if each.delivery.id in parked

@@ -17,7 +17,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from contracts.connector_call import CALL_CHANGED, CallOutcome, CallRef, CallStatus
-    from contracts.names import CONNECTOR, ERROR_KIND, STATUS, TRACE_KEY
+    from contracts.names import CALL_QUEUE, CONNECTOR, ERROR_KIND, STATUS, TRACE_KEY
     from contracts.parked import RESOLVE, Action, Decided, Resolve
     from workflows._options import BOOKS, CALL
 
@@ -53,7 +53,12 @@ class Calls:
         while True:
             self._changed.discard(ref.call_id)
             outcome: CallOutcome = await workflow.execute_activity(
-                ref.method, ref, result_type=CallOutcome, summary=f"{ref.connection}: {ref.key}"[:200], **CALL
+                ref.method,
+                ref,
+                task_queue=CALL_QUEUE,
+                result_type=CallOutcome,
+                summary=f"{ref.connection}: {ref.key}"[:200],
+                **CALL,
             )
             if outcome.status is CallStatus.PARKED:
                 looks = looks + 1 if self._is_parked(outcome) else 0

@@ -38,7 +38,10 @@ Kinds = Annotated[
     Field(min_length=1, max_length=MOST_KINDS, description="subscription.changed, invoice.* or *"),
 ]
 Description = Annotated[str, Field(max_length=500)]
-_EXAMPLE: JsonDict = {"url": "https://crm.example.com/masthead", "kinds": ["subscription.*", "invoice.posted"]}
+_EXAMPLE: JsonDict = {
+    "url": "https://crm.example.com/masthead",
+    "kinds": ["subscription.*", "invoice.posted"],
+}
 
 
 class NewEndpoint(BaseModel):
@@ -363,10 +366,8 @@ def _problem(error: Exception) -> Problem | None:
         EndpointOff: (409, "endpoint_disabled"),
     }
     if isinstance(error, SecretKeyError):
-        # Which variable is wrong is for the operator's log, not for callers.
-        return Problem(
-            503, "no_secret_key", "Secrets cannot be stored here at the moment: see `masthead doctor`."
-        )
+        detail = "Secrets cannot be stored here: MASTHEAD_SECRET_KEY is missing or wrong."
+        return Problem(503, "no_secret_key", detail)
     for kind, (status, name) in known.items():
         if isinstance(error, kind):
             more: dict[str, Any] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -140,18 +141,23 @@ class Intake:
 
     async def _execute(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """Run one statement of ours. What a restarted database left of the pool is thrown away, and the statement sent
-        once more: both of ours may be repeated. Raises DatabaseAway when that fails too."""
-        for last in (False, True):
+        once more: ours may be repeated. Raises DatabaseAway when that fails too."""
+        try:
             try:
-                async with self._pool.connection() as connection:
-                    cursor = await connection.execute(statement.encode(), parameters)
-                    return await cursor.fetchall() if cursor.description else []
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                if last or isinstance(error, PoolTimeout):
-                    self._complaints.tell("the inbox", f"the database is away ({type(error).__name__})")
-                    raise DatabaseAway from error
+                return await self._once(statement, parameters)
+            except PoolTimeout:
+                raise
+            except (psycopg.OperationalError, psycopg.InterfaceError):
                 await self._pool.check()
-        raise AssertionError("unreachable")
+                return await self._once(statement, parameters)
+        except psycopg.Error as error:
+            self._complaints.tell("the inbox", f"the database does not take it ({type(error).__name__})")
+            raise DatabaseAway from error
+
+    async def _once(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(statement.encode(), parameters)
+            return await cursor.fetchall() if cursor.description else []
 
 
 async def open_pool(pool: Pool) -> None:
@@ -161,5 +167,6 @@ async def open_pool(pool: Pool) -> None:
 
 async def close_pool(pool: Pool) -> None:
     """Give up the connections, within a moment."""
-    async with asyncio.timeout(5):
-        await pool.close(timeout=2)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            await pool.close(timeout=2)

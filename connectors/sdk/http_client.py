@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
 from urllib.parse import quote, urlencode
 
@@ -13,10 +14,11 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from connectors.sdk.errors import DefinitionError, Rejected
+from connectors.sdk.errors import ConnectorError, DefinitionError, Rejected
 from connectors.sdk.failures import body_of
 from connectors.sdk.key import Key
 from connectors.sdk.sending import Answer, Outgoing, Sender
+from connectors.sdk.values import Health
 
 if TYPE_CHECKING:
     from connectors.sdk.http import Http
@@ -66,7 +68,8 @@ class Reply:
 class HttpClient:
     """The client of one connector instance. Every method raises the ConnectorError that an exchange ends with.
 
-    With `into` the answer is parsed: a pydantic model, or any type that pydantic can check, as list[Thing].
+    With `into` the answer is parsed: a pydantic model, or any type that pydantic can check, as list[Thing]
+    or Thing | None.
     """
 
     def __init__(self, http: Http, sender: Sender) -> None:
@@ -83,8 +86,12 @@ class HttpClient:
     @overload
     async def get(self, url: str, *, into: type[M], **request: Unpack[Request]) -> M: ...
     @overload
+    async def get(self, url: str, *, into: UnionType, **request: Unpack[Request]) -> Any: ...
+    @overload
     async def get(self, url: str, **request: Unpack[Request]) -> Reply: ...
-    async def get(self, url: str, *, into: type[M] | None = None, **request: Unpack[Request]) -> M | Reply:
+    async def get(
+        self, url: str, *, into: type[M] | UnionType | None = None, **request: Unpack[Request]
+    ) -> M | Reply | Any:
         """Read what is at `url`: a path below the base URL, as in "/documents/{code}"."""
         return await self._request("GET", url, into, request)
 
@@ -94,11 +101,23 @@ class HttpClient:
         reply = await self._send("GET", url, {**request, "passing": passing})
         return None if reply.status == 404 else self._parsed(reply, into)
 
+    async def health(self, url: str) -> Health:
+        """Whether `url` can be read with our credentials: what most connectors answer as their health."""
+        try:
+            await self.get(url)
+        except ConnectorError as error:
+            return Health(ok=False, detail=error.message)
+        return Health(ok=True, detail="it answers and takes our credentials")
+
     @overload
     async def post(self, url: str, *, into: type[M], **request: Unpack[Request]) -> M: ...
     @overload
+    async def post(self, url: str, *, into: UnionType, **request: Unpack[Request]) -> Any: ...
+    @overload
     async def post(self, url: str, **request: Unpack[Request]) -> Reply: ...
-    async def post(self, url: str, *, into: type[M] | None = None, **request: Unpack[Request]) -> M | Reply:
+    async def post(
+        self, url: str, *, into: type[M] | UnionType | None = None, **request: Unpack[Request]
+    ) -> M | Reply | Any:
         """Send to `url` by POST."""
         return await self._request("POST", url, into, request)
 
@@ -126,7 +145,9 @@ class HttpClient:
         """Send to `url` by DELETE."""
         return await self._request("DELETE", url, into, request)
 
-    async def _request(self, method: str, url: str, into: type[M] | None, request: Request) -> M | Reply:
+    async def _request(
+        self, method: str, url: str, into: type[M] | UnionType | None, request: Request
+    ) -> M | Reply | Any:
         reply = await self._send(method, url, request)
         return reply if into is None else self._parsed(reply, into)
 
@@ -134,7 +155,7 @@ class HttpClient:
         answer = await self.sender.send(self._outgoing(method, url, request))
         return Reply(answer.status, answer.headers, answer.content, answer, self.sender)
 
-    def _parsed(self, reply: Reply, into: type[M]) -> M:
+    def _parsed(self, reply: Reply, into: type[M] | UnionType) -> M:
         try:
             parsed: M = _adapter(cast("Hashable", into)).validate_json(reply.content or b"null")
             return parsed

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from connectors.sdk.config import MissingSecret
 from connectors.sdk.context import Context, Mode
-from connectors.sdk.ports import Clock, Rate, RequestEntry, StoredToken, Token, Turn
+from connectors.sdk.ports import Clock, Rate, RequestEntry, RequestLog, StoredToken, Token, Turn
 
 _NO_WAIT = timedelta()
 
@@ -160,9 +160,10 @@ def memory_context(
     allow_loopback: bool = True,
     secrets: Mapping[str, str] | None = None,
     rate: Rate | None = None,
+    timeout: float | None = None,
     clock: Clock | None = None,
     tokens: MemoryTokens | None = None,
-    log: MemoryLog | None = None,
+    log: RequestLog | None = None,
 ) -> Context:
     """A context whose ports are in memory. secrets: values by reference or by environment name."""
     clock = clock or SystemClock()
@@ -176,4 +177,5 @@ def memory_context(
         clock=clock,
         allow_loopback=allow_loopback,
         rate=rate,
+        timeout=timeout,
     )

@@ -24,7 +24,8 @@ from connectors.sdk.idempotency import is_write
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A capability's method. name: `payment.charge`. write: it has a key. parameters: what it takes beside the key."""
+    """A capability's method. name: `payment.charge`. write: it has a key. parameters: what it must be given beside
+    the key; what it has a default for is not written down with a call."""
 
     capability: type[Capability]
     function: str
@@ -99,7 +100,11 @@ def all_methods() -> dict[str, Method]:
 def _method(capability: type[Capability], function: str) -> Method:
     body = getattr(capability, function)
     hints = get_type_hints(body)
-    names = [name for name in inspect.signature(body).parameters if name not in ("self", "key")]
+    names = [
+        name
+        for name, parameter in inspect.signature(body).parameters.items()
+        if name not in ("self", "key") and parameter.default is inspect.Parameter.empty
+    ]
     return Method(
         capability=capability,
         function=function,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -32,17 +32,19 @@ def load_files_with(suffix: str, loader: Loader) -> None:
     _loaders[suffix] = loader
 
 
-def installed(files: Iterable[Path] = ()) -> list[Installed]:
+def installed(files: Iterable[Path] = (), names: Collection[str] | None = None) -> list[Installed]:
     """All connectors, by name: those of the entry points, and those in `files`. A broken one hides no other.
 
+    names: entry points of other names are left out and not imported, which for vendors' libraries takes long.
     Of two with one name both are told as unusable, for it would be left to chance which is meant.
     """
-    found = [_from_entry_point(each) for each in entry_points(group=GROUP)]
+    wanted = [each for each in entry_points(group=GROUP) if names is None or each.name in names]
+    found = [_from_entry_point(each) for each in wanted]
     found += [_from_file(each) for each in files]
-    names = [each.name for each in found]
+    given = [each.name for each in found]
     marked = [
         each
-        if names.count(each.name) == 1
+        if given.count(each.name) == 1
         else Installed(each.name, each.origin, None, _twice(each.name, found))
         for each in found
     ]

@@ -116,9 +116,10 @@ class Sender:
         except asyncio.CancelledError:
             await asyncio.shield(self._log(out, call, "canceled"))
             raise
-        problem = problem or self._verdict(out, call.delivered)
-        if isinstance(problem, Unauthorized) and self._credentials is not None and call.tries:
-            await self._credentials.give_up(call.shown)
+        if problem is None:
+            problem = self._verdict(out, call.delivered)
+            if isinstance(problem, Unauthorized) and self._credentials is not None and call.tries > 1:
+                await self._credentials.give_up(call.shown)
         await self._log(out, call, problem.kind if problem is not None else str(call.delivered.status))
         if problem is not None:
             raise problem

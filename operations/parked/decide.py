@@ -18,7 +18,7 @@ from storage.database import PgConnection
 from storage.parked import ParkRow, read_park, resolve_park
 
 # Parked work with a way of its own to be done again; its remedy says which.
-_OWN_WAY = frozenset({"bill-run", "follow-up"})
+_OWN_WAY = frozenset({"bill-run", "follow-up", "webhook"})
 
 RequestCheck = Callable[[str, Any], Mapping[str, str]]
 

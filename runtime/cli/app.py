@@ -21,6 +21,7 @@ from runtime.cli import (
     bill_run,
     books,
     catalog,
+    connectors,
     demo,
     doctor,
     imports,
@@ -65,10 +66,11 @@ app.command("simulate")(simulate.simulate)
 app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)
 app.add_typer(runs.app, name="runs")
-app.command("errors")(parked.errors)
+app.add_typer(parked.app, name="errors")
 app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)
+app.add_typer(connectors.app, name="connectors")
 app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(subscribers.subscribers_app, name="webhooks")

@@ -118,7 +118,16 @@ def webhooks(
     if as_json:
         print(json.dumps(figures, indent=2))
     else:
-        for name in ("intake_per_s", "bare_per_s", "ratio", "bar", "intake_ms", "to_effect", "backlog", "one_event"):
+        for name in (
+            "intake_per_s",
+            "bare_per_s",
+            "ratio",
+            "bar",
+            "intake_ms",
+            "to_effect",
+            "backlog",
+            "one_event",
+        ):
             print(f"{name:24} {figures[name]}")
     if not figures["reached"]:
         raise typer.Exit(1)

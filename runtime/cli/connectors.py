@@ -14,7 +14,7 @@ from rich.table import Table
 from connectors.sdk.capabilities.capability import capabilities_of
 from connectors.sdk.connector import Connector, declared
 from connectors.sdk.idempotency import ByFind, Idempotency, Native
-from connectors.sdk.registry import installed
+from connectors.sdk.registry import Installed, installed
 from runtime.cli.errors import CommandFailed, UserError
 from runtime.cli.tables import wide_console
 from runtime.conformance import NoStandIn, judged, stand_ins
@@ -35,8 +35,12 @@ def spoken(idempotency: Idempotency) -> str:
     return "never sent again"
 
 
-def _facts(connector: type[Connector[Any]]) -> dict[str, Any]:
+def _facts(found: Installed) -> dict[str, Any]:
+    connector = found.connector
+    if connector is None:
+        return {"name": found.name, "origin": found.origin, "problem": found.problem}
     return {
+        "origin": found.origin,
         "name": connector.name,
         "title": connector.title,
         "capabilities": [capability.capability for capability in capabilities_of(connector)],
@@ -51,12 +55,15 @@ def _facts(connector: type[Connector[Any]]) -> dict[str, Any]:
 @app.command("list")
 def list_connectors(as_json: AsJson = False) -> None:
     """Which connectors are installed, what they can do, and what each write declares about being sent twice."""
-    found = [_facts(connector) for connector in installed()]
+    found = [_facts(each) for each in installed()]
     if as_json:
         print(json.dumps(found))
         return
     table = Table("connector", "can do", "writes", "webhooks", "stand-in")
     for facts in found:
+        if "problem" in facts:
+            table.add_row(facts["name"], f"[red]cannot be used: {facts['problem']}[/]", facts["origin"])
+            continue
         writes = "\n".join(f"{name}: {told}" for name, told in facts["writes"].items())
         table.add_row(
             f"[bold]{facts['name']}[/]\n{facts['title']}",
@@ -146,7 +153,7 @@ def matrix(
 
 
 def _chosen(names: list[str]) -> list[type[Connector[Any]]]:
-    there = {connector.name: connector for connector in installed()}
+    there = {each.name: each.connector for each in installed() if each.connector is not None}
     unknown = [name for name in names if name not in there]
     if unknown:
         raise UserError(

@@ -10,11 +10,13 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runtime.cli.connection_health import connection_findings
+from runtime.cli.findings import NOT_UP, Finding
 from runtime.settings import Settings, load_settings
 from runtime.stack import launch
 from runtime.stack.client import running_stack
@@ -38,17 +40,6 @@ PACKAGES = (
 TROUBLES_SHOWN = 10
 LONG_TRANSACTION_SECONDS = 60.0
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
-NOT_UP = "Start the stack with `masthead up`."
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One item: what was looked at, whether it is as it should be, what was seen, what to do if not."""
-
-    item: str
-    ok: bool
-    seen: str
-    remedy: str | None = None
 
 
 def doctor(
@@ -98,6 +89,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     if settings.temporal_address is None:
         yield _page("Temporal Web UI", stack.temporal_ui if stack else None)
     yield _api(stack.api_url if stack else None)
+    yield from connection_findings(settings, stack)
 
 
 def _python() -> Finding:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import time
 
-from runtime.settings import load_settings
+from runtime.cli.errors import UserError
+from runtime.settings import Settings, load_settings
 from runtime.stack.client import running_stack
 from runtime.stack.errors import StackError
 from runtime.stack.home import Home
+from runtime.stack.sandbox import check_connections
 from runtime.stack.state import Phase, StackState
 from runtime.stack.supervisor import AlreadyRunning, Supervisor
 
@@ -22,6 +24,7 @@ def up() -> None:
     free ones. With DATABASE_URL or TEMPORAL_ADDRESS that part is used where it is and not started.
     """
     settings = load_settings()
+    _check_connections(settings)
     home = Home(settings.home)
     deadline = time.monotonic() + OTHERS_END_WITHIN_SECONDS
     told = False
@@ -52,6 +55,14 @@ def up() -> None:
     raise StackError(f"the stack in {home.root} is still in use by a command")
 
 
+def _check_connections(settings: Settings) -> None:
+    """Raises UserError with all that is wrong in masthead.yaml: a stack that is configured by half does not start."""
+    try:
+        check_connections(settings, settings.sandbox_url)
+    except StackError as error:
+        raise UserError(str(error), remedy="Nothing was started.") from None
+
+
 def _print_ready(home: Home, state: StackState) -> None:
     print("Masthead is up. Ctrl-C stops it.")
     _print_places(home, state)
@@ -62,6 +73,7 @@ def _print_places(home: Home, state: StackState) -> None:
         ("API", state.api_url),
         ("API docs", f"{state.api_url}/docs" if state.api_url else None),
         ("API key", home.api_key_file),
+        ("Sandbox", state.sandbox_url),
         ("Temporal Web UI", _namespace_page(state)),
         ("Temporal", f"{state.temporal_address} (namespace {state.namespace})"),
         ("Postgres", _without_password(state.database_url)),

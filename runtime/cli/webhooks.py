@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import typer
 from rich.table import Table
+from uuid_utils import uuid7
 
 from connectors.sdk.config import MissingSecret, Secret
 from connectors.sdk.memory import EnvSecrets
@@ -27,7 +29,7 @@ from runtime.settings import load_settings
 from runtime.stack.client import Stack, ensure_stack
 from storage import inbound_endpoints
 from storage.database import PgConnection, make_engine, transaction
-from storage.webhook_inbox import Chosen, replay
+from storage.webhook_inbox import Chosen, replay, set_aside
 
 webhook_app = typer.Typer(
     no_args_is_help=True, help="Endpoints for vendors' webhooks; sign, send and replay them."
@@ -227,6 +229,26 @@ def replay_deliveries(
     with _database() as (_, opened):
         count = replay(opened, chosen)
     print(f"{count} to be applied again")
+
+
+@webhook_app.command("skip")
+def skip(
+    delivery: Annotated[int, typer.Argument(metavar="NUMBER", help="The parked delivery.")],
+    reason: Annotated[str, typer.Option(help="Why it may stay undone; goes into the audit table.")],
+) -> None:
+    """Give up a parked delivery: it is not applied, and no longer listed among the errors."""
+    with _database() as (_, opened):
+        park = set_aside(opened, delivery)
+        if park is None:
+            raise UserError(
+                f"no parked webhook has the number {delivery}",
+                remedy="`masthead errors` shows what is parked.",
+            )
+        opened.execute(
+            "insert into audit (id, actor, action, subject, reason) values (%s, %s, 'skip', %s, %s)",
+            (str(uuid7()), getpass.getuser(), park, reason),
+        )
+    print("skipped")
 
 
 @contextmanager

@@ -51,6 +51,8 @@ def child_environment(settings: Settings, state: StackState) -> dict[str, str]:
         "TEMPORAL_ADDRESS": state.temporal_address or "",
         "TEMPORAL_NAMESPACE": state.namespace,
         "MASTHEAD_TEMPORAL_UI": state.temporal_ui or "",
+        "MASTHEAD_CONFIG": str(settings.config_file or ""),
+        "MASTHEAD_SANDBOX_URL": state.sandbox_url or "",
         "PYTHONPATH": search_path(),
         "PYTHONUNBUFFERED": "1",
     }

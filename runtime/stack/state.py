@@ -63,6 +63,7 @@ class StackState(BaseModel):
     namespace: str
     temporal_ui: str | None = None
     api_url: str | None = None
+    sandbox_url: str | None = None
     children: list[ProcessRef] = []
 
     @property

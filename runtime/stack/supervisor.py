@@ -14,7 +14,7 @@ from types import FrameType
 
 from runtime.process_exit import leave
 from runtime.settings import Settings, SettingsError, load_settings
-from runtime.stack import launch, ports
+from runtime.stack import launch, ports, sandbox
 from runtime.stack.caretaker import Caretaker
 from runtime.stack.errors import StackError
 from runtime.stack.home import Home
@@ -68,6 +68,7 @@ class Supervisor:
         self._look_at_postgres_at = 0.0
         self._query_postgres_at = 0.0
         self._temporal: Child | None = None
+        self._sandbox: Child | None = None
         self._api: Child | None = None
         self._api_socket: socket.socket | None = None
         self._workers: list[Child] = []
@@ -140,10 +141,11 @@ class Supervisor:
             time.sleep(TICK_SECONDS)
 
     def _start_servers(self) -> None:
-        with ThreadPoolExecutor(2, thread_name_prefix="start") as pool:
+        with ThreadPoolExecutor(3, thread_name_prefix="start") as pool:
             parts = {
                 "Postgres": pool.submit(self._start_database),
                 "Temporal": pool.submit(self._start_temporal),
+                "the connections": pool.submit(self._start_sandbox),
             }
             missing: list[str] = []
             while any(not part.done() for part in parts.values()):
@@ -205,6 +207,23 @@ class Supervisor:
                 break
         log = self.home.log("temporal")
         raise StackError(f"the Temporal server does not start\n{log}:\n{self.home.log_tail('temporal')}")
+
+    def _start_sandbox(self) -> None:
+        """Check the connections, and start the stand-ins that they point to."""
+        self.state.sandbox_url = self.settings.sandbox_url
+        if not (connectors := sandbox.stand_ins_needed(self.settings)):
+            return
+        port = ports.choose_port(self.settings.sandbox_port)
+        command = sandbox.sandbox_command(port, connectors)
+        env = launch.child_environment(self.settings, self.state)
+        self._sandbox = Child(self.home, "sandbox", command, env)
+        self._sandbox.start()
+        self._write()
+        if not sandbox.listens(self._sandbox, port, self._stop_asked):
+            log = self.home.log("sandbox")
+            raise StackError(f"the sandbox does not start\n{log}:\n{self.home.log_tail('sandbox')}")
+        self.state.sandbox_url = sandbox.sandbox_url(port)
+        sandbox.check_connections(self.settings, self.state.sandbox_url)
 
     def _start_clients_if_wanted(self) -> None:
         """Start workers and API; on demand only once a command says that it needs them."""
@@ -311,7 +330,7 @@ class Supervisor:
         for group, seconds in (
             (self._api_group(), 5.0),
             (self._workers, 20.0),
-            (self._temporal_group(), 10.0),
+            ([*self._sandbox_group(), *self._temporal_group()], 10.0),
         ):
             for child in group:
                 child.ask_to_stop()
@@ -334,10 +353,13 @@ class Supervisor:
     def _temporal_group(self) -> list[Child]:
         return [self._temporal] if self._temporal is not None else []
 
+    def _sandbox_group(self) -> list[Child]:
+        return [self._sandbox] if self._sandbox is not None else []
+
     # --- telling ---
 
     def _children(self) -> list[Child]:
-        return [*self._temporal_group(), *self._workers, *self._api_group()]
+        return [*self._temporal_group(), *self._sandbox_group(), *self._workers, *self._api_group()]
 
     def _enter(self, phase: Phase, message: str = "") -> None:
         self.state.phase, self.state.message = phase, message

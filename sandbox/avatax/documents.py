@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.avatax.computing import TaxedLine, taxed_lines
 from sandbox.avatax.errors import not_found, refused
-from sandbox.avatax.model import ORDERS, Sale
+from sandbox.avatax.model import INVOICES, ORDERS, Sale
 
 #: Told of each thing that happened to a document: the document and recorded, committed, adjusted, voided or refunded.
 Note = Callable[["Document", str], None]
@@ -150,8 +150,8 @@ class Documents:
     def _find(self, company: str, code: str, kind: str | None) -> Document | None:
         if kind not in ANY:
             return self._current.get((company, code, str(kind)))
-        same = [doc for (where, name, _), doc in self._current.items() if (where, name) == (company, code)]
-        return same[0] if same else None
+        found = (self._current.get((company, code, one)) for one in INVOICES)
+        return next((document for document in found if document is not None), None)
 
     def _record(
         self,

@@ -37,11 +37,15 @@ class Associations:
         """Associate two objects, by `types` (AssociationSpec) or by the plain type. Raises Problem (400)."""
         there, back = (one.kind.plural, other.kind.plural), (other.kind.plural, one.kind.plural)
         if there not in TYPES:
-            raise invalid(f"There is no association from {there[0]} to {there[1]}", "INVALID_ASSOCIATION_TYPE")
+            raise invalid(
+                f"There is no association from {there[0]} to {there[1]}", "INVALID_ASSOCIATION_TYPE"
+            )
         wanted = {(_category(spec), int(spec["associationTypeId"])) for spec in types}
         for category, id in wanted:
             if category == _OWN and _PAIRS.get(id) != there:
-                raise invalid(f"Association type {id} is not one from {there[0]} to {there[1]}", "INVALID_TYPE")
+                raise invalid(
+                    f"Association type {id} is not one from {there[0]} to {there[1]}", "INVALID_TYPE"
+                )
         plain = {(_OWN, TYPES[there])}
         self._types.setdefault((_end(one), _end(other)), set()).update(wanted | plain)
         self._types.setdefault((_end(other), _end(one)), set()).add((_OWN, TYPES[back]))
@@ -59,14 +63,19 @@ class Associations:
                 found.append((id, sorted(types)))
         return found
 
-    def link_asked(self, made: Record, asked: Any) -> None:
-        """The `associations` of a create call: the kind of the other end follows from the type's id."""
+    def asked(self, kind: Kind, asked: Any) -> list[tuple[Record, Any]]:
+        """The `associations` of a create call: the other ends, each with its type.
+
+        The kind of the other end follows from the type's id. Raises Problem, before anything is made.
+        """
+        found = []
         for one in asked or ():
             for spec in one.get("types") or ():
                 pair = _PAIRS.get(spec.get("associationTypeId"))
-                if pair is None or pair[0] != made.kind.plural:
-                    raise invalid(f"{spec} is no association of {made.kind.plural}", "INVALID_ASSOCIATION_TYPE")
-                self.link(made, self._records.get(KINDS[pair[1]], str(one["to"]["id"])), [spec])
+                if pair is None or pair[0] != kind.plural:
+                    raise invalid(f"{spec} is no association of {kind.plural}", "INVALID_ASSOCIATION_TYPE")
+                found.append((self._records.get(KINDS[pair[1]], str(one["to"]["id"])), spec))
+        return found
 
 
 def default_result(one: Record, other: Record) -> dict[str, Any]:
@@ -83,8 +92,10 @@ def with_labels(found: Sequence[tuple[str, list[tuple[str, int]]]]) -> list[dict
     """How reading associations answers."""
     return [
         {
-            "toObjectId": int(id),
-            "associationTypes": [{"category": category, "typeId": type_id, "label": None} for category, type_id in types],
+            "toObjectId": id,
+            "associationTypes": [
+                {"category": category, "typeId": type_id, "label": None} for category, type_id in types
+            ],
         }
         for id, types in found
     ]

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from sandbox.calls import Answer, json_answer
+from sandbox.hubspot.associations import Associations
 from sandbox.hubspot.errors import Problem, invalid
 from sandbox.hubspot.properties import Kind, Properties
-from sandbox.hubspot.records import Record, Records
+from sandbox.hubspot.records import Records
 
 MOST = 100
 _One = Callable[[dict[str, Any]], dict[str, Any]]
@@ -35,12 +36,14 @@ class Batches:
         errors = [Problem(404, "OBJECT_NOT_FOUND", text).as_record_error(lost)] if lost else []
         return self._answer(results, errors, 200)
 
-    def create(self, kind: Kind, body: Mapping[str, Any], link: Callable[[Record, Any], None]) -> Answer:
-        """New objects; `link` makes the associations that an input asks for."""
+    def create(self, kind: Kind, body: Mapping[str, Any], associations: Associations) -> Answer:
+        """New objects, with the associations that their inputs ask for."""
 
         def one(given: dict[str, Any]) -> dict[str, Any]:
+            others = associations.asked(kind, given.get("associations"))
             made = self._records.create(kind, given["properties"])
-            link(made, given.get("associations"))
+            for other, spec in others:
+                associations.link(made, other, [spec])
             return made.as_json(list(given["properties"]))
 
         return self._each(kind, checked_inputs(body, "properties"), one, 201)

@@ -24,7 +24,7 @@ BY_KIND = {
 _POLICIES = {"TEN_SECONDLY_ROLLING": "ten_secondly_rolling", "DAILY": "daily"}
 
 
-@dataclass
+@dataclass(eq=False)
 class Problem(Exception):
     """What is wrong with a call or with one record of a batch.
 

@@ -28,10 +28,19 @@ class Kind:
 KINDS = {
     kind.plural: kind
     for kind in (
-        Kind("contacts", "contact", "0-1", ("createdate", "email", "firstname", "lastmodifieddate", "lastname")),
+        Kind(
+            "contacts", "contact", "0-1", ("createdate", "email", "firstname", "lastmodifieddate", "lastname")
+        ),
         Kind("companies", "company", "0-2", ("createdate", "domain", "hs_lastmodifieddate", "name")),
-        Kind("deals", "deal", "0-3", ("amount", "closedate", "createdate", "dealname", "dealstage", "pipeline")),
-        Kind("products", "product", "0-7", ("createdate", "description", "hs_lastmodifieddate", "name", "price")),
+        Kind(
+            "deals", "deal", "0-3", ("amount", "closedate", "createdate", "dealname", "dealstage", "pipeline")
+        ),
+        Kind(
+            "products",
+            "product",
+            "0-7",
+            ("createdate", "description", "hs_lastmodifieddate", "name", "price"),
+        ),
         Kind("line_items", "line_item", "0-8", ("createdate", "hs_product_id", "name", "price", "quantity")),
     )
 }
@@ -128,7 +137,9 @@ class Properties:
         name = defined.name
         if not isinstance(value, str):
             raise invalid(
-                f"Property {name!r}: values are strings, not {type(value).__name__}", "NOT_A_STRING", propertyName=name
+                f"Property {name!r}: values are strings, not {type(value).__name__}",
+                "NOT_A_STRING",
+                propertyName=name,
             )
         if name in _READ_ONLY:
             raise invalid(f'"{name}" is a read only property', "READ_ONLY_VALUE", propertyName=name)
@@ -146,8 +157,13 @@ def shown(kind: Kind, asked: list[str]) -> list[str]:
 def _defined(plural: str) -> dict[str, Property]:
     group = f"{KINDS[plural].singular}information"
     made = [Property(name, group=group, own=False) for name in _TEXT[plural].split()]
-    made += [Property(name, "number", group=group, field_type="number", own=False) for name in _NUMBERS[plural].split()]
-    made += [Property(name, "datetime", group=group, field_type="date", own=False) for name in sorted(_READ_ONLY)]
+    made += [
+        Property(name, "number", group=group, field_type="number", own=False)
+        for name in _NUMBERS[plural].split()
+    ]
+    made += [
+        Property(name, "datetime", group=group, field_type="date", own=False) for name in sorted(_READ_ONLY)
+    ]
     if plural == "contacts":
         made.append(Property("email", unique=True, group=group, own=False))
     return {one.name: one for one in made}

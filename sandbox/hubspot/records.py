@@ -36,6 +36,7 @@ class Record:
     updated: datetime
     archived: bool = False
     versions: list[tuple[datetime, dict[str, str]]] = field(default_factory=list)
+    indexed: list[tuple[str, str, str]] = field(default_factory=list)
 
     def all_values(self) -> dict[str, str]:
         """Its values with those that HubSpot keeps itself."""
@@ -94,7 +95,9 @@ class Records:
         """Problem (400) unless this property's values are unique."""
         if name not in self._properties.unique(kind):
             raise invalid(
-                f"Property '{name}' is not a unique property of {kind.plural}", "INVALID_ID_PROPERTY", propertyName=name
+                f"Property '{name}' is not a unique property of {kind.plural}",
+                "INVALID_ID_PROPERTY",
+                propertyName=name,
             )
 
     def create(self, kind: Kind, given: Any, key: str = "", source: str = "INTEGRATION") -> Record:
@@ -148,13 +151,15 @@ class Records:
         self._forget(record)
         for name in self._properties.unique(record.kind):
             if record.values.get(name):
-                self._unique[record.kind.plural, name, _alike(record.values[name])] = record.id
+                entry = (record.kind.plural, name, _alike(record.values[name]))
+                self._unique[entry] = record.id
+                record.indexed.append(entry)
         record.versions.append((record.updated, record.all_values()))
 
     def _forget(self, record: Record) -> None:
-        self._unique = {
-            key: id for key, id in self._unique.items() if (key[0], id) != (record.kind.plural, record.id)
-        }
+        for entry in record.indexed:
+            self._unique.pop(entry, None)
+        record.indexed.clear()
 
 
 def _alike(value: str) -> str:

@@ -15,7 +15,11 @@ _SEARCHED = ("email", "firstname", "lastname", "phone", "name", "domain", "dealn
 
 
 def search(
-    records: list[Record], body: Mapping[str, Any], kind: Kind, properties: Properties, indexed_until: datetime
+    records: list[Record],
+    body: Mapping[str, Any],
+    kind: Kind,
+    properties: Properties,
+    indexed_until: datetime,
 ) -> dict[str, Any]:
     """The answer to a search request; an object shows the values that it had at `indexed_until`."""
     limit = body.get("limit", 10)
@@ -39,7 +43,9 @@ def search(
     return _page(found, limit, int(body.get("after") or 0), list(body.get("properties") or []))
 
 
-def _page(found: list[tuple[Record, dict[str, str]]], limit: int, start: int, asked: list[str]) -> dict[str, Any]:
+def _page(
+    found: list[tuple[Record, dict[str, str]]], limit: int, start: int, asked: list[str]
+) -> dict[str, Any]:
     results = []
     for record, values in found[start : start + limit]:
         old = Record(record.id, record.kind, values, record.created, record.updated)
@@ -95,5 +101,7 @@ _OPERATORS: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {
     "HAS_PROPERTY": lambda value, wanted: bool(value),
     "NOT_HAS_PROPERTY": lambda value, wanted: not value,
     "CONTAINS_TOKEN": lambda value, wanted: str(wanted.get("value", "")).strip("*").lower() in value.lower(),
-    "NOT_CONTAINS_TOKEN": lambda value, wanted: str(wanted.get("value", "")).strip("*").lower() not in value.lower(),
+    "NOT_CONTAINS_TOKEN": lambda value, wanted: (
+        str(wanted.get("value", "")).strip("*").lower() not in value.lower()
+    ),
 }

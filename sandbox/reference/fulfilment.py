@@ -55,8 +55,8 @@ def _label(row: Row) -> Row:
 
 
 def _track(memory: Memory, request: Any) -> str:
-    label = memory.get("label", needs(request, "label")["label"])
-    return "unknown" if label["voided"] else "in_transit"
+    label = memory.last("label", id=needs(request, "label")["label"])
+    return "unknown" if label is None or label["voided"] else "in_transit"
 
 
 def _licence(row: Row) -> Row:

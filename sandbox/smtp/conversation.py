@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Mapping
 from typing import Any, AnyStr, Protocol
 
@@ -15,6 +16,9 @@ from sandbox.smtp.faults import REPLIES
 
 #: As a password: whatever comes.
 ANY = "*"
+
+# aiosmtpd writes every command to this log, addresses included, and warns of its own use of Session.login_data.
+logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 class MailHost(Protocol):

@@ -117,7 +117,7 @@ class SmtpStandIn(StandIn):
             recipients=tuple(envelope.rcpt_tos),
             at=self.clock.now(),
             encrypted=session.ssl is not None,
-            login=session.login_data.decode(errors="replace") if session.login_data else None,
+            login=session.auth_data.login.decode(errors="replace") if session.auth_data else None,
         )
         mail = self.inbox.keep(raw, arrival)
         self.effect("mail", mail.message_id, recipients=", ".join(mail.recipients), subject=mail.subject)

@@ -140,8 +140,13 @@ class Charges(Customers):
             },
         )
 
+    def exp_year(self, intent: Object) -> int:
+        """The year in which the intent's card ends."""
+        year: int = self.objects["payment_method"][intent["payment_method"]]["card"]["exp_year"]
+        return year
+
     def _approved(self, intent: Object, card: Card, call: Call) -> None:
-        charge = self.add("charge", _charge_fields(intent, card))
+        charge = self.add("charge", _charge_fields(intent, card, self.exp_year(intent)))
         intent.update(latest_charge=charge["id"], last_payment_error=None, next_action=None)
         self.event("charge.succeeded", charge, call)
         if intent["capture_method"] == "manual":
@@ -173,7 +178,7 @@ class Charges(Customers):
         )
 
     def _declined(self, intent: Object, card: Card, decline: Decline, call: Call) -> Refused:
-        charge = self.add("charge", _charge_fields(intent, card, decline))
+        charge = self.add("charge", _charge_fields(intent, card, self.exp_year(intent), decline))
         method = self.objects["payment_method"][intent["payment_method"]]
         said: dict[str, Any] = {
             "charge": charge["id"],
@@ -204,7 +209,9 @@ class Charges(Customers):
         )
 
 
-def _charge_fields(intent: Object, card: Card, decline: Decline | None = None) -> dict[str, Any]:
+def _charge_fields(
+    intent: Object, card: Card, exp_year: int, decline: Decline | None = None
+) -> dict[str, Any]:
     outcome = {
         "advice_code": None,
         "network_advice_code": None,
@@ -218,16 +225,26 @@ def _charge_fields(intent: Object, card: Card, decline: Decline | None = None) -
     shown = {
         "amount_authorized": None if decline else intent["amount"],
         "brand": card.brand,
+        "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
         "country": card.country,
+        "exp_month": 12,
+        "exp_year": exp_year,
+        "fingerprint": f"fp{card.brand}{card.last4}",
         "funding": card.funding,
+        "installments": None,
         "last4": card.last4,
+        "mandate": None,
         "network": card.brand,
+        "network_token": {"used": False},
         "three_d_secure": None,
+        "wallet": None,
     }
     return {
         "amount": intent["amount"],
         "amount_captured": 0,
         "amount_refunded": 0,
+        "application": None,
+        "application_fee": None,
         "application_fee_amount": None,
         "balance_transaction": None,
         "billing_details": {"address": None, "email": None, "name": None, "phone": None, "tax_id": None},
@@ -242,14 +259,23 @@ def _charge_fields(intent: Object, card: Card, decline: Decline | None = None) -
         "failure_message": decline.message if decline else None,
         "fraud_details": {},
         "metadata": dict(intent["metadata"]),
+        "on_behalf_of": None,
         "outcome": outcome,
         "paid": decline is None,
         "payment_intent": intent["id"],
         "payment_method": intent["payment_method"],
         "payment_method_details": {"card": shown, "type": "card"},
         "receipt_email": intent["receipt_email"],
+        "receipt_number": None,
         "receipt_url": None,
         "refunded": False,
+        "review": None,
+        "shipping": None,
+        "source": None,
+        "source_transfer": None,
+        "statement_descriptor": None,
+        "statement_descriptor_suffix": None,
         "status": "failed" if decline else "succeeded",
+        "transfer_data": None,
         "transfer_group": None,
     }

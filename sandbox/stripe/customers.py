@@ -46,6 +46,7 @@ class Customers(StripeState):
                     "rendering_options": None,
                 },
                 "metadata": metadata,
+                "next_invoice_sequence": 1,
                 "preferred_locales": [],
                 "shipping": None,
                 "tax_exempt": "none",
@@ -221,6 +222,7 @@ def _method_fields(card: Card, exp_year: int) -> dict[str, Any]:
             "tax_id": None,
         },
         "customer": None,
+        "customer_account": None,
         "metadata": {},
         "card": {
             "brand": card.brand,

@@ -45,6 +45,7 @@ class Refunds(PaymentIntents):
                 "charge": charge["id"],
                 "currency": charge["currency"],
                 "customer": charge["customer"],
+                "customer_account": None,
                 "destination_details": {"card": {"type": "refund"}, "type": "card"},
                 "metadata": metadata,
                 "payment_intent": charge["payment_intent"],

@@ -39,7 +39,6 @@ class StripeStandIn(Events):
             "Disputes": ("dispute", ("id", "amount", "currency", "status", "reason", "payment_intent")),
             "Setup intents": ("setup_intent", ("id", "status", "customer", "payment_method")),
             "Customers": ("customer", ("id", "email", "name", "metadata")),
-            "Events": ("event", ("id", "type", "pending_webhooks")),
         }
         tables = {}
         for title, (kind, columns) in shown.items():
@@ -54,6 +53,10 @@ class StripeStandIn(Events):
             }
             for one in self.objects["payment_method"].values()
             if one["customer"]
+        ]
+        tables["Events"] = [
+            {name: one[name] for name in ("id", "type", "pending_webhooks")}
+            for one in self.objects["event"].values()
         ]
         return tables
 

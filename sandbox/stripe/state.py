@@ -50,6 +50,7 @@ class StripeState(StandIn):
 
     system: ClassVar[str] = "stripe"
     title: ClassVar[str] = "Stripe"
+    own_pages: ClassVar[tuple[str, ...]] = ("/challenge/",)
 
     def reset(self) -> None:
         """An empty account."""
@@ -65,7 +66,7 @@ class StripeState(StandIn):
 
     def authorize(self, call: Call) -> Answer | None:
         """A test key as bearer or as user of basic auth is needed; the challenge pages are public."""
-        if call.path.startswith("/challenge/"):
+        if call.path.startswith(self.own_pages):
             return None
         scheme, _, given = call.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and given.startswith(("sk_test_", "rk_test_")):
@@ -194,8 +195,13 @@ class StripeState(StandIn):
         )
 
     def webhook_body(self, kind: str, object: Mapping[str, Any], now: datetime) -> bytes:
-        """An event as it is sent. `object` may be an event already; else an event of `kind` is made about it."""
-        event = dict(object) if object.get("object") == "event" else self.event(kind, dict(object))
+        """An event as it is sent. `object` may be an event already; else an event of `kind` is made about it.
+
+        That one is not sent to registered endpoints: whoever fires it says where to.
+        """
+        event = (
+            dict(object) if object.get("object") == "event" else StripeState.event(self, kind, dict(object))
+        )
         return json.dumps(event).encode()
 
     def sign(self, body: bytes, secret: str, now: datetime, url: str) -> Mapping[str, str]:

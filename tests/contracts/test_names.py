@@ -6,7 +6,14 @@ from datetime import date
 
 import pytest
 
-from contracts.names import bill_run_id, parse_bill_run_id, parse_subscription_id, subscription_id
+from contracts.names import (
+    bill_run_id,
+    parse_bill_run_id,
+    parse_subscription_id,
+    parse_webhook_delivery_id,
+    subscription_id,
+    webhook_delivery_id,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +40,10 @@ def test_a_subscriptions_id_is_read_back() -> None:
     assert parse_subscription_id(subscription_id("01a20432")) == "01a20432"
 
 
+def test_a_webhook_deliverys_id_is_read_back() -> None:
+    assert parse_webhook_delivery_id(webhook_delivery_id("01a20432")) == "01a20432"
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -41,10 +52,11 @@ def test_a_subscriptions_id_is_read_back() -> None:
         "bill-run/scheduled",
         "bill-run/all-2026-11-22T19:00:00Z",
         "subscription/",
+        "webhook-delivery/",
         "sweep/scheduled",
     ],
 )
 def test_other_ids_are_refused(other: str) -> None:
-    for parse in (parse_bill_run_id, parse_subscription_id):
+    for parse in (parse_bill_run_id, parse_subscription_id, parse_webhook_delivery_id):
         with pytest.raises(ValueError, match="workflow id"):
             parse(other)

@@ -18,33 +18,43 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
+import uuid_utils
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.bill_run import BillRunActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
+from activities.webhooks_out import WebhookActivities
 from bench.fleet import DUE, build_fleet
 from contracts.bill_run import BillRunRequest, Control
-from contracts.names import TASK_QUEUE
+from contracts.names import TASK_QUEUE, webhook_delivery_id
 from contracts.names import subscription_id as workflow_id
 from contracts.subscription import EpisodeRequest
 from contracts.sweep import SweepRequest
+from contracts.webhooks_out import DeliveryRequest
 from domain.periods import local_date, start_of_day
+from operations.webhooks_out.endpoints import add_endpoint
+from operations.webhooks_out.fan_out import fan_out
 from runtime import registry
 from runtime.process_exit import leave
 from runtime.stack.postgres import EmbeddedPostgres
 from storage.database import make_engine
+from storage.encryption import Encryption, new_key
+from storage.events import NewEvent, append_events
 from storage.migrate import upgrade
+from tests.receiver import receiving
 from tests.subscribers import add_subscription, change_dates
 from tests.workflows.skipping import time_skipping
 from workflows.bill_run import BillRunWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
+from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
 FOLDER = Path(__file__).parent
 IDENTITY = "recorder"
 ZONE = ZoneInfo("Europe/Paris")
+ENCRYPTION = Encryption.of(new_key())
 ORDER = Control(actor="recorder", reason="to be recorded")
 
 Handle = WorkflowHandle[Any, Any]
@@ -123,6 +133,31 @@ class Recorder:
         """A run as the Schedule starts it: up to its own start."""
         return await self._bill_run(BillRunRequest(), "instant")
 
+    async def webhook_delivery_retried(self) -> Handle:
+        """Two messages of which one is delivered at the third attempt; another comes while the delivery sleeps."""
+        async with receiving() as receiver:
+            receiver.answers = [204, 500, 500, 204]
+            endpoint = self._subscribe(receiver.url)
+            self._tell()
+            handle = await self._deliver(endpoint)
+            async with asyncio.timeout(20):
+                while len(receiver.received) < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            self._tell()
+            await handle.signal(WebhookDeliveryWorkflow.look_again)
+            await handle.result()
+            return handle
+
+    async def webhook_delivery_gone(self) -> Handle:
+        """An endpoint that wants no more."""
+        async with receiving() as receiver:
+            receiver.answers = [410]
+            endpoint = self._subscribe(receiver.url)
+            self._tell()
+            handle = await self._deliver(endpoint)
+            await handle.result()
+            return handle
+
     def stories(self) -> dict[str, Callable[[], Awaitable[Handle]]]:
         """All of them, in the order in which they can be played on one database."""
         told = (
@@ -134,6 +169,8 @@ class Recorder:
             self.bill_run_controlled,
             self.bill_run,
             self.bill_run_of_an_instant,
+            self.webhook_delivery_retried,
+            self.webhook_delivery_gone,
         )
         return {story.__name__: story for story in told}
 
@@ -163,6 +200,29 @@ class Recorder:
             task_queue=TASK_QUEUE,
         )
 
+    def _subscribe(self, url: str) -> str:
+        engine = make_engine(self._url)
+        try:
+            return add_endpoint(
+                engine, ENCRYPTION, url=url, kinds=["recorded.*"], allow_loopback=True
+            ).endpoint.id
+        finally:
+            engine.dispose()
+
+    def _tell(self) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            append_events(connection, [NewEvent("recorded.thing", None, str(uuid_utils.uuid7()), 1)] * 2)
+            while fan_out(connection).passed:
+                pass
+
+    async def _deliver(self, endpoint: str) -> Handle:
+        return await self._client.start_workflow(
+            WebhookDeliveryWorkflow.run,
+            DeliveryRequest(endpoint_id=endpoint, queue=TASK_QUEUE),
+            id=webhook_delivery_id(endpoint),
+            task_queue=TASK_QUEUE,
+        )
+
     async def _bill_run(self, request: BillRunRequest, name: str) -> Handle:
         return await self._client.start_workflow(
             BillRunWorkflow.run, request, id=f"bill-run/{name}/recorded", task_queue=TASK_QUEUE
@@ -175,6 +235,7 @@ async def record(url: str, wanted: list[str]) -> None:
     build_fleet(engine, 60)
     async with time_skipping(identity=IDENTITY) as environment:
         episodes = Episodes(environment.client, "nobody")
+        webhooks = WebhookActivities(engine, ENCRYPTION, allow_loopback=True)
         with ThreadPoolExecutor(4) as threads:
             async with Worker(
                 environment.client,
@@ -185,6 +246,7 @@ async def record(url: str, wanted: list[str]) -> None:
                     *BillRunActivities(engine).all(),
                     *SubscriptionActivities(engine).all(),
                     *SweepActivities(engine, episodes).all(),
+                    *webhooks.all(),
                 ],
                 activity_executor=threads,
             ):

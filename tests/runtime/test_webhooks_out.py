@@ -167,3 +167,26 @@ async def test_what_is_sent_again_by_hand_is_sent_at_once(hub: Hub, receiver: Re
         await receiver.until("something comes", lambda: len(receiver.received) == 3)
         assert receiver.ids()[2] == first
         await hub.client.get_workflow_handle(webhook_delivery_id(issued.endpoint.id)).terminate()
+
+
+async def test_a_worker_that_stops_forgets_nothing_that_it_has_sent(hub: Hub, receiver: Receiver) -> None:
+    async def hang(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        return web.Response()
+
+    receiver.answers = [204, hang]
+    hub.add(receiver)
+    async with hub.reading():
+        async with hub.sending():
+            # Eight at once: that the ninth is sent proves that the one answer has been read.
+            hub.happen(9)
+            await receiver.until("one is answered and eight hang", lambda: len(receiver.received) == 9)
+        assert hub.count("select count(*) from webhook_message where status = 'delivered'") == 1
+        receiver.answers = [204]
+        async with hub.sending():
+            await receiver.until(
+                "all are delivered",
+                lambda: hub.count("select count(*) from webhook_message where status = 'delivered'") == 9,
+            )
+    assert receiver.ids().count(receiver.ids()[0]) == 1
+    assert (len(receiver.received), len(set(receiver.ids()))) == (17, 9)

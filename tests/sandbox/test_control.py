@@ -129,6 +129,14 @@ def test_the_pages_show_what_is_held_and_their_forms_work(both: Both) -> None:
     assert "<b>Other</b>" not in index
 
 
+def test_a_stand_in_of_its_own_has_its_page_beside_the_vendors_paths(acme: AcmeStandIn) -> None:
+    httpx.post(f"{acme.url}/orders/seven")
+    assert "seven" in httpx.get(f"{acme.url}/_page").text
+    assert httpx.get(f"{acme.url}/favicon.ico").status_code == 204
+    assert httpx.get(acme.url).json() == {"acme_error": "not_found", "status": 404}
+    assert [call.path for call in acme.requests] == ["/orders/seven", "/"]
+
+
 def test_every_system_of_the_registry_can_be_made() -> None:
     made = stand_ins()
     assert list(made) == list(SYSTEMS)

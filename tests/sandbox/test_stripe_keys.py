@@ -107,7 +107,7 @@ def test_faults_speak_stripe(stripe_stand_in: StripeStandIn) -> None:
         ("server_error", stripe.APIError),
         ("unavailable", stripe.APIError),
         ("unauthorized_once", stripe.AuthenticationError),
-        ("conflict", stripe.IdempotencyError),
+        ("conflict", stripe.APIError),
         ("drop_before", stripe.APIConnectionError),
         ("html", stripe.APIError),
         ("truncated_json", stripe.APIError),

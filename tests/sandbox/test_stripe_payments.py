@@ -162,6 +162,7 @@ def test_the_customer_answers_the_banks_challenge(
     now = client.v1.payment_intents.retrieve(intent.id)
     assert now.status == (status or "requires_payment_method")
     httpx.post(f"{url}/approve")
+    assert {call.path.split("/")[1] for call in stripe_stand_in.requests} == {"v1"}
     assert stripe_stand_in.count("charge") == (1 if status else 0)
     if status is None:
         assert now.last_payment_error is not None

@@ -35,6 +35,20 @@ def test_a_fired_event_passes_stripes_check_and_can_be_read_again(
         client.construct_event(body, headers["stripe-signature"], "whsec_other")
 
 
+def test_the_same_event_may_come_twice_and_older_ones_later(
+    stripe_stand_in: StripeStandIn, client: stripe.StripeClient
+) -> None:
+    charge(client)
+    newest, *_, oldest = client.v1.events.list().data
+    with receiving() as receiver:
+        for event in (newest, oldest):
+            stripe_stand_in.fire("", event.to_dict(), url=receiver.url, secret=SECRET, duplicate=1)
+    read = [
+        client.construct_event(body, headers["stripe-signature"], SECRET) for headers, body in receiver.got
+    ]
+    assert [event.id for event in read] == [newest.id, newest.id, oldest.id, oldest.id]
+
+
 def test_a_late_event_is_stale_to_stripes_check(
     stripe_stand_in: StripeStandIn, client: stripe.StripeClient
 ) -> None:

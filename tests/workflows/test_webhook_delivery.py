@@ -290,7 +290,7 @@ async def test_an_event_of_another_sort_has_ids_only(house: House, receiver: Rec
     assert request.told["data"] == {"id": subject, "account_id": None, "event_version": 3}
 
 
-@workflow.defn(name="WebhookDelivery")
+@workflow.defn(name="WebhookDelivery", sandboxed=False)
 class Forgetful(WebhookDeliveryWorkflow):
     """Whose history is long after each turn."""
 

@@ -19,6 +19,7 @@ from connectors.sdk.testing import samples
 from connectors.sdk.testing.case import Bench, Case, Skipped
 from connectors.sdk.testing.hub import Carried, carry
 from connectors.sdk.testing.samples import Sample
+from connectors.sdk.values import RecordOutcome, RecordStatus
 
 #: How long a call may take on the bench before it counts as stalled, seconds.
 PATIENCE = 0.6
@@ -150,7 +151,8 @@ def inject(bench: Bench, fault: Fault, *, skip: int = 0) -> None:
 
 def _kind_is_right(fault: Fault, carried: Carried) -> None:
     if not carried.errors:
-        assert fault.answers or not fault.write, f"{fault.name} went unnoticed"
+        noticed = "rejected" in fault.write and _refused_by_record(carried.answer)
+        assert fault.answers or noticed, f"{fault.name} went unnoticed"
         return
     _is_right(carried.errors[0], fault.write, fault.name)
     first = carried.errors[0]
@@ -168,12 +170,22 @@ def _is_right(error: ConnectorError, kinds: frozenset[str], what: str) -> None:
     )
 
 
+def _refused_by_record(answer: Any) -> bool:
+    """Whether a batch's answer tells of each of its records that it was not written."""
+    outcomes = answer if isinstance(answer, list) else []
+    return bool(outcomes) and all(
+        isinstance(one, RecordOutcome) and one.status is not RecordStatus.WRITTEN for one in outcomes
+    )
+
+
 def _effects_are_right(bench: Bench, method: str, carried: Carried, effects: int, expected: int) -> None:
     idempotency = idempotency_of(getattr(bench.connector, method))
     assert effects <= expected, f"{effects} effects, where one write has {expected}"
     if isinstance(idempotency, Never):
         unknown = sum(error.kind == "unknown" for error in carried.errors)
         assert unknown <= 1, f"sent {carried.sends} times, though it declares never"
+    elif _refused_by_record(carried.answer):
+        assert effects == 0, f"told as refused, and the stand-in counted {effects} effects"
     elif carried.answer is not None:
         assert effects == expected, (
             f"answered as done, and the stand-in counted {effects} of {expected} effects"

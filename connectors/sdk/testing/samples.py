@@ -348,7 +348,12 @@ READS: dict[str, dict[str, tuple[Any, ...]]] = {
     "tax": {"quote": (tax_order("q"),), "find": ("INV-none",)},
     "crm": {"changes": (crm.CrmKind.CONTACT, None)},
     "ledger": {"find": ("JRN-none",)},
-    "shipping": {"validate": (address(),), "rate": (parcel("q"),), "find": ("ship-none",)},
+    "shipping": {
+        "validate": (address(),),
+        "rate": (parcel("q"),),
+        "find": ("ship-none",),
+        "track": ("label-none",),
+    },
     "drm": {"status": ("lic-none",)},
     "provisioning": {"find": ("sub-none",)},
 }

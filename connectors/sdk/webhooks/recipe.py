@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Unit = Literal["seconds", "milliseconds", "iso"]
 
+UNTIMED_DAYS = 90
+
 _SLOT = re.compile(r"\{([a-z]+)(?::([^{}]+))?\}")
 _SLOTS = {"body": False, "timestamp": False, "method": False, "url": False, "header": True, "item": True}
 
@@ -96,7 +98,7 @@ class Recipe(_Data):
     `url_decoded` decoded in it), `{header:NAME}`, `{item:PATH}`. `key_form` says how the configured secret becomes a
     key. `tolerance_seconds` holds to both sides. `delivery_key`, `kind`, `object` and `occurred` are sources (see
     sources.py): what repetitions have in common, what happened, to what, and when.
-    `retry_days` is for how long the vendor repeats a delivery: keys are kept for longer. Only the headers of
+    `retry_days` is for how long the vendor repeats a delivery. Only the headers of
     `keep_headers` are stored.
     """
 
@@ -156,6 +158,12 @@ class Recipe(_Data):
         if at < len(self.signed):
             found.append(Part("", self.signed[at:]))
         return tuple(found)
+
+    @property
+    def kept_days(self) -> int:
+        """For how long a delivery's key has to be kept: longer than it is repeated, and where no time is signed, where
+        the key is all that tells a replay, for a season."""
+        return self.retry_days + 1 if self.timestamp is not None else max(self.retry_days + 1, UNTIMED_DAYS)
 
     @cached_property
     def kept_headers(self) -> tuple[str, ...]:

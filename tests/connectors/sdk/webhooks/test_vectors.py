@@ -168,4 +168,6 @@ def test_the_others_as_their_documentation_says() -> None:
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
 def test_keys_are_kept_for_as_long_as_the_vendor_repeats(recipe: Recipe) -> None:
     assert recipe.retry_days >= {"adyen": 30, "stripe": 3}.get(recipe.name, 1)
+    assert recipe.kept_days > recipe.retry_days
+    assert recipe.timestamp is not None or recipe.kept_days >= 90
     assert recipe.tolerance_seconds == 300

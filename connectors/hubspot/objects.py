@@ -20,13 +20,23 @@ OBJECT_TYPES = {
     CrmKind.TRANSACTION: "deals",
 }
 
+#: What is read of each kind beside our key.
+READ = {
+    CrmKind.CONTACT: ("email", "firstname", "lastname", "phone"),
+    CrmKind.COMPANY: ("name", "domain"),
+    CrmKind.PRODUCT: ("name", "price"),
+    CrmKind.OPPORTUNITY: ("dealname", "amount", "dealstage"),
+    CrmKind.QUOTE: ("dealname", "amount", "dealstage"),
+    CrmKind.TRANSACTION: ("dealname", "amount", "dealstage"),
+}
+
 
 def upsert_input(record: CrmRecord, id_property: str) -> dict[str, Any]:
-    """One input of a batch upsert. All values are texts; an empty one clears a property."""
+    """One input of a batch upsert, by the SDK's names. All values are texts; an empty one clears a property."""
     values = {name: "" if value is None else value for name, value in record.fields.items()}
     return {
         "id": record.key,
-        "idProperty": id_property,
+        "id_property": id_property,
         "properties": {**values, id_property: record.key},
     }
 
@@ -43,17 +53,15 @@ def outcomes(
     return [_outcome(record.key, written, refused) for record in records]
 
 
-def rejected(record: CrmRecord, code: str | None, message: str, fields: Mapping[str, str]) -> RecordOutcome:
-    """The outcome of a record that was refused alone."""
-    return RecordOutcome(
-        key=record.key, status=RecordStatus.REJECTED, code=code, message=message, fields=dict(fields)
-    )
+def rejected(record: CrmRecord, code: str | None, message: str) -> RecordOutcome:
+    """The outcome of a record that was refused."""
+    return RecordOutcome(key=record.key, status=RecordStatus.REJECTED, code=code, message=message)
 
 
 def change(kind: CrmKind, item: Mapping[str, Any], id_property: str) -> CrmChange:
     """An object of a list as a change."""
     properties = item.get("properties") or {}
-    changed = item.get("updatedAt")
+    changed = item.get("updated_at")
     return CrmChange(
         kind=kind,
         vendor_id=str(item["id"]),

@@ -1,0 +1,247 @@
+"""Parked work over HTTP: look at it, and retry, edit, skip or fail it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from temporalio.service import RPCError
+
+from api.problems import Problem
+from api.security import Caller, require_scope
+from connectors.sdk.methods import method
+from connectors.sdk.redaction import MAIL, PERSONAL, SECRET, redact_value
+from contracts.parked import Action, Decided
+from operations.parked.decide import CannotDecide, Decision, NoSuchPark, decide
+from storage.database import PgConnection, transaction
+from storage.parked import grouped_parks, one_park, open_parks
+from workflows.call_starts import tell
+
+router = APIRouter(prefix="/v1/parked", tags=["parked work"])
+log = logging.getLogger("masthead.api")
+
+Answer = TypeVar("Answer")
+Reader = Annotated[Caller, Depends(require_scope("parked:read"))]
+Writer = Annotated[Caller, Depends(require_scope("parked:write"))]
+
+MASKS = (SECRET, PERSONAL, MAIL)
+_STATUS = {"bad_payload": 422}
+
+
+class Order(BaseModel):
+    """Why an operator acts; the caller's key names who. not_applied: you have seen at the other system that nothing
+    was done there, so that it may be sent anew."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"reason": "the address is corrected"}}
+    )
+
+    reason: str = Field(min_length=1, max_length=1000)
+    not_applied: bool = False
+
+
+class Edit(Order):
+    """What to change before it is sent again.
+
+    payload: the fields to change, as a merge patch: what is left out stays, null takes a field away, lists are given
+    whole. A masked value that is given back as it was shown stays as it is.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"reason": "the address is corrected", "payload": {"to": {"postal_code": "10115"}}}
+        },
+    )
+
+    payload: dict[str, Any] | list[Any]
+
+
+class ParkedWork(BaseModel):
+    """Something that could not go on. remedy: what to do. times: how often it has come to this."""
+
+    id: UUID
+    kind: str
+    mode: str
+    connection: str | None
+    method: str | None
+    account: str | None
+    trace_key: str
+    error_kind: str
+    error_code: str | None
+    message: str
+    remedy: str
+    fields: dict[str, str] | None
+    times: int
+    opened_at: datetime
+    last_seen_at: datetime
+    call_id: UUID | None
+    workflow_id: str | None
+
+
+class ParkedDetail(ParkedWork):
+    """One of them. payload: what was sent, with what is about a person masked. in_doubt: a send may have been done
+    there. resolution: what was decided, once it was."""
+
+    payload: Any
+    in_doubt: bool
+    attempts: int | None
+    resolution: str | None
+    resolved_at: datetime | None
+
+
+class ParkedList(BaseModel):
+    """Parked work, oldest first. next: give it as `after` for what follows; null at the end."""
+
+    items: list[ParkedWork]
+    next: UUID | None
+
+
+class Group(BaseModel):
+    """Parked work with the same cause. traces: how many different things it is about; sample: the oldest."""
+
+    count: int
+    traces: int
+    kind: str
+    connection: str | None
+    method: str | None
+    error_kind: str
+    code: str | None
+    since: datetime
+    message: str
+    sample: UUID
+
+
+class Groups(BaseModel):
+    """Causes, the largest first."""
+
+    items: list[Group]
+
+
+class Outcome(BaseModel):
+    """What stands now. repeated: it had been decided so before. told: whoever goes on with it knows already; else they
+    look by themselves within some minutes."""
+
+    id: UUID
+    action: Action
+    repeated: bool
+    told: bool
+
+
+class Filter(BaseModel):
+    """Which parked work to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    connection: str | None = None
+    kind: str | None = None
+    error_kind: str | None = None
+    code: str | None = None
+    method: str | None = None
+    account: str | None = None
+    trace_key: str | None = None
+    limit: int = Field(default=100, ge=1, le=1000)
+    after: UUID | None = None
+
+    def given(self) -> dict[str, str]:
+        """The conditions by name."""
+        return self.model_dump(exclude={"limit", "after"}, exclude_none=True)
+
+
+@router.get("", summary="Parked work that is still open")
+async def list_parked(request: Request, _: Reader, wanted: Annotated[Filter, Query()]) -> ParkedList:
+    """Oldest first, filtered by what is given."""
+    after = str(wanted.after) if wanted.after else None
+
+    def read(connection: PgConnection) -> list[dict[str, Any]]:
+        return open_parks(connection, wanted.limit + 1, wanted.given(), after)
+
+    found = [ParkedWork.model_validate(each) for each in await _with_database(request, read)]
+    page = found[: wanted.limit]
+    return ParkedList(items=page, next=page[-1].id if len(found) > len(page) else None)
+
+
+@router.get("/groups", summary="Parked work by its cause")
+async def group_parked(request: Request, _: Reader, wanted: Annotated[Filter, Query()]) -> Groups:
+    """By connection, method, kind and code; the largest group first."""
+
+    def read(connection: PgConnection) -> list[dict[str, Any]]:
+        return grouped_parks(connection, wanted.limit, wanted.given())
+
+    return Groups(items=[Group.model_validate(each) for each in await _with_database(request, read)])
+
+
+@router.get("/{park_id}", summary="One piece of parked work")
+async def show_parked(request: Request, _: Reader, park_id: UUID) -> ParkedDetail:
+    """404 when there is none with this id."""
+    found = await _with_database(request, lambda connection: one_park(connection, str(park_id)))
+    if found is None:
+        raise Problem(404, "no_such_parked_work", f"There is no parked work {park_id}.")
+    return ParkedDetail.model_validate(
+        found | {"payload": redact_value(found["payload"]), "in_doubt": found["first_sent_at"] is not None}
+    )
+
+
+@router.post("/{park_id}/edit", summary="Change what is sent, and try again")
+async def edit_parked(request: Request, caller: Writer, park_id: UUID, order: Edit) -> Outcome:
+    """422 naming the fields where the payload cannot be sent; 409 where it may have been done already."""
+    return await _decide(request, caller, park_id, Action.EDIT, order, order.payload)
+
+
+@router.post("/{park_id}/{action}", summary="Try it again, go on without it, or let it fail")
+async def decide_parked(
+    request: Request, caller: Writer, park_id: UUID, action: Literal["retry", "skip", "fail"], order: Order
+) -> Outcome:
+    """409 where something else was decided before, or it is not decided here."""
+    return await _decide(request, caller, park_id, Action(action), order)
+
+
+async def _decide(
+    request: Request, caller: Caller, park_id: UUID, action: Action, order: Order, changes: Any = None
+) -> Outcome:
+    decision = Decision(action, caller.name, order.reason, changes, order.not_applied)
+
+    def commit(connection: PgConnection) -> Decided:
+        return decide(
+            connection,
+            str(park_id),
+            decision,
+            check=lambda name, payload: method(name).problems(payload),
+            masks=MASKS,
+        )
+
+    try:
+        decided = await _with_database(request, commit)
+    except NoSuchPark as error:
+        raise Problem(404, "no_such_parked_work", f"There is no parked work {park_id}.") from error
+    except CannotDecide as error:
+        more = {"fields": error.fields} if error.fields else {}
+        raise Problem(_STATUS.get(error.kind, 409), error.kind, _sentence(str(error)), **more) from error
+    return Outcome(id=park_id, action=action, repeated=decided.repeated, told=await _told(request, decided))
+
+
+async def _told(request: Request, decided: Decided) -> bool:
+    try:
+        return await tell(request.app.state.temporal, decided)
+    except RPCError as error:
+        # The decision is committed; whoever waits for it looks at the row by itself.
+        log.warning("nobody could be told of a decision: Temporal does not answer (%s)", error.status.name)
+        return False
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+async def _with_database(request: Request, work: Callable[[PgConnection], Answer]) -> Answer:
+    def run() -> Answer:
+        with transaction(request.app.state.engine) as connection:
+            return work(connection)
+
+    return await asyncio.to_thread(run)

@@ -1,0 +1,32 @@
+"""Our own connectors keep the whole contract beside their vendors' stand-ins: laws, webhooks, every cell of the matrix."""
+
+from __future__ import annotations
+
+from connectors.avalara.connector import Avalara
+from connectors.hubspot.connector import HubSpot
+from connectors.smtp.connector import Smtp
+from connectors.stripe.connector import Stripe
+from masthead.testing import StripeStandIn, Suite
+from sandbox.avatax.stand_in import with_any_key
+from sandbox.hubspot.prepared import with_our_key
+from sandbox.smtp.stand_in import with_any_login
+
+
+class TestAvalara(Suite):
+    connector = Avalara
+    stand_in = with_any_key
+
+
+class TestHubSpot(Suite):
+    connector = HubSpot
+    stand_in = with_our_key
+
+
+class TestSmtp(Suite):
+    connector = Smtp
+    stand_in = with_any_login
+
+
+class TestStripe(Suite):
+    connector = Stripe
+    stand_in = StripeStandIn
