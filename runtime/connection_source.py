@@ -24,6 +24,7 @@ from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.ports import Rate, Secrets
 from connectors.sdk.registry import Installed, installed
 from runtime.connection_words import config_problems
+from runtime.connector_source import connector_files
 from runtime.yaml_source import (
     Document,
     DocumentError,
@@ -111,7 +112,7 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     format: Literal["masthead.config/1"] = "masthead.config/1"
-    connectors: list[str] = []  # files of declarative connectors, as seen from this file's folder
+    connectors: list[str] = []  # files of declarative connectors, beside those in the folder connectors/
     connections: dict[str, Any] = {}
 
 
@@ -164,20 +165,22 @@ class _Connectors:
     def __init__(
         self, document: Document, files: Sequence[str], names: frozenset[str], surroundings: Surroundings
     ) -> None:
-        paths = [document.file.parent / file for file in files]
+        named = [document.file.parent / file for file in files]
         self.problems = [
             document.problem(
                 ("connectors", no), "there is no such file; the path is followed from this folder"
             )
-            for no, path in enumerate(paths)
+            for no, path in enumerate(named)
             if not path.is_file()
         ]
-        self.all = list(surroundings.installed([path for path in paths if path.is_file()], names))
+        paths = connector_files(document.file, [path for path in named if path.is_file()])
+        self.all = list(surroundings.installed(paths, names))
         self.usable = {each.name: each.connector for each in self.all if each.connector is not None}
-        for no, path in enumerate(paths):
-            for each in self.all:
-                if each.origin == f"file {path.name}" and each.problem is not None:
-                    self.problems.append(document.problem(("connectors", no), each.problem))
+        of_files = {f"file {path.name}": path for path in paths}
+        for each in self.all:
+            if each.problem is not None and (path := of_files.get(each.origin)) is not None:
+                place = ("connectors", named.index(path)) if path in named else ()
+                self.problems.append(document.problem(place, f"{each.origin}: {each.problem}"))
 
     def trouble(self, name: str) -> str | None:
         """What is wrong with the connector called `name`; None for one that can be used."""

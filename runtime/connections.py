@@ -40,7 +40,8 @@ def configured(
 ) -> dict[str, ConnectionSpec]:
     """The connections of MASTHEAD_CONFIG by name, in the order of the file; none where there is no file.
 
-    The sandbox is that of MASTHEAD_SANDBOX_URL, else that of the stack which runs in MASTHEAD_HOME. Raises DocumentError with every problem found.
+    The sandbox is that of MASTHEAD_SANDBOX_URL, else that of the stack which runs in MASTHEAD_HOME.
+    Raises DocumentError with every problem found.
     """
     if settings.config_file is None:
         return {}

@@ -9,8 +9,10 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 
 from activities.bill_run import BillRunActivities
+from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
+from runtime.connections import Connections
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks

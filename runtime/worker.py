@@ -59,7 +59,10 @@ async def run_worker(settings: Settings) -> None:
     engine = make_engine(settings.database_url)
     try:
         connections.note_started(engine)
-        async with _running_worker(client, engine, settings, stop), _running_loops(client, engine):
+        async with (
+            _running_worker(client, engine, connections, settings, stop),
+            _running_loops(client, engine),
+        ):
             mark = _mark_ready(Home(settings.home))
             log.info("polling %s in namespace %s", TASK_QUEUE, settings.temporal_namespace)
             try:
@@ -67,13 +70,14 @@ async def run_worker(settings: Settings) -> None:
             finally:
                 mark.unlink(missing_ok=True)
     finally:
+        await connections.aclose()
         engine.dispose()
     log.info("stopped")
 
 
 @asynccontextmanager
 async def _running_worker(
-    client: Client, engine: Engine, settings: Settings, stop: asyncio.Event
+    client: Client, engine: Engine, connections: Connections, settings: Settings, stop: asyncio.Event
 ) -> AsyncIterator[None]:
     if not registry.WORKFLOWS:
         yield

@@ -21,7 +21,8 @@ def add_control(app: web.Application, stand_ins: Mapping[str, StandIn], *, mount
     """Add `/_control/...` and the pages to an application."""
 
     async def control(request: web.Request) -> web.StreamResponse:
-        stand_in = _chosen(stand_ins, request.match_info["system"])
+        system = request.match_info["system"]
+        stand_in = _chosen(stand_ins, system)
         what = request.match_info["what"]
         action = _ACTIONS.get((request.method, what))
         if action is None and request.method != "POST":
@@ -32,7 +33,7 @@ def add_control(app: web.Application, stand_ins: Mapping[str, StandIn], *, mount
         except (TypeError, ValueError, LookupError, NotImplementedError) as error:
             return web.json_response({"error": _told(error)}, status=400)
         if request.content_type == _FORM:
-            raise web.HTTPSeeOther(f"/{stand_in.system}/_page" if mounted else "/_page")
+            raise web.HTTPSeeOther(f"/{system}/_page" if mounted else "/_page")
         return web.json_response(told, dumps=lambda value: json.dumps(value, default=str))
 
     async def everywhere(request: web.Request) -> web.StreamResponse:
@@ -48,7 +49,7 @@ def add_control(app: web.Application, stand_ins: Mapping[str, StandIn], *, mount
 
     async def page(request: web.Request) -> web.StreamResponse:
         system = request.match_info.get("system") or next(iter(stand_ins))
-        text = system_page(_chosen(stand_ins, system), mounted=mounted)
+        text = system_page(system, _chosen(stand_ins, system), mounted=mounted)
         return web.Response(text=text, content_type="text/html")
 
     async def index(_: web.Request) -> web.StreamResponse:

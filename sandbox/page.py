@@ -23,16 +23,19 @@ def render(template: str, **values: Any) -> str:
 
 def index_page(stand_ins: Mapping[str, StandIn]) -> str:
     """All systems that are served here."""
-    return render("index.html", stand_ins=list(stand_ins.values()))
+    return render(
+        "index.html", stand_ins=[(name, title_of(name, one), one) for name, one in stand_ins.items()]
+    )
 
 
-def system_page(stand_in: StandIn, *, mounted: bool) -> str:
-    """State, effects, last calls and waiting faults of one system, with forms for faults and clock."""
+def system_page(name: str, stand_in: StandIn, *, mounted: bool) -> str:
+    """What is served as `name`: state, effects, last calls and waiting faults of one system, with forms for faults and clock."""
     held = stand_in.tables()
     return render(
         "system.html",
         it=stand_in,
-        control=f"/_control/{stand_in.system}",
+        title=title_of(name, stand_in),
+        control=f"/_control/{name}",
         mounted=mounted,
         tables={title: _table(rows) for title, rows in held.items() if rows},
         empty=[title for title, rows in held.items() if not rows],
@@ -43,6 +46,12 @@ def system_page(stand_in: StandIn, *, mounted: bool) -> str:
         now=stand_in.clock.now(),
         ahead=_ahead(stand_in.clock.offset),
     )
+
+
+def title_of(name: str, stand_in: StandIn) -> str:
+    """Its title, and the name under which it is served where that is another than its own."""
+    title = stand_in.title or stand_in.system
+    return title if name == stand_in.system else f"{name} ({title})"
 
 
 def _table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[Any]], int]:

@@ -48,7 +48,7 @@ def build_application(stand_ins: Mapping[str, StandIn], *, mounted: bool) -> web
 
     async def closed(_: web.Application) -> None:
         for stand_in in stand_ins.values():
-            stand_in.faults.clear()
+            stand_in.faults.release()
             await stand_in.closed()
             await stand_in.background.close()
 

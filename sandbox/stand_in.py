@@ -221,7 +221,7 @@ class StandIn:
     def stop(self) -> None:
         """End the thread; what is stalled is let go. State stays, so `start(port)` is the vendor back again."""
         if self._server is not None:
-            self.faults.clear()
+            self.faults.release()
             self._server.stop()
             self._server = None
 

@@ -46,10 +46,8 @@ def flow_of(folder: Path, text: str = CONTACTS, **changes: str) -> Flow:
     """The flow that `text` describes, with lines put in the place of those that begin with the same word."""
     lines = text.strip().splitlines()
     for word, line in changes.items():
-        at = [no for no, each in enumerate(lines) if each.startswith(f"{word}:")]
-        lines[at[0] : at[0] + 1] = [line] if at else []
-        if not at:
-            lines.insert(2, line)
+        at = next((no for no, each in enumerate(lines) if each.startswith(f"{word}:")), None)
+        lines[2 if at is None else at : 2 if at is None else at + 1] = [line]
     file = folder / f"flow-{uuid_utils.uuid4()}.yaml"
     file.write_text("\n".join(lines) + "\n")
     return read_flow(file)
@@ -164,3 +162,10 @@ def parks(url: str) -> list[tuple[Any, ...]]:
         return connection.execute(
             "select trace_key, error_kind, error_code from parked where resolved_at is null order by trace_key"
         ).fetchall()
+
+
+async def until(true: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until `true()` holds."""
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 (what is waited for happens in another system)
+            await asyncio.sleep(0.02)

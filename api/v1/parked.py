@@ -229,9 +229,9 @@ async def _decide(
 async def _told(request: Request, decided: Decided) -> bool:
     try:
         return await tell(request.app.state.temporal, decided)
-    except RPCError as error:
+    except (RPCError, RuntimeError) as error:  # the latter where there was no connection yet
         # The decision is committed; whoever waits for it looks at the row by itself.
-        log.warning("nobody could be told of a decision: Temporal does not answer (%s)", error.status.name)
+        log.warning("nobody could be told of a decision: Temporal does not answer (%s)", type(error).__name__)
         return False
 
 

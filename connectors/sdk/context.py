@@ -20,7 +20,8 @@ class Context:
     """The surroundings of a connector.
 
     connection: the connection's name. allow_loopback: whether its addresses may be on this machine, as a sandbox's
-    are. rate, timeout: override the connector's own; timeout is seconds for a whole call.
+    are. rate, timeout: override the connector's own; timeout is seconds for a whole call. rehearsing: nothing is sent,
+    the first request is raised as Rehearsed instead.
     """
 
     connection: str
@@ -33,6 +34,15 @@ class Context:
     allow_loopback: bool = False
     rate: Rate | None = None
     timeout: float | None = None
+    rehearsing: bool = False
+
+
+class Rehearsed(Exception):
+    """What would have been sent, redacted: method, url and the body's excerpt."""
+
+    def __init__(self, method: str, url: str, body: str | None) -> None:
+        super().__init__(f"{method} {url}")
+        self.method, self.url, self.body = method, url, body
 
 
 @contextmanager

@@ -110,6 +110,13 @@ class Told:
 _CODE, _MESSAGE = Path(_USUAL_CODE), Path(_USUAL_MESSAGE)
 
 
+def judges(rules: Sequence[ErrorRule], status: int) -> bool:
+    """Whether an answer with `status` needs to be looked into: an error, or one that a row's `when` may make one."""
+    return status >= 300 or any(
+        rule.when is not None and (not rule.statuses or status in rule.statuses) for rule in rules
+    )
+
+
 def read_error(rules: Sequence[ErrorRule], status: int, body: object) -> Told:
     """The row for an answer, and what its body says; body: parsed JSON, None when it is none."""
     rule = next((each for each in rules if each.applies(status, body)), None)

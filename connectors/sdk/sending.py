@@ -20,12 +20,13 @@ import httpx
 from connectors.sdk import request_log
 from connectors.sdk.auth import Credentials, Shown
 from connectors.sdk.config import MissingSecret
-from connectors.sdk.error_table import Told, read_error
+from connectors.sdk.context import Rehearsed
+from connectors.sdk.error_table import Told, judges, read_error
 from connectors.sdk.errors import ConnectorError, Unauthorized
 from connectors.sdk.failures import Place, body_of
 from connectors.sdk.idempotency import is_writing
 from connectors.sdk.outcomes import READING, Exchange, Phase, blame_of, classify
-from connectors.sdk.redaction import personal_values
+from connectors.sdk.redaction import excerpt, personal_values, redact
 from connectors.sdk.transport import Delivered, Timeouts, Way
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class Sender:
 
     async def send(self, out: Outgoing) -> Answer:
         """Send, and answer what came back when it is no error. Raises the ConnectorError that it is."""
+        if self._context.rehearsing:
+            raise _rehearsed(out)
         call = _Call(self._context.clock.now(), time.monotonic())
         try:
             problem = await self._converse(out, call)
@@ -206,10 +209,9 @@ class Sender:
         """The error that an exchange is, by the connector's table and then by everybody's."""
         if got.status is not None and got.status in out.passing and got.whole:
             return None
-        body = body_of(got.content) if got.whole and got.content else None
-        told = _NOTHING_TOLD
-        if got.status is not None and (got.status >= 300 or self._http.errors):
-            told = read_error(self._http.errors, got.status, body)
+        judged = got.status is not None and judges(self._http.errors, got.status)
+        body = body_of(got.content) if got.whole and got.content and (judged or out.json_only) else None
+        told = read_error(self._http.errors, got.status, body) if judged and got.status else _NOTHING_TOLD
         readable = got.whole and not (out.json_only and got.content and body is None)
         declared = told.rule.error.kind if told.rule is not None else None
         kind = classify(Exchange(got.phase, out.method, is_writing(), got.status, readable, declared))
@@ -278,3 +280,10 @@ def _what(got: Delivered, readable: bool) -> str:
         kind = got.headers.get("content-type", "no type").partition(";")[0]
         return f"answered {got.status}, which is no JSON but {len(got.content):,} bytes of {kind}"
     return f"answered {got.status}"
+
+
+def _rehearsed(out: Outgoing) -> Rehearsed:
+    """The request as it would be sent, without its credentials. Personal data in it is masked."""
+    personal = personal_values(out.content, out.content_type)
+    body = excerpt(out.content, out.content_type, personal)
+    return Rehearsed(out.method, redact(origin_of(out.url) + out.shown, personal), body)

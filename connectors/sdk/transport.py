@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from collections.abc import AsyncIterator, Mapping
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,22 +92,20 @@ class Way:
             seen.problem = "could not be connected to"
         except (httpcore.NetworkError, httpcore.ProtocolError):
             seen.problem = "broke the connection off"
-        except httpx.DecodingError:
-            seen.problem = "answered with a wrong content encoding"
         return seen.delivered()
 
     async def _exchange(self, request: httpcore.Request, seen: _Seen) -> None:
         answer = await self._pool.handle_async_request(request)
         try:
             seen.status, seen.headers = answer.status, httpx.Headers(answer.headers)
-            response = httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
-            async for piece in response.aiter_bytes():
-                seen.content += piece
-                if len(seen.content) > self._max_bytes:
-                    seen.problem = f"answered with more than {self._max_bytes:,} bytes"
-                    del seen.content[self._max_bytes :]
-                    return
+            body = _Body(seen.headers.get("content-encoding", ""), self._max_bytes)
+            seen.content = body.content
+            async for piece in answer.aiter_stream():
+                body.add(piece)
+            body.end()
             seen.whole = True
+        except _UnreadableBody as unreadable:
+            seen.problem = str(unreadable)
         finally:
             await answer.aclose()
 
@@ -134,19 +133,42 @@ class _Seen:
         )
 
 
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
+class _UnreadableBody(Exception):
+    """Why a body was not read to its end."""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._answer.aiter_stream():
-            yield piece
+
+class _Body:
+    """A body that is put together, decoded, up to a cap that counts while decoding: a few bytes can stand for many."""
+
+    def __init__(self, encoding: str, max_bytes: int) -> None:
+        self.content = bytearray()
+        self._max_bytes = max_bytes
+        encoding = encoding.strip().lower()
+        if encoding not in {"", "identity", "gzip", "x-gzip"}:
+            raise _UnreadableBody("answered with a content encoding that was not asked for")
+        # 31: a gzip stream with its header and checksum.
+        self._gzip = zlib.decompressobj(31) if encoding in {"gzip", "x-gzip"} else None
+
+    def add(self, piece: bytes) -> None:
+        room = self._max_bytes - len(self.content)
+        if self._gzip is not None:
+            try:
+                piece = self._gzip.decompress(piece, room + 1)
+            except zlib.error:
+                raise _UnreadableBody("answered with a wrong content encoding") from None
+        self.content += piece[:room]
+        if len(piece) > room:
+            raise _UnreadableBody(f"answered with more than {self._max_bytes:,} bytes")
+
+    def end(self) -> None:
+        if self._gzip is not None and not self._gzip.eof and self.content:
+            raise _UnreadableBody("answered with a content encoding that breaks off")
 
 
 def _request(
     method: str, url: str, headers: httpx.Headers, content: bytes, timeouts: Timeouts, seen: _Seen
 ) -> httpcore.Request:
-    sent = httpx.Headers({"User-Agent": "masthead", "Accept-Encoding": "gzip, deflate"})
+    sent = httpx.Headers({"User-Agent": "masthead", "Accept-Encoding": "gzip"})
     sent.update(headers)
     to = httpx.Request(method, url, headers=sent, content=content)
     return httpcore.Request(

@@ -13,7 +13,7 @@ import aiosmtplib
 from connectors.sdk.bridges.sockets import guarded_socket
 from connectors.sdk.capabilities.mail import Mail, Mailer, MailReceipt
 from connectors.sdk.connector import SANDBOX_SECRET, Connector
-from connectors.sdk.context import current_trace
+from connectors.sdk.context import Rehearsed, current_trace
 from connectors.sdk.errors import ConnectorError, Rejected, Transient, Unauthorized, Unknown
 from connectors.sdk.idempotency import never
 from connectors.sdk.key import Key
@@ -62,6 +62,8 @@ class Smtp(Connector[SmtpConfig], Mailer):
     @asynccontextmanager
     async def _conversation(self, purpose: str) -> AsyncIterator[_Talk]:
         config = self.config
+        if self.context.rehearsing:
+            raise Rehearsed(purpose, f"smtp://{config.host}:{config.port}", None)
         patience = self.context.timeout or TIMEOUT_SECONDS
         began, outcome = time.perf_counter(), "250"
         at = self.context.clock.now()

@@ -15,8 +15,10 @@ from connectors.sdk.capabilities.capability import capabilities_of
 from connectors.sdk.connector import Connector, declared
 from connectors.sdk.idempotency import ByFind, Idempotency, Native
 from connectors.sdk.registry import Installed, installed
+from runtime.cli.connector_calls import check, try_method
 from runtime.cli.errors import CommandFailed, UserError
 from runtime.cli.tables import wide_console
+from runtime.cli.webhooks import webhook_app
 from runtime.conformance import NoStandIn, judged, stand_ins
 from runtime.connector_template import CAPABILITIES, TemplateError, write_connector
 
@@ -187,6 +189,11 @@ def _show(rows: list[dict[str, str]], console: Any) -> None:
             console.print(
                 f"[bold red]red[/] {row['connector']} {row['case']}\n    {row['detail']}", highlight=False
             )
+
+
+app.command("check")(check)
+app.command("try")(try_method)
+app.add_typer(webhook_app, name="webhook")
 
 
 @app.command("keygen")

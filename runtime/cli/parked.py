@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg.errors
 import typer
+from rich.markup import escape
 from rich.table import Table
 from temporalio.service import RPCError
 
@@ -44,7 +45,10 @@ _WORDS = {
     "StringDataRightTruncation": "a text is too long",
 }
 
-app = typer.Typer(help="Look at parked work, and retry, edit, skip or fail it.", invoke_without_command=True)
+app = typer.Typer(
+    invoke_without_command=True,
+    help="List parked work: what happened, and what to do. Then retry, edit, skip or fail it.",
+)
 
 Park = Annotated[str, typer.Argument(metavar="ID", help="The id, as `masthead errors` prints it.")]
 Reason = Annotated[str, typer.Option(help="Why; it goes into the audit table.")]
@@ -79,7 +83,7 @@ def errors(
     connection: Annotated[str, typer.Option(help="Only what this connection could not do.")] = "",
     error_kind: Annotated[str, typer.Option("--kind", help="Only one kind of error, as in rejected.")] = "",
 ) -> None:
-    """List parked work: what happened, and what to do. Exit code 0 also when there is some."""
+    """List what is parked, unless a command says what to do about it."""
     if context.invoked_subcommand is not None:
         return
     filters = {
@@ -111,7 +115,8 @@ def _list(parks: list[dict[str, Any]]) -> Table:
     for park in parks:
         call = [park["id"], f"{park['connection']}: {park['method']}" if park["call_id"] else park["kind"]]
         cells = [str(park["account"]), str(park["opened_at"])[:16], str(park["times"]), park["words"]]
-        table.add_row(*(call if calls else []), *cells, str(park["remedy"]))
+        # What stands in brackets is text, and no markup.
+        table.add_row(*map(escape, [*(call if calls else []), *cells, str(park["remedy"])]))
     return table
 
 
@@ -120,7 +125,7 @@ def _groups(groups: list[dict[str, Any]]) -> Table:
         "how many", "about", "connection", "call", "since", "what happened", "the oldest", title="by cause"
     )
     for each in groups:
-        table.add_row(
+        cells = [
             f"{each['count']:,}",
             f"{each['traces']:,}",
             each["connection"] or "",
@@ -128,7 +133,8 @@ def _groups(groups: list[dict[str, Any]]) -> Table:
             str(each["since"])[:16],
             f"{each['words']} [{each['code']}]" if each["code"] else each["words"],
             each["sample"],
-        )
+        ]
+        table.add_row(*map(escape, cells))
     return table
 
 

@@ -59,7 +59,10 @@ def _value(row: dict[str, Any], field: str) -> Any:
     names = {name.lower(): name for name in row}
     if field.lower() not in names:
         raise refused("InvalidQueryField", f"There is no field {field!r} to ask for.", target="$filter")
-    return row[names[field.lower()]]
+    value = row[names[field.lower()]]
+    if isinstance(value, list | dict):
+        raise refused("InvalidQueryField", f"Field {field!r} cannot be asked for.", target="$filter")
+    return value
 
 
 def _alike(text: str, found: Any) -> Any:

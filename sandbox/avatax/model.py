@@ -16,6 +16,7 @@ from sandbox.avatax.rates import UnknownPlace, checked_place
 ORDERS = ("SalesOrder", "PurchaseOrder", "ReturnOrder")
 INVOICES = ("SalesInvoice", "PurchaseInvoice", "ReturnInvoice")
 _MOST_CODE = 50
+_MOST_DIGITS = 15
 _OVERRIDES = ("None", "TaxAmount", "Exemption", "TaxDate")
 _TAXABLE_ENTITY = "TAXABLE"
 
@@ -77,24 +78,24 @@ def read_sale(model: Any, default_company: str) -> Sale:
     """Read a CreateTransactionModel. Raises Refused in AvaTax's form for what it cannot be."""
     if not isinstance(model, dict):
         raise refused("ModelRequiredException", "A transaction model is required.")
-    _text(model, "customerCode", required=True)
+    read_text(model, "customerCode", required=True)
     kind = model.get("type") or "SalesOrder"
     if kind not in (*ORDERS, *INVOICES):
         raise refused("InvalidEnumValue", f"type {kind!r} is not supported here.", target="type")
-    currency = _text(model, "currencyCode") or "USD"
+    currency = read_text(model, "currencyCode") or "USD"
     if currency not in EXPONENTS:
         raise refused(
             "InvalidEnumValue", f"currencyCode {currency!r} is not a currency.", target="currencyCode"
         )
     override = read_override(model.get("taxOverride"))
     sale = Sale(
-        code=_text(model, "code") or None,
+        code=read_text(model, "code") or None,
         kind=kind,
-        company=_text(model, "companyCode") or default_company,
+        company=read_text(model, "companyCode") or default_company,
         day=read_day(model.get("date"), "date"),
         currency=currency,
         commit=model.get("commit") is True,
-        discount=_number(model, "discount", Decimal(0)),
+        discount=read_number(model, "discount", Decimal(0)),
         override=override,
         lines=_lines(model),
         model=model,
@@ -116,6 +117,13 @@ def read_day(value: Any, field: str) -> date:
         raise refused("DateFormatError", f"{field} {value!r} is not a date.", target=field) from None
 
 
+def read_object(given: Any, field: str) -> Mapping[str, Any]:
+    """A JSON object; Refused for anything else."""
+    if not isinstance(given, dict):
+        raise refused("ValidationException", f"Field {field} must hold objects, not {given!r}.", target=field)
+    return given
+
+
 def read_override(given: Any) -> Override | None:
     """A TaxOverrideModel; None for none."""
     if not isinstance(given, dict) or given.get("type") in (None, "None"):
@@ -128,14 +136,16 @@ def read_override(given: Any) -> Override | None:
     if not given.get("reason"):
         raise refused("ValueRequiredError", "Field taxOverride.reason is required.", target="taxOverride")
     day = read_day(given.get("taxDate"), "taxOverride.taxDate") if kind == "TaxDate" else None
-    return Override(kind, _number(given, "taxAmount", Decimal(0)), day, str(given["reason"]))
+    return Override(kind, read_number(given, "taxAmount", Decimal(0)), day, str(given["reason"]))
 
 
 def _lines(model: Mapping[str, Any]) -> tuple[Line, ...]:
     given = model.get("lines")
     if not isinstance(given, list) or not given:
         raise refused("MissingLine", "A transaction needs one line or more.", target="lines")
-    lines = tuple(_line(model, line, position) for position, line in enumerate(given, 1))
+    lines = tuple(
+        _line(model, read_object(line, "lines"), position) for position, line in enumerate(given, 1)
+    )
     _numbers_differ([line.number for line in lines])
     return lines
 
@@ -148,10 +158,10 @@ def _line(model: Mapping[str, Any], line: Mapping[str, Any], position: int) -> L
     entity = line.get("entityUseCode") or model.get("entityUseCode") or model.get("customerUsageType") or ""
     certificate = line.get("exemptionCode") or model.get("exemptionNo") or ""
     return Line(
-        number=_text(line, "number") or str(position),
-        amount=_number(line, "amount", Decimal(0)),
-        quantity=_number(line, "quantity", Decimal(1)),
-        tax_code=_text(line, "taxCode") or "P0000000",
+        number=read_text(line, "number") or str(position),
+        amount=read_number(line, "amount", Decimal(0)),
+        quantity=read_number(line, "quantity", Decimal(1)),
+        tax_code=read_text(line, "taxCode") or "P0000000",
         discounted=line.get("discounted") is True,
         tax_included=line.get("taxIncluded") is True,
         exempt=bool(certificate) or (bool(entity) and entity != _TAXABLE_ENTITY),
@@ -162,14 +172,15 @@ def _line(model: Mapping[str, Any], line: Mapping[str, Any], position: int) -> L
 
 
 def _place(model: Mapping[str, Any], line: Mapping[str, Any]) -> Place:
-    addresses = {**(model.get("addresses") or {}), **(line.get("addresses") or {})}
+    addresses = {**read_object(model.get("addresses") or {}, "addresses")}
+    addresses |= read_object(line.get("addresses") or {}, "addresses")
     single = addresses.get("singleLocation")
     destination = addresses.get("shipTo") or single
-    if destination is None or not (addresses.get("shipFrom") or single):
+    if not destination or not (addresses.get("shipFrom") or single):
         raise refused(
             "MissingAddress", "Give singleLocation, or both shipFrom and shipTo.", target="addresses"
         )
-    return read_place(destination)
+    return read_place(read_object(destination, "addresses"))
 
 
 def read_place(address: Mapping[str, Any]) -> Place:
@@ -188,7 +199,8 @@ def _numbers_differ(numbers: Sequence[str]) -> None:
             raise refused("LineAlreadyExists", f"Line number {number!r} is used twice.", target="lines")
 
 
-def _text(model: Mapping[str, Any], field: str, *, required: bool = False) -> str:
+def read_text(model: Mapping[str, Any], field: str, *, required: bool = False) -> str:
+    """A text of 50 characters at most; empty where there is none."""
     value = model.get(field)
     if value in (None, ""):
         if required:
@@ -201,10 +213,14 @@ def _text(model: Mapping[str, Any], field: str, *, required: bool = False) -> st
     return str(value)
 
 
-def _number(model: Mapping[str, Any], field: str, default: Decimal) -> Decimal:
+def read_number(model: Mapping[str, Any], field: str, default: Decimal) -> Decimal:
+    """A number, exactly as it was written."""
     value = model.get(field)
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise refused("InvalidDecimalValue", f"Field {field} must be a number, not {value!r}.", target=field)
-    return Decimal(str(value))
+    number = Decimal(str(value))
+    if not number.is_finite() or number.adjusted() > _MOST_DIGITS:
+        raise refused("InvalidDecimalValue", f"Field {field} has too many digits.", target=field)
+    return number

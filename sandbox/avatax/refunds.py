@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -11,7 +11,7 @@ from typing import Any
 from sandbox.avatax.computing import TaxedLine, rounded
 from sandbox.avatax.documents import Document
 from sandbox.avatax.errors import refused
-from sandbox.avatax.model import Line, Override, Sale, read_day
+from sandbox.avatax.model import Line, Override, Sale, read_day, read_number, read_text
 
 _TYPES = ("Full", "Partial", "TaxOnly", "Percentage")
 
@@ -24,11 +24,11 @@ def refund_sale(original: Document, model: Mapping[str, Any]) -> Sale:
     _refundable(original)
     day = read_day(model.get("refundDate"), "refundDate")
     lines = _chosen(original, kind, model.get("refundLines"))
-    share = _share(kind, model.get("refundPercentage"))
+    share = _share(kind, read_number(model, "refundPercentage", Decimal(0)))
     currency = original.sale.currency
     return replace(
         original.sale,
-        code=model.get("refundTransactionCode") or None,
+        code=read_text(model, "refundTransactionCode") or None,
         kind="ReturnInvoice",
         day=day,
         commit=True,
@@ -49,7 +49,11 @@ def _refundable(original: Document) -> None:
         )
 
 
-def _chosen(original: Document, kind: str, numbers: Sequence[str] | None) -> list[TaxedLine]:
+def _chosen(original: Document, kind: str, numbers: Any) -> list[TaxedLine]:
+    if numbers is not None and not isinstance(numbers, list):
+        raise refused(
+            "ValidationException", "refundLines must be a list of line numbers.", target="refundLines"
+        )
     if kind == "Full" and numbers:
         raise refused(
             "RefundTypeAndLineMismatch", "A Full refund takes no refundLines.", target="refundLines"
@@ -65,17 +69,16 @@ def _chosen(original: Document, kind: str, numbers: Sequence[str] | None) -> lis
     return [by_number[str(number)] for number in numbers] if numbers else list(original.lines)
 
 
-def _share(kind: str, percentage: Any) -> Decimal:
+def _share(kind: str, percentage: Decimal) -> Decimal:
     if kind != "Percentage":
-        if kind == "Full" and percentage not in (None, 0):
+        if kind == "Full" and percentage:
             raise refused("RefundTypeAndPercentageMismatch", "A Full refund takes no refundPercentage.")
         return Decimal(1)
-    if percentage is None:
+    if not percentage:
         raise refused("RefundPercentageMissing", "A Percentage refund needs refundPercentage.")
-    share = Decimal(str(percentage))
-    if not 0 < share <= 100:
+    if not 0 < percentage <= 100:
         raise refused("RefundPercentageOutOfRange", f"refundPercentage {percentage} is not within 0 to 100.")
-    return share / 100
+    return percentage / 100
 
 
 def _taxed_as_of(original: Document, day: date) -> Override:

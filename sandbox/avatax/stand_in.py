@@ -185,8 +185,8 @@ class AvaTaxStandIn(StandIn):
         model = _model(call)
         sale = read_sale(model.get("createTransactionModel"), self.company)
         self._our_company(sale.company)
-        reason = model.get("adjustmentReason") or "NotAdjusted"
-        made = self.documents.create_or_adjust(sale, reason, model.get("adjustmentDescription") or "")
+        reason = str(model.get("adjustmentReason") or "NotAdjusted")
+        made = self.documents.create_or_adjust(sale, reason, str(model.get("adjustmentDescription") or ""))
         return self._shown(made, call, 201)
 
     @route("POST", _DOCUMENT + "/adjust")

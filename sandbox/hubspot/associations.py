@@ -69,12 +69,18 @@ class Associations:
         The kind of the other end follows from the type's id. Raises Problem, before anything is made.
         """
         found = []
+        if asked is not None and not isinstance(asked, list):
+            raise invalid("associations must be a list", "INVALID_ASSOCIATION")
         for one in asked or ():
-            for spec in one.get("types") or ():
-                pair = _PAIRS.get(spec.get("associationTypeId"))
+            to, specs = (one.get("to"), one.get("types")) if isinstance(one, dict) else (None, None)
+            if not isinstance(to, dict) or "id" not in to or not isinstance(specs, list):
+                raise invalid(f"{one} is no association: it needs to.id and types", "INVALID_ASSOCIATION")
+            for spec in specs:
+                _category(spec)
+                pair = _PAIRS.get(spec["associationTypeId"])
                 if pair is None or pair[0] != kind.plural:
                     raise invalid(f"{spec} is no association of {kind.plural}", "INVALID_ASSOCIATION_TYPE")
-                found.append((self._records.get(KINDS[pair[1]], str(one["to"]["id"])), spec))
+                found.append((self._records.get(KINDS[pair[1]], str(to["id"])), spec))
         return found
 
 
@@ -106,7 +112,9 @@ def _end(record: Record) -> _End:
 
 
 def _category(spec: Any) -> str:
-    category = str(spec.get("associationCategory") or _OWN)
-    if category not in (_OWN, "USER_DEFINED", "INTEGRATOR_DEFINED") or "associationTypeId" not in spec:
+    if not isinstance(spec, dict) or not isinstance(spec.get("associationTypeId"), int):
         raise invalid(f"{spec} is no association type", "INVALID_ASSOCIATION_TYPE")
+    category = str(spec.get("associationCategory") or _OWN)
+    if category not in (_OWN, "USER_DEFINED", "INTEGRATOR_DEFINED"):
+        raise invalid(f"{category} is no association category", "INVALID_ASSOCIATION_TYPE")
     return category

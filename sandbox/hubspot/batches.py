@@ -27,9 +27,9 @@ class Batches:
     def read(self, kind: Kind, body: Mapping[str, Any]) -> Answer:
         """Those that exist; one error names all that do not."""
         inputs = checked_inputs(body, "id")
-        id_property = body.get("idProperty")
+        id_property = str(body.get("idProperty") or "") or None
         found = [self._records.find(kind, str(one["id"]), id_property) for one in inputs]
-        asked = list(body.get("properties") or [])
+        asked = names(body.get("properties"))
         results = [record.as_json(asked) for record in found if record is not None]
         lost = [str(one["id"]) for one, record in zip(inputs, found, strict=True) if record is None]
         text = f"Could not get some {kind.singular.upper()} objects, they may be deleted or not exist."
@@ -131,7 +131,47 @@ def checked_inputs(body: Any, *needed: str) -> list[dict[str, Any]]:
     for given in inputs:
         if not isinstance(given, dict) or any(name not in given for name in needed):
             raise invalid(f"Each input needs {' and '.join(needed)}", "INVALID_INPUT")
+        for name, value in given.items():
+            if name in _SHAPES and value is not None and not _SHAPES[name](value):
+                raise invalid(f"{name} of an input cannot be {value!r}", "INVALID_INPUT")
+            if name in needed and value is None:
+                raise invalid(f"{name} of an input must not be null", "INVALID_INPUT")
     return inputs
+
+
+def checked_pairs(body: Any, *needed: str) -> list[dict[str, Any]]:
+    """The same, of inputs whose `to` is one end. Raises Problem (400)."""
+    inputs = checked_inputs(body, *needed)
+    if any(isinstance(given["to"], list) for given in inputs):
+        raise invalid("to of an input must be one object", "INVALID_INPUT")
+    return inputs
+
+
+def names(value: Any) -> list[str]:
+    """A list of property names, empty when absent. Raises Problem (400)."""
+    if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+        raise invalid(f"properties must be a list of names, not {value!r}", "INVALID_PROPERTIES")
+    return list(value or [])
+
+
+def is_reference(value: Any) -> bool:
+    """Whether it is {"id": ...}."""
+    return isinstance(value, dict) and isinstance(value.get("id"), str | int)
+
+
+def _is_end(value: Any) -> bool:
+    return is_reference(value) or (isinstance(value, list) and all(is_reference(one) for one in value))
+
+
+_SHAPES: dict[str, Callable[[Any], bool]] = {
+    "id": lambda value: isinstance(value, str | int),
+    "idProperty": lambda value: isinstance(value, str),
+    "objectWriteTraceId": lambda value: isinstance(value, str),
+    "properties": lambda value: isinstance(value, dict),
+    "from": is_reference,
+    "to": _is_end,
+    "types": lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
+}
 
 
 def _refuse_repeated(inputs: list[dict[str, Any]]) -> None:

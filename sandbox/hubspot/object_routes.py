@@ -32,7 +32,7 @@ class ObjectRoutes(Portal):
 
     @route("POST", _OBJECTS)
     def _create(self, call: Call) -> Answer:
-        body = _body(call)
+        body = body_of_call(call)
         others = self.associations.asked(_kind(call), body.get("associations"))
         made = self.records.create(_kind(call), body.get("properties"))
         for other, spec in others:
@@ -50,7 +50,7 @@ class ObjectRoutes(Portal):
 
     @route("PATCH", _OBJECTS + "/{id}")
     def _update(self, call: Call) -> Answer:
-        values = _body(call).get("properties")
+        values = body_of_call(call).get("properties")
         record = self.records.update(self._record(call), values)
         return json_answer(record.as_json(list(values or {})))
 
@@ -67,7 +67,7 @@ class ObjectRoutes(Portal):
         limit = call.arg("limit") or "10"
         if not limit.isdigit() or not 0 < int(limit) <= _MOST_LISTED:
             raise invalid(f"limit must be 1 to {_MOST_LISTED}, not {limit}", "INVALID_LIMIT")
-        start = int(call.arg("after") or 0)
+        start = count_of(call, "after", 0)
         found = [record for record in self.records.all(_kind(call)) if int(record.id) >= start]
         asked = _asked(call)
         body: dict[str, Any] = {"results": [record.as_json(asked) for record in found[: int(limit)]]}
@@ -81,29 +81,29 @@ class ObjectRoutes(Portal):
         """What the index knows: everything that is older than the lag."""
         kind = _kind(call)
         until = self.clock.now() - self.search_lag
-        return json_answer(search(self.records.all(kind), _body(call), kind, self.properties, until))
+        return json_answer(search(self.records.all(kind), body_of_call(call), kind, self.properties, until))
 
     # ---- batches
 
     @route("POST", _OBJECTS + "/batch/read")
     def _batch_read(self, call: Call) -> Answer:
-        return self.batches.read(_kind(call), _body(call))
+        return self.batches.read(_kind(call), body_of_call(call))
 
     @route("POST", _OBJECTS + "/batch/create")
     def _batch_create(self, call: Call) -> Answer:
-        return self.batches.create(_kind(call), _body(call), self.associations)
+        return self.batches.create(_kind(call), body_of_call(call), self.associations)
 
     @route("POST", _OBJECTS + "/batch/update")
     def _batch_update(self, call: Call) -> Answer:
-        return self.batches.update(_kind(call), _body(call))
+        return self.batches.update(_kind(call), body_of_call(call))
 
     @route("POST", _OBJECTS + "/batch/upsert")
     def _batch_upsert(self, call: Call) -> Answer:
-        return self.batches.upsert(_kind(call), _body(call))
+        return self.batches.upsert(_kind(call), body_of_call(call))
 
     @route("POST", _OBJECTS + "/batch/archive")
     def _batch_archive(self, call: Call) -> Answer:
-        return self.batches.archive(_kind(call), _body(call))
+        return self.batches.archive(_kind(call), body_of_call(call))
 
     # ---- properties
 
@@ -120,9 +120,9 @@ class ObjectRoutes(Portal):
 
     @route("POST", _PROPERTIES)
     def _add_property(self, call: Call) -> Answer:
-        given = _body(call)
+        given = body_of_call(call)
         for name in ("name", "label", "type", "fieldType", "groupName"):
-            if not given.get(name):
+            if not given.get(name) or not isinstance(given[name], str):
                 raise invalid(f"{name} is required", "REQUIRED_FIELD", propertyName=name)
         unique = given.get("hasUniqueValue") is True
         wanted = Property(
@@ -154,8 +154,17 @@ def _asked(call: Call) -> list[str]:
     return [name for key, value in call.query if key == "properties" for name in value.split(",") if name]
 
 
-def _body(call: Call) -> dict[str, Any]:
+def body_of_call(call: Call) -> dict[str, Any]:
+    """The body, a JSON object. Raises Problem (400)."""
     body = call.json()
     if not isinstance(body, dict):
         raise invalid("The body must be a JSON object", "INVALID_JSON")
     return body
+
+
+def count_of(call: Call, name: str, default: int) -> int:
+    """A whole number in the query. Raises Problem (400)."""
+    text = call.arg(name) or str(default)
+    if not text.isdigit():
+        raise invalid(f"{name} must be a number, not {text!r}", "INVALID_PAGE")
+    return int(text)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from sandbox.hubspot.batches import names
 from sandbox.hubspot.errors import invalid
 from sandbox.hubspot.properties import Kind, Properties
 from sandbox.hubspot.records import Record
@@ -22,25 +23,37 @@ def search(
     indexed_until: datetime,
 ) -> dict[str, Any]:
     """The answer to a search request; an object shows the values that it had at `indexed_until`."""
-    limit = body.get("limit", 10)
-    if not isinstance(limit, int) or not 0 < limit <= _MOST:
-        raise invalid(f"limit must be 1 to {_MOST}, not {limit!r}", "INVALID_LIMIT")
-    groups = body.get("filterGroups") or []
-    known = properties.of(kind)
-    for group in groups:
-        for one in group.get("filters", ()):
-            if one.get("propertyName") not in known or one.get("operator") not in _OPERATORS:
-                raise invalid(f"There was a problem with the filter {one}", "INVALID_FILTER")
+    limit, after = body.get("limit", 10), str(body.get("after") or 0)
+    if not isinstance(limit, int) or not 0 < limit <= _MOST or not after.isdigit():
+        raise invalid(f"limit must be 1 to {_MOST} and after a number", "INVALID_PAGE")
+    groups = _checked_groups(body.get("filterGroups") or [], kind, properties)
+    sorts = body.get("sorts") or []
+    if not isinstance(sorts, list):
+        raise invalid("sorts must be a list", "INVALID_SORT")
     text = str(body.get("query") or "").lower()
     found: list[tuple[Record, dict[str, str]]] = []
     for record in records:
         values = record.as_of(indexed_until)
         if values is not None and _found(values, groups) and (not text or _contains(values, text)):
             found.append((record, values))
-    for sort in reversed(body.get("sorts") or []):
+    for sort in reversed(sorts):
         name, descending = _order(sort)
         found.sort(key=lambda pair: _rank(pair[1].get(name, "")), reverse=descending)
-    return _page(found, limit, int(body.get("after") or 0), list(body.get("properties") or []))
+    return _page(found, limit, int(after), names(body.get("properties")))
+
+
+def _checked_groups(groups: Any, kind: Kind, properties: Properties) -> list[Any]:
+    try:
+        for one in (one for group in groups for one in group["filters"]):
+            if one["propertyName"] not in properties.of(kind) or one["operator"] not in _OPERATORS:
+                raise invalid(f"There was a problem with the filter {one}", "INVALID_FILTER")
+            if one["operator"] in ("IN", "NOT_IN") and not isinstance(one.get("values"), list):
+                raise invalid(f"{one['operator']} needs a list of values", "INVALID_FILTER")
+    except (TypeError, KeyError):
+        raise invalid(
+            "filterGroups must be lists of filters with propertyName and operator", "INVALID_FILTER"
+        ) from None
+    return list(groups)
 
 
 def _page(

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from sandbox.calls import Answer, Call, json_answer
 from sandbox.hubspot.associations import default_result, with_labels
-from sandbox.hubspot.batches import checked_inputs
+from sandbox.hubspot.batches import checked_inputs, checked_pairs
 from sandbox.hubspot.errors import Problem, invalid
+from sandbox.hubspot.object_routes import count_of
 from sandbox.hubspot.properties import KINDS, kind_named
 from sandbox.hubspot.records import Record
 from sandbox.hubspot.tokens import BadRefreshToken
@@ -111,7 +112,7 @@ class HubSpotStandIn(WebhookRoutes):
     def _associated_ids(self, call: Call) -> Answer:
         one = self.records.get(kind_named(call.params["type"]), call.params["id"])
         found = with_labels(self.associations.of(one, kind_named(call.params["to"])))
-        limit, start = int(call.arg("limit") or 500), int(call.arg("after") or 0)
+        limit, start = count_of(call, "limit", 500), count_of(call, "after", 0)
         body: dict[str, Any] = {"results": found[start : start + limit]}
         if start + limit < len(found):
             body["paging"] = {"next": {"after": str(start + limit)}}
@@ -120,7 +121,7 @@ class HubSpotStandIn(WebhookRoutes):
     @route("POST", _PAIR + "/associate/default")
     def _associate_many_plainly(self, call: Call) -> Answer:
         results, errors = [], []
-        for given in checked_inputs(call.json(), "from", "to"):
+        for given in checked_pairs(call.json(), "from", "to"):
             try:
                 one, other = self._pair(call, given["from"]["id"], given["to"]["id"])
                 self.associations.link(one, other)
@@ -134,7 +135,7 @@ class HubSpotStandIn(WebhookRoutes):
     @route("POST", _PAIR + "/create")
     def _associate_many(self, call: Call) -> Answer:
         results, errors = [], []
-        for given in checked_inputs(call.json(), "from", "to", "types"):
+        for given in checked_pairs(call.json(), "from", "to", "types"):
             try:
                 one, other = self._pair(call, given["from"]["id"], given["to"]["id"])
                 self.associations.link(one, other, given["types"])
@@ -161,7 +162,7 @@ class HubSpotStandIn(WebhookRoutes):
     @route("POST", _PAIR + "/archive")
     def _dissociate_many(self, call: Call) -> Answer:
         for given in checked_inputs(call.json(), "from", "to"):
-            for to in given["to"]:
+            for to in given["to"] if isinstance(given["to"], list) else [given["to"]]:
                 self.associations.unlink(*self._pair(call, given["from"]["id"], to["id"]))
         return Answer(204)
 

@@ -8,7 +8,7 @@ from typing import Any
 from sandbox.calls import Answer, Call, json_answer
 from sandbox.hubspot.errors import Problem, invalid
 from sandbox.hubspot.events import Subscription
-from sandbox.hubspot.object_routes import ObjectRoutes
+from sandbox.hubspot.object_routes import ObjectRoutes, body_of_call
 from sandbox.hubspot.properties import KINDS
 from sandbox.routes import route
 
@@ -26,7 +26,7 @@ class WebhookRoutes(ObjectRoutes):
 
     @route("PUT", _APP + "/settings")
     def _set_target(self, call: Call) -> Answer:
-        target = str((call.json() or {}).get("targetUrl") or "")
+        target = str(body_of_call(call).get("targetUrl") or "")
         try:
             self.subscriptions = [replace(one, url=target) for one in self.subscriptions]
             Subscription(0, target, "")
@@ -43,7 +43,7 @@ class WebhookRoutes(ObjectRoutes):
 
     @route("POST", _APP + "/subscriptions")
     def _subscribe_to(self, call: Call) -> Answer:
-        given = call.json() or {}
+        given = body_of_call(call)
         kind = str(given.get("eventType") or "")
         alone, _, what = kind.partition(".")
         if alone not in {one.singular for one in KINDS.values()} or what not in _WHAT:

@@ -10,6 +10,9 @@ from sandbox.routes import route
 from sandbox.stripe.setup_intents import SetupIntents
 from sandbox.stripe.state import Object
 
+#: Currencies whose smallest unit is the whole.
+_WHOLE = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
+
 
 class Challenges(SetupIntents):
     """`/challenge/<intent>`: open to the customer's browser, without a key."""
@@ -18,7 +21,7 @@ class Challenges(SetupIntents):
     def challenge_page(self, call: Call) -> Answer:
         """The page with its two buttons."""
         intent = self._intent(call)
-        return html_answer(render("stripe_challenge.html", intent=intent, waits=_waits(intent)))
+        return self._page(intent)
 
     @route("POST", "/challenge/{id}/approve")
     def approve_challenge(self, call: Call) -> Answer:
@@ -56,6 +59,12 @@ class Challenges(SetupIntents):
         id = call.params["id"]
         return self.get("setup_intent" if id.startswith("seti_") else "payment_intent", id)
 
+    def _page(self, intent: Object) -> Answer:
+        amount = _shown(intent["amount"], intent["currency"]) if "amount" in intent else None
+        return html_answer(
+            render("stripe_challenge.html", intent=intent, amount=amount, waits=_waits(intent))
+        )
+
     def _save_for_later(self, intent: Object) -> None:
         if intent["setup_future_usage"] and intent["customer"] and intent["payment_method"]:
             self.attach(self.get("payment_method", intent["payment_method"]), intent["customer"])
@@ -65,7 +74,7 @@ class Challenges(SetupIntents):
         done = intent["status"] in ("succeeded", "requires_capture")
         return_url = self.asked[intent["id"]].get("return_url")
         if not return_url:
-            return html_answer(render("stripe_challenge.html", intent=intent, waits=False))
+            return self._page(intent)
         told = {
             intent["object"]: intent["id"],
             f"{intent['object']}_client_secret": intent["client_secret"],
@@ -73,6 +82,11 @@ class Challenges(SetupIntents):
         }
         joint = "&" if "?" in return_url else "?"
         return Answer(303, b"", "text/html", {"Location": return_url + joint + urlencode(told)})
+
+
+def _shown(amount: int, currency: str) -> str:
+    figures = str(amount) if currency in _WHOLE else f"{amount // 100}.{amount % 100:02}"
+    return f"{figures} {currency.upper()}"
 
 
 def _waits(intent: Object) -> bool:

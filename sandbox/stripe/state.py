@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -69,7 +70,8 @@ class StripeState(StandIn):
         if call.path.startswith(self.own_pages):
             return None
         scheme, _, given = call.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and given.startswith(("sk_test_", "rk_test_")):
+        key = given if scheme.lower() == "bearer" else _user_of(given)
+        if key.startswith(("sk_test_", "rk_test_")):
             return None
         if not given:
             message = (
@@ -209,6 +211,13 @@ class StripeState(StandIn):
         stamp = str(int(now.timestamp()))
         mark = hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
         return {"Stripe-Signature": f"t={stamp},v1={mark}"}
+
+
+def _user_of(basic: str) -> str:
+    try:
+        return base64.b64decode(basic).decode().partition(":")[0]
+    except ValueError:
+        return ""
 
 
 def _version(call: Call) -> str:

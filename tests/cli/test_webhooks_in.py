@@ -24,9 +24,20 @@ Capture = pytest.CaptureFixture[str]
 SENDER = BY_NAME["stripe"]
 
 
+@pytest.fixture(scope="module")
+def untouched(pg_server: PostgresForTests) -> str:
+    """A database for all that is refused."""
+    return pg_server.fresh_database("webhook_cli")
+
+
 @pytest.fixture
-def url(pg_server: PostgresForTests, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    url = pg_server.fresh_database("webhook_cli")
+def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    refused = "arguments" in request.fixturenames
+    url: str = (
+        request.getfixturevalue("untouched")
+        if refused
+        else request.getfixturevalue("pg_server").fresh_database("webhook_cli")
+    )
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")  # these commands need no Temporal
     monkeypatch.setenv("MASTHEAD_HOME", str(tmp_path / "home"))
@@ -44,6 +55,13 @@ async def base(url: str, tmp_path: Path) -> AsyncIterator[str]:
 def body(tmp_path: Path) -> Path:
     file = tmp_path / "event.json"
     file.write_bytes(SENDER.body)
+    return file
+
+
+@pytest.fixture
+def no_json(tmp_path: Path) -> Path:
+    file = tmp_path / "event.txt"
+    file.write_text("this is no JSON")
     return file
 
 
@@ -100,12 +118,11 @@ async def test_a_delivery_is_applied_again(url: str, base: str, body: Path, caps
 
 
 async def test_a_parked_delivery_is_given_up_with_a_reason(
-    url: str, base: str, body: Path, tmp_path: Path, capsys: Capture
+    url: str, base: str, no_json: Path, capsys: Capture
 ) -> None:
     await in_thread("add", "my-payments", *SIGNING, "--public-url", base)
     address = capsys.readouterr().out.strip()
-    body.write_text("this is no JSON")
-    await in_thread("send", *SIGNING, "--body", str(body), "--url", address)
+    await in_thread("send", *SIGNING, "--body", str(no_json), "--url", address)
     engine = make_engine(url)
     with pytest.raises(UserError, match="no parked webhook"):
         run("skip", "1", "--reason", "not yet")

@@ -15,6 +15,7 @@ import pytest
 
 from sandbox.app import SYSTEMS, stand_ins
 from sandbox.server import LocalServer
+from tests.sandbox import wire
 from tests.sandbox.acme import AcmeStandIn, receiving
 
 
@@ -28,9 +29,9 @@ class OtherStandIn(AcmeStandIn):
 @pytest.fixture
 def both() -> Iterator[tuple[AcmeStandIn, OtherStandIn, httpx.Client]]:
     acme, other = AcmeStandIn(), OtherStandIn()
-    server = LocalServer({"acme": acme, "other": other}, mounted=True)
+    server = LocalServer({"acme": acme, "other": other, "again": AcmeStandIn()}, mounted=True)
     server.start()
-    with httpx.Client(base_url=server.url, timeout=10) as client:
+    with wire.client(base_url=server.url, timeout=10) as client:
         yield acme, other, client
     server.stop()
 
@@ -44,7 +45,7 @@ def test_each_system_is_at_its_prefix_and_sees_its_own_paths(both: Both) -> None
     assert (acme.orders, other.orders) == (["a/b"], [])
     assert acme.requests[0].path == "/orders/a%2Fb"
     assert acme.url == f"{str(client.base_url).rstrip('/')}/acme"
-    assert "there are: acme, other" in client.get("/nobody/x").text
+    assert "there are: acme, other, again" in client.get("/nobody/x").text
 
 
 def test_faults_are_injected_read_and_cleared(both: Both) -> None:
@@ -76,7 +77,11 @@ def test_effects_requests_clock_and_reset(both: Both) -> None:
     assert other.clock.offset.days == 1
     client.post("/_control/acme/reset")
     assert acme.count() == 0
-    assert client.post("/_control/reset").json() == {"acme": {"reset": "acme"}, "other": {"reset": "other"}}
+    assert client.post("/_control/reset").json() == {
+        "acme": {"reset": "acme"},
+        "other": {"reset": "other"},
+        "again": {"reset": "acme"},
+    }
 
 
 def test_a_webhook_is_fired_over_the_control(both: Both) -> None:
@@ -126,14 +131,17 @@ def test_the_pages_show_what_is_held_and_their_forms_work(both: Both) -> None:
     assert [fault.times for fault in acme.faults.waiting()] == [2]
     index = client.get("/").text
     assert "/acme/_page" in index
+    assert "/again/_page" in index
+    assert 'action="/_control/again/faults"' in client.get("/again/_page").text
+    assert client.post("/_control/again/clock", data={"days": "1"}).headers["location"] == "/again/_page"
     assert "<b>Other</b>" not in index
 
 
 def test_a_stand_in_of_its_own_has_its_page_beside_the_vendors_paths(acme: AcmeStandIn) -> None:
-    httpx.post(f"{acme.url}/orders/seven")
-    assert "seven" in httpx.get(f"{acme.url}/_page").text
-    assert httpx.get(f"{acme.url}/favicon.ico").status_code == 204
-    assert httpx.get(acme.url).json() == {"acme_error": "not_found", "status": 404}
+    wire.post(f"{acme.url}/orders/seven")
+    assert "seven" in wire.get(f"{acme.url}/_page").text
+    assert wire.get(f"{acme.url}/favicon.ico").status_code == 204
+    assert wire.get(acme.url).json() == {"acme_error": "not_found", "status": 404}
     assert [call.path for call in acme.requests] == ["/orders/seven", "/"]
 
 
@@ -167,10 +175,10 @@ def test_the_process_says_when_it_is_ready_and_ends_on_a_signal(tmp_path: Path) 
             while not (ready.exists() and ready.read_text()):
                 assert process.poll() is None
                 assert time.monotonic() < until
-            assert httpx.get(f"{ready.read_text()}/reference/health", headers={"X-Key": "k"}).json() == {
+            assert wire.get(f"{ready.read_text()}/reference/health", headers={"X-Key": "k"}).json() == {
                 "ok": True
             }
-            assert httpx.get(f"{ready.read_text()}/stripe/v1/customers").status_code == 401
+            assert wire.get(f"{ready.read_text()}/stripe/v1/customers").status_code == 401
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0

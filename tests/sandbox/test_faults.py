@@ -11,12 +11,13 @@ import httpx
 import pytest
 
 from sandbox.faults import FAULTS
+from tests.sandbox import wire
 from tests.sandbox.acme import AcmeStandIn
 
 
 @pytest.fixture
 def client(acme: AcmeStandIn) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=acme.url, timeout=10) as made:
+    with wire.client(base_url=acme.url, timeout=10) as made:
         yield made
 
 
@@ -114,7 +115,7 @@ def test_a_call_held_within_is_applied_when_released(acme: AcmeStandIn) -> None:
     answers: list[int] = []
 
     def call() -> None:
-        answers.append(httpx.post(f"{acme.url}/orders/a", timeout=20).status_code)
+        answers.append(wire.post(f"{acme.url}/orders/a", timeout=20).status_code)
 
     caller = threading.Thread(target=call)
     caller.start()

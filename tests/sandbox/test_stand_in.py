@@ -12,26 +12,27 @@ import httpx
 import pytest
 
 from sandbox.webhooks import Webhook
+from tests.sandbox import wire
 from tests.sandbox.acme import AcmeStandIn, receiving
 
 
 def test_a_literal_path_wins_and_values_are_unescaped(acme: AcmeStandIn) -> None:
-    httpx.post(f"{acme.url}/orders/a%2Fb%20c")
+    wire.post(f"{acme.url}/orders/a%2Fb%20c")
     assert acme.orders == ["a/b c"]
-    assert httpx.get(f"{acme.url}/orders/latest").json() == {"latest": ["a/b c"]}
-    assert httpx.get(f"{acme.url}/orders/a%2Fb%20c").json() == {"there": True}
+    assert wire.get(f"{acme.url}/orders/latest").json() == {"latest": ["a/b c"]}
+    assert wire.get(f"{acme.url}/orders/a%2Fb%20c").json() == {"there": True}
 
 
 def test_unknown_paths_and_methods_are_the_vendors_errors(acme: AcmeStandIn) -> None:
-    assert httpx.get(f"{acme.url}/nowhere").json() == {"acme_error": "not_found", "status": 404}
-    assert httpx.delete(f"{acme.url}/orders/a").json() == {"acme_error": "method_not_allowed", "status": 405}
-    broken = httpx.post(f"{acme.url}/echo", content=b"{")
+    assert wire.get(f"{acme.url}/nowhere").json() == {"acme_error": "not_found", "status": 404}
+    assert wire.delete(f"{acme.url}/orders/a").json() == {"acme_error": "method_not_allowed", "status": 405}
+    broken = wire.post(f"{acme.url}/echo", content=b"{")
     assert broken.json() == {"acme_error": "malformed", "status": 400}
 
 
 def test_calls_are_recorded_with_their_secrets_masked(acme: AcmeStandIn) -> None:
     secrets = {"Authorization": "Bearer hush", "X-Key": "hush", "X-Acme-Token": "hush", "Cookie": "c=hush"}
-    httpx.post(
+    wire.post(
         f"{acme.url}/orders/a", params=[("x", "1"), ("x", "2")], content=b"raw", headers={**secrets, "Y": "z"}
     )
     (call,) = acme.requests
@@ -48,8 +49,8 @@ def test_calls_are_recorded_with_their_secrets_masked(acme: AcmeStandIn) -> None
 
 
 def test_effects_are_found_by_kind_and_by_every_key(acme: AcmeStandIn) -> None:
-    httpx.post(f"{acme.url}/orders/a", headers={"Idempotency-Key": "k"})
-    httpx.post(f"{acme.url}/orders/b")
+    wire.post(f"{acme.url}/orders/a", headers={"Idempotency-Key": "k"})
+    wire.post(f"{acme.url}/orders/b")
     assert acme.count() == acme.count("order") == 2
     assert acme.count("order", "a") == acme.count("order", "k") == 1
     assert acme.count("other") == acme.count("order", "c") == 0
@@ -57,13 +58,13 @@ def test_effects_are_found_by_kind_and_by_every_key(acme: AcmeStandIn) -> None:
 
 def test_a_known_key_replays_until_it_expires_by_the_stand_ins_clock(acme: AcmeStandIn) -> None:
     def order() -> httpx.Response:
-        return httpx.post(f"{acme.url}/orders/a", headers={"Idempotency-Key": "k"})
+        return wire.post(f"{acme.url}/orders/a", headers={"Idempotency-Key": "k"})
 
     first, again = order(), order()
     assert first.json() == again.json()
     assert (first.headers["replayed"], again.headers["replayed"]) == ("False", "True")
     assert acme.count("order") == 1
-    other = httpx.post(f"{acme.url}/orders/b", headers={"Idempotency-Key": "k"})
+    other = wire.post(f"{acme.url}/orders/b", headers={"Idempotency-Key": "k"})
     assert (other.status_code, other.json()["acme_error"]) == (400, "reused")
     acme.advance(timedelta(minutes=59))
     assert order().headers["replayed"] == "True"
@@ -75,14 +76,14 @@ def test_a_known_key_replays_until_it_expires_by_the_stand_ins_clock(acme: AcmeS
 def test_a_key_whose_call_is_under_way_is_in_use(acme: AcmeStandIn) -> None:
     headers = {"Idempotency-Key": "k"}
     acme.inject("stall_within")
-    first = threading.Thread(target=httpx.post, args=(f"{acme.url}/orders/a",), kwargs={"headers": headers})
+    first = threading.Thread(target=wire.post, args=(f"{acme.url}/orders/a",), kwargs={"headers": headers})
     first.start()
     while not acme.faults.held:
         assert first.is_alive()
-    assert httpx.post(f"{acme.url}/orders/a", headers=headers).status_code == 409
+    assert wire.post(f"{acme.url}/orders/a", headers=headers).status_code == 409
     acme.release()
     first.join()
-    assert httpx.post(f"{acme.url}/orders/a", headers=headers).headers["replayed"] == "True"
+    assert wire.post(f"{acme.url}/orders/a", headers=headers).headers["replayed"] == "True"
     assert acme.count("order") == 1
 
 
@@ -93,30 +94,30 @@ def test_the_clock_goes_forward_only(acme: AcmeStandIn) -> None:
 
 def test_a_crash_in_a_handler_is_a_500_and_fails_the_with_statement() -> None:
     with pytest.raises(RuntimeError, match="acme stand-in crashed") as failed, AcmeStandIn() as acme:
-        assert httpx.post(f"{acme.url}/crash").status_code == 500
+        assert wire.post(f"{acme.url}/crash").status_code == 500
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
 
 
 def test_reset_forgets_everything(acme: AcmeStandIn) -> None:
-    httpx.post(f"{acme.url}/orders/a")
+    wire.post(f"{acme.url}/orders/a")
     acme.inject("conflict")
     acme.advance(timedelta(days=1))
     acme.reset()
     assert (acme.orders, acme.requests, acme.count(), acme.faults.waiting()) == ([], [], 0, [])
     assert not acme.clock.offset
-    assert httpx.post(f"{acme.url}/orders/a").json()["number"] == 1
+    assert wire.post(f"{acme.url}/orders/a").json()["number"] == 1
 
 
 def test_stopped_it_refuses_connections_and_comes_back_with_its_state() -> None:
     acme = AcmeStandIn().start()
     port = int(acme.url.rsplit(":", 1)[1])
-    httpx.post(f"{acme.url}/orders/a")
+    wire.post(f"{acme.url}/orders/a")
     acme.stop()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{acme.url}/orders/a")
+        wire.get(f"{acme.url}/orders/a")
     acme.start(port)
     try:
-        assert httpx.get(f"{acme.url}/orders/a").json() == {"there": True}
+        assert wire.get(f"{acme.url}/orders/a").json() == {"there": True}
     finally:
         acme.stop()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import httpx
 import pytest
 import stripe
 
 from sandbox.stripe.stand_in import StripeStandIn
+from tests.sandbox import wire
 from tests.sandbox.test_stripe_payments import charge, sdk
 
 
@@ -71,7 +71,7 @@ def test_a_dispute_takes_the_money_until_it_is_won(
 ) -> None:
     intent = charge(client)
     told = {"payment": intent.id, "reason": "product_not_received", "amount": 1000}
-    made = httpx.post(f"{stripe_stand_in.url}/_control/stripe/disputes", json=told).json()
+    made = wire.post(f"{stripe_stand_in.url}/_control/stripe/disputes", json=told).json()
     dispute = client.v1.disputes.retrieve(made["id"])
     assert (dispute.status, dispute.amount, dispute.reason) == (
         "needs_response",
@@ -85,7 +85,7 @@ def test_a_dispute_takes_the_money_until_it_is_won(
     assert stripe_stand_in.close_dispute(dispute.id, "won")["status"] == "won"
     assert client.v1.refunds.create({"payment_intent": intent.id}).amount == 1250
     assert sum(moved["amount"] for moved in dispute.balance_transactions) == -1000
-    again = httpx.post(f"{stripe_stand_in.url}/_control/stripe/disputes", json=told)
+    again = wire.post(f"{stripe_stand_in.url}/_control/stripe/disputes", json=told)
     assert (again.status_code, "disputed once" in again.text) == (400, True)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 import stripe
 
 from sandbox.stripe.stand_in import StripeStandIn
+from tests.sandbox import wire
 
 RETURN = "http://127.0.0.1:1/back?order=7"
 
@@ -25,7 +25,7 @@ def sdk(stand_in: StripeStandIn) -> stripe.StripeClient:
         "sk_test_x",
         base_addresses={"api": stand_in.url},
         max_network_retries=0,
-        http_client=stripe.HTTPXClient(allow_sync_methods=True),
+        http_client=stripe.HTTPXClient(allow_sync_methods=True, verify_ssl_certs=False),
     )
 
 
@@ -151,17 +151,17 @@ def test_the_customer_answers_the_banks_challenge(
     assert intent.next_action.redirect_to_url is not None
     url = intent.next_action.redirect_to_url.url
     assert url is not None
-    page = httpx.get(url)
+    page = wire.get(url)
     assert "12.50 EUR" in page.text
     assert f'action="{intent.id}/{button}"' in page.text
     assert stripe_stand_in.count("charge") == 0
-    reply = httpx.post(f"{url}/{button}")
+    reply = wire.post(f"{url}/{button}")
     assert reply.status_code == 303
     assert reply.headers["location"].startswith(f"{RETURN}&payment_intent={intent.id}&")
     assert f"redirect_status={back}" in reply.headers["location"]
     now = client.v1.payment_intents.retrieve(intent.id)
     assert now.status == (status or "requires_payment_method")
-    httpx.post(f"{url}/approve")
+    wire.post(f"{url}/approve")
     assert {call.path.split("/")[1] for call in stripe_stand_in.requests} == {"v1"}
     assert stripe_stand_in.count("charge") == (1 if status else 0)
     if status is None:
@@ -174,7 +174,7 @@ def test_a_challenged_card_may_still_be_declined(client: stripe.StripeClient) ->
     intent = charge(client, method, off_session=None, return_url=RETURN)
     assert intent.next_action is not None
     assert intent.next_action.redirect_to_url is not None
-    reply = httpx.post(f"{intent.next_action.redirect_to_url.url}/approve")
+    reply = wire.post(f"{intent.next_action.redirect_to_url.url}/approve")
     assert "redirect_status=failed" in reply.headers["location"]
     now = client.v1.payment_intents.retrieve(intent.id)
     assert now.last_payment_error is not None
@@ -195,7 +195,7 @@ def test_a_card_is_set_up_with_the_customer_and_charged_without(client: stripe.S
     assert setup.status == "requires_action"
     assert setup.next_action is not None
     assert setup.next_action.redirect_to_url is not None
-    httpx.post(f"{setup.next_action.redirect_to_url.url}/approve")
+    wire.post(f"{setup.next_action.redirect_to_url.url}/approve")
     done = client.v1.setup_intents.retrieve(setup.id)
     assert done.status == "succeeded"
     (saved,) = client.v1.customers.payment_methods.list(owner.id).data
@@ -227,7 +227,7 @@ def test_a_saved_card_starts_to_decline_when_told(
     with pytest.raises(stripe.CardError, match="insufficient funds"):
         charge(client, card.id, customer=owner.id)
     told = {"payment_method": card.id, "outcome": "approved"}
-    httpx.post(f"{stripe_stand_in.url}/_control/stripe/cards", json=told)
+    wire.post(f"{stripe_stand_in.url}/_control/stripe/cards", json=told)
     assert charge(client, card.id, customer=owner.id).status == "succeeded"
 
 
@@ -272,9 +272,11 @@ def test_bad_parameters_are_refused_and_nothing_is_made(
 
 def test_a_key_of_another_kind_is_refused(stripe_stand_in: StripeStandIn) -> None:
     live = {"Authorization": "Bearer sk_live_x"}
-    assert httpx.get(f"{stripe_stand_in.url}/v1/customers", headers=live).status_code == 401
-    assert httpx.get(f"{stripe_stand_in.url}/v1/customers").json()["error"]["type"] == "invalid_request_error"
-    missing = httpx.get(
+    assert wire.get(f"{stripe_stand_in.url}/v1/customers", headers=live).status_code == 401
+    assert wire.get(f"{stripe_stand_in.url}/v1/customers").json()["error"]["type"] == "invalid_request_error"
+    basic = wire.get(f"{stripe_stand_in.url}/v1/customers", auth=("sk_test_x", ""))
+    assert basic.json()["data"] == []
+    missing = wire.get(
         f"{stripe_stand_in.url}/v1/charges/ch_x", headers={"Authorization": "Bearer sk_test_x"}
     )
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "resource_missing")

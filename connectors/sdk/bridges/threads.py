@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from connectors.sdk.config import MissingSecret
 from connectors.sdk.connector import Connector
+from connectors.sdk.context import Rehearsed
 from connectors.sdk.errors import Broken, ConnectorError, DefinitionError, Transient, Unknown
 from connectors.sdk.idempotency import is_writing
 from connectors.sdk.outcomes import READING
@@ -114,7 +115,7 @@ def _ours(raised: BaseException) -> Exception | None:
     """The error of ours in a chain of exceptions, cut loose from the others."""
     seen: BaseException | None = raised
     while seen is not None:
-        if isinstance(seen, ConnectorError | DefinitionError | MissingSecret):
+        if isinstance(seen, ConnectorError | DefinitionError | MissingSecret | Rehearsed):
             seen.__cause__ = seen.__context__ = None
             return seen
         seen = seen.__cause__ or seen.__context__

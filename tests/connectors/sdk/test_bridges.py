@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, ClassVar
 
-import hubspot
+import hubspot  # type: ignore[import-untyped]
 import pytest
 import stripe
-from hubspot.crm.contacts import BatchInputSimplePublicObjectBatchInputUpsert
+from hubspot.crm.contacts import (  # type: ignore[import-untyped]
+    BatchInputSimplePublicObjectBatchInputUpsert,
+)
 from pydantic import HttpUrl
-from simple_salesforce import Salesforce
+from simple_salesforce.api import Salesforce
 
 from connectors.sdk.auth import Bearer
 from connectors.sdk.bridges.avatax import avatax_client
@@ -77,7 +79,7 @@ class ByStripe(Bridged):
         return stripe.StripeClient(
             "added-when-sent",
             http_client=StripeHttp(self.http, passing={402}),
-            base_addresses={"api": self.http.sender.base},  # type: ignore[typeddict-item]
+            base_addresses={"api": self.http.sender.base},
         )
 
     async def look(self) -> Any:
@@ -125,7 +127,7 @@ class ByHubspot(Bridged):
 class BySalesforce(Bridged):
     name = "by_salesforce"
 
-    def _api(self) -> Salesforce:
+    def _api(self) -> Any:
         host = self.http.sender.base.removeprefix("http://")
         return Salesforce(
             instance=host, session_id="added-when-sent", version="62.0", session=requests_session(self.http)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, HttpUrl
 
+from connectors.sdk.config import Secret
 from connectors.sdk.errors import (
     Broken,
     ConnectorError,
@@ -280,6 +282,41 @@ async def test_a_canceled_call_is_logged_as_such() -> None:
         with pytest.raises(asyncio.CancelledError):
             await going_on
         assert [entry.outcome for entry in log_of(connector).entries] == ["canceled"]
+
+
+def _packed(size: int, times: int = 1) -> bytes:
+    content = b'"' + b"a" * size + b'"'
+    for _ in range(times):
+        content = gzip.compress(content)
+    return content
+
+
+async def test_a_packed_answer_is_unpacked_and_counted_as_what_it_becomes() -> None:
+    packed = {"Content-Encoding": "gzip"}
+    acts = (
+        answer(200, _packed(50_000), packed),
+        answer(200, _packed(50_000_000), packed),
+        answer(200, _packed(50_000)[:-9], packed),
+        answer(200, _packed(50_000_000, 2), {"Content-Encoding": "gzip, gzip"}),
+    )
+    async with raw_server(*acts) as server, shop(server.url) as connector:
+        assert await connector.read(into=str) == "a" * 50_000
+        with pytest.raises(Broken, match="more than 100,000 bytes"):
+            await connector.read()
+        with pytest.raises(Broken, match="breaks off"):
+            await connector.read()
+        with pytest.raises(Broken, match="not asked for"):
+            await connector.read()
+
+
+async def test_a_secret_that_is_not_there_parks_the_call_unsent_and_names_its_reference() -> None:
+    async with raw_server() as server:
+        config = ShopConfig(base_url=HttpUrl(server.url), api_key=Secret("env:NOBODY_HAS_SET_THIS"))
+        connector = Shop(config, wire.context())
+        with pytest.raises(Unauthorized, match="no secret at env:NOBODY_HAS_SET_THIS"):
+            await connector.write()
+        assert server.received == []
+        await connector.aclose()
 
 
 async def test_a_log_that_fails_fails_no_call(caplog: pytest.LogCaptureFixture) -> None:

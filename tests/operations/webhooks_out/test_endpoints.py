@@ -146,3 +146,24 @@ def test_commands_on_no_endpoint(engine: Engine) -> None:
 def test_a_row_may_not_be_half_written(engine: Engine) -> None:
     with pytest.raises(psycopg.errors.CheckViolation), transaction(engine) as connection:
         connection.execute("update webhook_endpoint set status = 'disabled'")
+
+
+def test_after_a_lost_key_a_rotation_is_enough(engine: Engine) -> None:
+    lost, present = Encryption.of(new_key()), Encryption.of(new_key())
+    endpoint = endpoints.add_endpoint(engine, lost, url=f"{URL}/lost", kinds=["*"]).endpoint
+    new = endpoints.rotate_secret(engine, present, endpoint.id, endpoint.created_at)
+    with transaction(engine) as connection:
+        at = read_destination(connection, endpoint.id)
+    assert at is not None
+    assert active_secrets(present, endpoint.id, at, endpoint.created_at) == (new.secret,)
+
+
+def test_a_key_is_changed_without_changing_secrets(engine: Engine) -> None:
+    before, after = new_key(), new_key()
+    made = endpoints.add_endpoint(engine, Encryption.of(before), url=f"{URL}/rekeyed", kinds=["*"])
+    both = Encryption.of(f"{after},{before}")
+    new = endpoints.rotate_secret(engine, both, made.endpoint.id, made.endpoint.created_at)
+    with transaction(engine) as connection:
+        at = read_destination(connection, made.endpoint.id)
+    assert at is not None
+    assert active_secrets(both, made.endpoint.id, at, made.endpoint.created_at) == (new.secret, made.secret)
