@@ -11,6 +11,7 @@ import logging
 import sys
 
 from connectors.sdk.errors import DefinitionError
+from runtime.flow_source import FlowErrors
 from runtime.process_exit import leave
 from runtime.settings import Settings, SettingsError, load_settings
 from runtime.stack.client import running_stack
@@ -53,6 +54,9 @@ def main() -> int:
         return 2
     except (DocumentError, DefinitionError) as error:
         print(f"the connections cannot be used as they are configured:\n{error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except FlowErrors as error:
+        print(f"the flows cannot be used as they are:\n{error}", file=sys.stderr)  # noqa: T201
         return 2
     except TemporalUnavailable as error:
         print(error, file=sys.stderr)  # noqa: T201

@@ -5,7 +5,9 @@ What a turn has written is in Postgres with its cursor before the turn goes on; 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -81,12 +83,23 @@ class SyncActivities:
         turn = Turn(self._engine, order, self._open, self._flows_of, self._start_call)
         try:
             async with beating():
-                return await turn.run(activity.is_worker_shutdown)
+                return await turn.run(activity.is_worker_shutdown, _rest)
         except (ConnectorError, DefinitionError, MissingSecret) as error:
             await turn.note(kind_of(error), error)
             if turn.output.written:
                 return turn.output  # it did something: the next try is a first one again
             raise _again(error, order.connection) from None
+
+    def all(self) -> list[Callable[..., Any]]:
+        """What runs on the queue of its own."""
+        return [self.turn]
+
+
+class SyncControlActivities:
+    """What operators did, written down."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     @activity.defn(name="record_sync_control", no_thread_cancel_exception=True)
     def record_control(self, order: SyncControlRecord) -> None:
@@ -102,13 +115,15 @@ class SyncActivities:
                 reason=order.reason,
             )
 
-    def turns(self) -> list[Callable[..., Any]]:
-        """What runs on the queue of its own."""
-        return [self.turn]
-
     def all(self) -> list[Callable[..., Any]]:
         """What runs beside the work on the books."""
         return [self.record_control]
+
+
+async def _rest(seconds: float) -> None:
+    """Wait, but not past the moment in which the worker begins to end."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(activity.wait_for_worker_shutdown(), seconds)
 
 
 def _again(error: Exception, connection: str) -> ApplicationError:

@@ -62,9 +62,14 @@ class Turn:
         self.idle_rounds = 0
         self.output = TurnOutput(lanes=[])
 
-    async def run(self, stopping: Callable[[], bool]) -> TurnOutput:
-        """Carry out what there is to do until the time is over, or `stopping`. Raises ConnectorError where the other
-        system takes nothing at all; what was done before that is in `output`, and is written down."""
+    async def run(
+        self, stopping: Callable[[], bool], rest: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> TurnOutput:
+        """Carry out what there is to do until the time is over, or `stopping`; `rest` waits in between.
+
+        Raises ConnectorError where the other system takes nothing at all; what was done before that is in `output`, and
+        is written down.
+        """
         began = time.monotonic()
         pause = IDLE_SECONDS
         try:
@@ -83,7 +88,7 @@ class Turn:
                 if self._has_news() and time.monotonic() - began >= self._order.report_seconds:
                     break
                 if not stopping():
-                    await asyncio.sleep(pause)
+                    await rest(pause)
                 pause = min(pause * 1.5, LONGEST_IDLE_SECONDS)
             self.output.lanes = await self._report()
             return self.output

@@ -37,6 +37,7 @@ from runtime.yaml_source import (
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _RATE = re.compile(r"(\d{1,9}) ?(?:/|per) ?(\d{1,6})? ?(s|min|h|day)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "day": 86_400}
+_NOWHERE = {"http": "http://127.0.0.1:9", "smtp": "smtp://127.0.0.1:9"}
 _HOST_FIELDS = frozenset({"host", "hostname", "server"})
 
 Flows = Callable[[type[Connector[Any]]], Collection[str]]
@@ -319,16 +320,17 @@ class _Reading:
 
     def _config(self, connector: type[Connector[Any]]) -> Config | None:
         given = self.entry.get("config", {})
-        if not isinstance(given, dict):
+        if not isinstance(given, dict) or (self._sandbox and self.entry["mode"] == "live"):
             return None
         filled = self._from_sandbox(connector) if self._sandbox else {}
-        waits = filled is None  # for a sandbox that does not run yet
+        if filled is None:
+            return None
+        waits = self._sandbox and self.surroundings.sandbox is None  # for a sandbox that does not run yet
         try:
-            config = connector.Config.model_validate({**(filled or {}), **given})
+            config = connector.Config.model_validate({**filled, **given})
         except ValidationError as error:
             for place, message in config_problems(error, connector, given):
-                if not (waits and message.startswith("is missing")):
-                    self._wrong(("config", *place), message)
+                self._wrong(("config", *place), message)
             return None
         if self._enabled:
             self._check_secrets(config)
@@ -337,10 +339,11 @@ class _Reading:
         return None if waits else config
 
     def _from_sandbox(self, connector: type[Connector[Any]]) -> dict[str, Any] | None:
-        """What the stand-in's address gives; None while no sandbox runs."""
-        if self.surroundings.sandbox is None:
-            return None
+        """What the stand-in's address gives, None where there is none. While no sandbox runs, an address where nothing
+        is stands for it, so that the rest can be checked."""
         try:
+            if self.surroundings.sandbox is None:
+                return connector.sandbox_config(_NOWHERE.get(connector.transport, _NOWHERE["http"]))
             return connector.sandbox_config(self.surroundings.sandbox(connector.name))
         except (LookupError, ValueError) as error:
             self._wrong(("sandbox",), str(error))

@@ -32,7 +32,7 @@ from storage.request_log import PostgresRequestLog
 from storage.tokens import PostgresTokens
 
 HEALTH_WITHIN_SECONDS = 15.0
-_OPEN_TO_ALL = "sandbox-secret"  # what a stand-in is shown, which takes anything
+_OPEN_TO_ALL = "sk_test_sandbox"  # stand-ins take anything that could be a key for tests
 
 
 def configured(

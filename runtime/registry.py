@@ -9,16 +9,18 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 
 from activities.bill_run import BillRunActivities
+from activities.call_attempt import OpenConnector
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
-from runtime.connections import Connections
+from activities.sync import SyncControlActivities
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
 from workflows.bill_run import BillRunWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
+from workflows.connector_sync import ConnectorSyncWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
@@ -26,6 +28,7 @@ from workflows.webhook_delivery import WebhookDeliveryWorkflow
 WORKFLOWS: list[type] = [
     BillRunWorkflow,
     ConnectorCallWorkflow,
+    ConnectorSyncWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
     WebhookDeliveryWorkflow,
@@ -44,9 +47,10 @@ def build_activities(engine: Engine, client: Client) -> list[Callable[..., Any]]
         *ParkedActivities(engine).all(),
         *SubscriptionActivities(engine).all(),
         *SweepActivities(engine, Episodes(client)).all(),
+        *SyncControlActivities(engine).all(),
     ]
 
 
-def build_calls(engine: Engine, connections: Connections) -> list[Callable[..., Any]]:
+def build_calls(engine: Engine, open_connector: OpenConnector) -> list[Callable[..., Any]]:
     """The activities of the queue for calls to other systems."""
-    return ConnectorActivities(engine, connections.open).all()
+    return ConnectorActivities(engine, open_connector).all()

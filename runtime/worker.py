@@ -7,7 +7,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -22,6 +22,7 @@ from runtime import registry
 from runtime.connections import Connections
 from runtime.settings import Settings
 from runtime.stack.home import Home, write_private
+from runtime.syncs import load_flows, running_syncs
 from runtime.temporal import connect
 from storage.database import make_engine
 
@@ -41,12 +42,13 @@ async def run_worker(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then let running activities end (10 s) and close all in order.
 
     Once it polls it creates `run/worker-<pid>.ready` in MASTHEAD_HOME, for which the supervisor waits.
-    Raises DocumentError and DefinitionError when the connections cannot be used as they are configured,
+    Raises FlowErrors, DocumentError and DefinitionError when flows or connections cannot be used as they are,
     TemporalUnavailable when there is no server, ValueError without a database.
     """
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set")
-    connections = Connections.of(settings)
+    shelf = load_flows(settings)
+    connections = Connections.of(settings, flows=shelf.names_for)
     # What is loaded by now lives as long as the process, and a chunk makes a hundred thousand values that die
     # together: the collector's default rhythm would walk all of them many times over (a third of the time).
     gc.freeze()
@@ -57,10 +59,17 @@ async def run_worker(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     client = await connect(settings.temporal_address, settings.temporal_namespace, deadline_seconds=60)
     engine = make_engine(settings.database_url)
+    fatal: list[BaseException] = []
+
+    async def end(error: BaseException) -> None:
+        fatal.append(error)
+        stop.set()
+
     try:
         connections.note_started(engine)
         async with (
-            _running_worker(client, engine, connections, settings, stop),
+            _running_worker(client, engine, connections, settings, end),
+            running_syncs(client, engine, connections, shelf, end),
             _running_loops(client, engine),
         ):
             mark = _mark_ready(Home(settings.home))
@@ -72,22 +81,22 @@ async def run_worker(settings: Settings) -> None:
     finally:
         await connections.aclose()
         engine.dispose()
+    if fatal:
+        raise fatal[0]
     log.info("stopped")
 
 
 @asynccontextmanager
 async def _running_worker(
-    client: Client, engine: Engine, connections: Connections, settings: Settings, stop: asyncio.Event
+    client: Client,
+    engine: Engine,
+    connections: Connections,
+    settings: Settings,
+    end: Callable[[BaseException], Awaitable[None]],
 ) -> AsyncIterator[None]:
     if not registry.WORKFLOWS:
         yield
         return
-    fatal: list[BaseException] = []
-
-    async def end(error: BaseException) -> None:
-        fatal.append(error)
-        stop.set()
-
     with ThreadPoolExecutor(settings.worker_activities, thread_name_prefix="activity") as executor:
         worker = Worker(
             client,
@@ -105,15 +114,13 @@ async def _running_worker(
         calls = Worker(
             client,
             task_queue=CALL_QUEUE,
-            activities=registry.build_calls(engine, connections),
+            activities=registry.build_calls(engine, connections.open),
             max_concurrent_activities=CALLS_AT_ONCE,
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
             on_fatal_error=end,
         )
         async with worker, calls:
             yield
-    if fatal:
-        raise fatal[0]
 
 
 def _interceptors() -> list[Interceptor]:

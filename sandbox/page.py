@@ -29,7 +29,7 @@ def index_page(stand_ins: Mapping[str, StandIn]) -> str:
 
 
 def system_page(name: str, stand_in: StandIn, *, mounted: bool) -> str:
-    """What is served as `name`: state, effects, last calls and waiting faults of one system, with forms for faults and clock."""
+    """What is served as `name`: its state, effects, last calls and waiting faults, with forms for faults and clock."""
     held = stand_in.tables()
     return render(
         "system.html",

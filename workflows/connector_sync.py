@@ -14,7 +14,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.sync import SyncActivities
+    from activities.sync import SyncActivities, SyncControlActivities
     from contracts.names import STATUS
     from contracts.sync import (
         CONNECTOR_SYNC_WORKFLOW,
@@ -129,7 +129,7 @@ class ConnectorSyncWorkflow:
 
     async def _record(self, control: SyncControl, action: str) -> None:
         await workflow.execute_activity_method(
-            SyncActivities.record_control,
+            SyncControlActivities.record_control,
             SyncControlRecord(**control.model_dump(), connection=self._request.connection, action=action),
             summary=f"write the {action} into the audit table",
             **BOOKS,

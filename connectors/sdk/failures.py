@@ -67,7 +67,7 @@ class Place:
         identity = (
             next((headers[name] for name in _REQUEST_IDS if name in headers), None) if headers else None
         )
-        text = f"{self.connection}: {self.request} " + "; ".join(parts)
+        text = f"{self.connection}: {self._safe(self.request)} " + "; ".join(parts)
         if identity:
             text += f" (request {redact(identity)[:100]})"
         code = self._safe(told.code) if told is not None and told.code else None

@@ -117,10 +117,24 @@ def apply_page(
     lane = plan.lane(INBOUND)
     row = read_lane(connection, lane)
     applied = apply_told(connection, plan, command, told)
-    if row is not None and row.inbound_cursor == seen and to is not None:
+    moves = row is not None and row.inbound_cursor == seen and to is not None and to != seen
+    if row is not None and moves:
         move_lane(connection, lane, row, row.cursor, inbound_cursor=to)
-    count_lane(connection, lane, written=applied.changed, unchanged=applied.unchanged, parked=applied.parked)
+    # The last page is answered again and again where no cursor leads past it.
+    count_told(connection, plan, applied if moves else applied._replace(unchanged=0))
     return applied
+
+
+def count_told(connection: PgConnection, plan: Plan, applied: Applied) -> None:
+    """Add to what came of the flow."""
+    open_inbound_lane(connection, plan.connection, plan.flow.name)
+    count_lane(
+        connection,
+        plan.lane(INBOUND),
+        written=applied.changed,
+        unchanged=applied.unchanged,
+        parked=applied.parked,
+    )
 
 
 def account_key_of(connection: PgConnection, plan: Plan, flows: Sequence[str], vendor_id: str) -> str | None:

@@ -1,1 +1,2 @@
-"""Webhooks going out: subscribers' endpoints, what is for each of them, sending it and recording how that went."""
+"""Webhooks going out: subscribers' endpoints, which events are for each of them, and the two transactions
+around each turn of sending. The sending itself is an activity."""

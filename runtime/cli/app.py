@@ -24,6 +24,7 @@ from runtime.cli import (
     connectors,
     demo,
     doctor,
+    flows,
     imports,
     parked,
     runs,
@@ -73,6 +74,7 @@ app.command("dump")(books.dump_books)
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")
+app.add_typer(flows.flows_app, name="flows")
 app.add_typer(subscribers.subscribers_app, name="webhooks")
 
 

@@ -16,6 +16,7 @@ import psycopg
 from runtime.settings import Settings
 from runtime.stack.errors import StackError
 from runtime.stack.home import Home, write_private
+from runtime.stack.slow_imports import in_turn
 from runtime.stack.state import StackState
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -70,7 +71,8 @@ def check_external_database(url: str) -> None:
 
 def migrate(url: str) -> None:
     """Bring the database to the schema of this code."""
-    from storage.migrate import upgrade  # alembic is slow to import and needed only here
+    with in_turn:
+        from storage.migrate import upgrade  # alembic is slow to import and needed only here
 
     try:
         upgrade(url)
@@ -87,7 +89,8 @@ def ensure_bootstrap_key(url: str, home: Home) -> None:
     else:
         key = "mh_" + secrets.token_urlsafe(32)
         write_private(file, key + "\n")
-    import uuid_utils
+    with in_turn:
+        import uuid_utils
 
     with psycopg.connect(url, connect_timeout=10) as connection:
         connection.execute(
@@ -99,7 +102,8 @@ def ensure_bootstrap_key(url: str, home: Home) -> None:
 
 def prepare_temporal(address: str, namespace: str, retention_days: int, deadline_seconds: float) -> None:
     """Namespace and search attributes, created or brought up to date."""
-    from runtime import temporal  # half a second of imports, paid beside Postgres' start
+    with in_turn:
+        from runtime import temporal  # half a second of imports, paid beside Postgres' start
 
     async def prepare() -> None:
         await temporal.ensure_namespace(address, namespace, retention_days, deadline_seconds=deadline_seconds)

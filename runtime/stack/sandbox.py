@@ -16,6 +16,7 @@ from runtime.stack import ports
 from runtime.stack.errors import StackError
 from runtime.stack.ports import LOOPBACK
 from runtime.stack.process import Child
+from runtime.stack.slow_imports import in_turn
 
 if TYPE_CHECKING:
     from runtime.connection_source import ConnectionSpec
@@ -47,8 +48,11 @@ def check_connections(settings: Settings, sandbox: str | None) -> Mapping[str, C
     """The connections as configured, with the sandbox at its place. Raises StackError with all that is wrong."""
     if settings.config_file is None:
         return {}
-    from runtime.connections import configured  # vendors' libraries are slow to import and needed only here
-    from runtime.yaml_source import DocumentError
+    with in_turn:
+        from runtime.connections import (
+            configured,  # vendors' libraries are slow to import and needed only here
+        )
+        from runtime.yaml_source import DocumentError
 
     try:
         return configured(settings.model_copy(update={"sandbox_url": sandbox}))

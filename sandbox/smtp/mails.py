@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
@@ -124,25 +125,42 @@ class Inbox:
 
 
 def _parsed(number: int, raw: bytes, arrival: Arrival) -> Mail:
+    """A broken mail is kept as far as it can be read: a real inbox would show it too."""
     message = email.message_from_bytes(raw, policy=modern)
-    message_id = str(message["Message-ID"] or "").strip()
+    headers = tuple((name, _header(name, str(value))) for name, value in message.raw_items())
+    named = (value.strip() for name, value in headers if name.lower() == "message-id")
     return Mail(
         number=number,
-        message_id=message_id or f"(none, delivery {number})",
+        message_id=next(named, "") or f"(none, delivery {number})",
         arrival=arrival,
-        headers=tuple((name, str(value)) for name, value in message.items()),
+        headers=headers,
         text=_part(message, "plain"),
         html=_part(message, "html"),
-        attachments=tuple(
-            part.get_filename() or part.get_content_type() for part in message.iter_attachments()
-        ),
+        attachments=tuple(part.get_filename() or part.get_content_type() for part in _attachments(message)),
         raw=raw,
     )
+
+
+def _header(name: str, written: str) -> str:
+    """A header's value decoded; as it was written where the standard library fails at it."""
+    try:
+        return str(modern.header_fetch_parse(name, written))
+    except Exception:
+        return written
 
 
 def _part(message: EmailMessage, kind: str) -> str | None:
     body = message.get_body((kind,))
     if body is None:
         return None
-    content = body.get_content()
+    try:
+        content = body.get_content()
+    except LookupError:  # a charset that nobody knows
+        payload = body.get_payload(decode=True)
+        content = payload.decode(errors="replace") if isinstance(payload, bytes) else ""
     return content.replace("\r\n", "\n") if isinstance(content, str) else None
+
+
+def _attachments(message: EmailMessage) -> Iterator[EmailMessage]:
+    """Attachments of a multipart mail; others have none."""
+    return iter(message.iter_attachments()) if message.is_multipart() else iter(())

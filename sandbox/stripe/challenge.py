@@ -11,7 +11,23 @@ from sandbox.stripe.setup_intents import SetupIntents
 from sandbox.stripe.state import Object
 
 #: Currencies whose smallest unit is the whole.
-_WHOLE = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
+_WHOLE = (
+    "bif",
+    "clp",
+    "djf",
+    "gnf",
+    "jpy",
+    "kmf",
+    "krw",
+    "mga",
+    "pyg",
+    "rwf",
+    "ugx",
+    "vnd",
+    "vuv",
+    "xaf",
+    "xof",
+)
 
 
 class Challenges(SetupIntents):

@@ -102,7 +102,7 @@ def test_what_is_parked_is_shown_and_nobody_in_it(
         "bad_amount",
     )
     assert shown["payload"]["weight"] == 300
-    assert shown["payload"]["to"]["country"] == "US"
+    assert shown["payload"]["order"] == "ship-1"
     assert "line1" in shown["payload"]["to"]
     listed = client.get("/v1/parked", params={"connection": "ship"}).json()
     assert parked in [each["id"] for each in listed["items"]]

@@ -8,7 +8,9 @@ import pytest
 
 from contracts.names import (
     bill_run_id,
+    connector_call_id,
     parse_bill_run_id,
+    parse_connector_call_id,
     parse_subscription_id,
     parse_webhook_delivery_id,
     subscription_id,
@@ -60,3 +62,20 @@ def test_other_ids_are_refused(other: str) -> None:
     for parse in (parse_bill_run_id, parse_subscription_id, parse_webhook_delivery_id):
         with pytest.raises(ValueError, match="workflow id"):
             parse(other)
+
+
+@pytest.mark.parametrize("key", ["charge:inv-1:2", "put/acct/1", "a"])
+def test_a_calls_id_is_read_back(key: str) -> None:
+    assert parse_connector_call_id(connector_call_id("stripe-eu", "payment.charge", key)) == (
+        "stripe-eu",
+        "payment.charge",
+        key,
+    )
+
+
+@pytest.mark.parametrize(
+    "other", ["", "call/a/b/c", "call/a/b.c", "call/a/b.c/", "subscription/1", "call//b.c/k"]
+)
+def test_what_is_no_calls_id_is_refused(other: str) -> None:
+    with pytest.raises(ValueError, match="workflow id"):
+        parse_connector_call_id(other)

@@ -24,11 +24,13 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.bill_run import BillRunActivities
+from activities.connectors import ConnectorActivities
+from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.webhooks_out import WebhookActivities
 from bench.fleet import DUE, build_fleet
 from contracts.bill_run import BillRunRequest, Control
-from contracts.names import TASK_QUEUE, webhook_delivery_id
+from contracts.names import CALL_QUEUE, TASK_QUEUE, webhook_delivery_id
 from contracts.names import subscription_id as workflow_id
 from contracts.subscription import EpisodeRequest
 from contracts.sweep import SweepRequest
@@ -43,6 +45,8 @@ from storage.database import make_engine
 from storage.encryption import Encryption, new_key
 from storage.events import NewEvent, append_events
 from storage.migrate import upgrade
+from tests.activities.acme import Opener, running_vendor
+from tests.histories.calls import CallStories
 from tests.receiver import receiving
 from tests.subscribers import add_subscription, change_dates
 from tests.workflows.skipping import time_skipping
@@ -236,21 +240,28 @@ async def record(url: str, wanted: list[str]) -> None:
     async with time_skipping(identity=IDENTITY) as environment:
         episodes = Episodes(environment.client, "nobody")
         webhooks = WebhookActivities(engine, ENCRYPTION, allow_loopback=True)
-        with ThreadPoolExecutor(4) as threads:
-            async with Worker(
-                environment.client,
-                task_queue=TASK_QUEUE,
-                identity=IDENTITY,
-                workflows=registry.WORKFLOWS,
-                activities=[
-                    *BillRunActivities(engine).all(),
-                    *SubscriptionActivities(engine).all(),
-                    *SweepActivities(engine, episodes).all(),
-                    *webhooks.all(),
-                ],
-                activity_executor=threads,
+        with ThreadPoolExecutor(4) as threads, running_vendor() as vendor:
+            calls = ConnectorActivities(engine, Opener(vendor.url))
+            async with (
+                Worker(
+                    environment.client,
+                    task_queue=TASK_QUEUE,
+                    identity=IDENTITY,
+                    workflows=registry.WORKFLOWS,
+                    activities=[
+                        *BillRunActivities(engine).all(),
+                        *ParkedActivities(engine).all(),
+                        *SubscriptionActivities(engine).all(),
+                        *SweepActivities(engine, episodes).all(),
+                        *webhooks.all(),
+                    ],
+                    activity_executor=threads,
+                ),
+                Worker(environment.client, task_queue=CALL_QUEUE, identity=IDENTITY, activities=calls.all()),
             ):
-                for name, story in Recorder(environment, url).stories().items():
+                stories = Recorder(environment, url).stories()
+                stories |= CallStories(environment.client, engine, vendor).stories()
+                for name, story in stories.items():
                     if wanted and name not in wanted:
                         continue
                     handle = await story()

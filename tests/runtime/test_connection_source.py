@@ -19,6 +19,7 @@ from connectors.sdk.registry import Installed
 from runtime.connection_source import ConnectionSpec, Surroundings, parsed_rate, read_connections
 from runtime.yaml_source import DocumentError
 
+SECRETS = EnvSecrets({"POST_KEY": "hush", "SANDBOX_SECRET": "any"})
 PASTED = "sk_live_51NotForAnybody"
 
 
@@ -53,7 +54,7 @@ def installed(*_: Any) -> list[Installed]:
 
 
 def surroundings(**changes: Any) -> Surroundings:
-    given: dict[str, Any] = {"installed": installed, "secrets": EnvSecrets({"POST_KEY": "hush"}), **changes}
+    given: dict[str, Any] = {"installed": installed, "secrets": SECRETS, **changes}
     return Surroundings(**given)
 
 
@@ -221,10 +222,7 @@ SANDBOXED = "connections:\n  post:\n    connector: post\n    sandbox: true\n"
 
 
 def test_a_sandboxed_connection_needs_no_configuration(tmp_path: Path) -> None:
-    given = EnvSecrets({"SANDBOX_SECRET": "any"})
-    (spec,) = read(
-        tmp_path, SANDBOXED, secrets=given, sandbox=lambda name: f"http://127.0.0.1:8090/{name}"
-    ).values()
+    (spec,) = read(tmp_path, SANDBOXED, sandbox=lambda name: f"http://127.0.0.1:8090/{name}").values()
     assert (spec.mode, spec.allow_loopback, spec.sandbox) == ("test", True, True)
     assert spec.config == PostConfig(
         base_url="http://127.0.0.1:8090/post", api_key=Secret("env:SANDBOX_SECRET")

@@ -12,13 +12,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from runtime.cli.app import run
 from runtime.cli.doctor import examine
+from runtime.connections import Connections
 from runtime.settings import load_settings
 from runtime.stack.ports import choose_port
 from runtime.stack.sandbox import SandboxAddresses
 from storage.connections import connection_states
+from storage.encryption import SecretKeyError
 from tests.conftest import wait_until
-from tests.runtime.conftest import CHECKOUT, Up, environment, masthead
+from tests.runtime.conftest import CHECKOUT, Up, environment
 
 GOOD = "connections:\n  cards: {connector: stripe, sandbox: true}\n"
 BAD = """\
@@ -41,47 +44,42 @@ def with_file(folder: Path, text: str) -> dict[str, str]:
     return environment(folder / "home", MASTHEAD_CONFIG=str(file), MASTHEAD_SANDBOX_PORT=str(choose_port(0)))
 
 
-def test_up_with_a_wrong_file_starts_nothing_and_tells_all(tmp_path: Path) -> None:
-    env = with_file(tmp_path, BAD)
-    said = masthead(env, "up")
-    assert said.returncode == 2
-    for line in TOLD:
-        assert line in said.stderr
-    assert "PASTED" not in said.stderr + said.stdout
-    assert not (tmp_path / "home").exists()
-    gone = masthead({**env, "MASTHEAD_CONFIG": str(tmp_path / "gone.yaml")}, "up")
-    assert (gone.returncode, "gone.yaml: does not exist" in gone.stderr) == (2, True)
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({}, TOLD),
-        (
-            {"MASTHEAD_CONFIG": "", "MASTHEAD_SECRET_KEY": "short"},
-            ("key 1 of MASTHEAD_SECRET_KEY is not 32 bytes",),
-        ),
-    ],
-)
-def test_a_worker_with_a_wrong_file_or_key_does_not_start(
-    tmp_path: Path, changes: dict[str, str], said: tuple[str, ...]
+def test_up_with_a_wrong_file_starts_nothing_and_tells_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    env = with_file(tmp_path, BAD) | {
-        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-        "TEMPORAL_ADDRESS": "127.0.0.1:1",
-        **changes,
-    }
+    for name, value in with_file(tmp_path, BAD).items():
+        monkeypatch.setenv(name, value)
+    assert run(["up"]) == 2
+    said = capsys.readouterr().err
+    for line in TOLD:
+        assert line in said
+    assert "PASTED" not in said
+    monkeypatch.setenv("MASTHEAD_CONFIG", str(tmp_path / "gone.yaml"))
+    assert run(["up"]) == 2
+    assert "gone.yaml: does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_worker_with_a_wrong_file_does_not_start(tmp_path: Path) -> None:
+    nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "TEMPORAL_ADDRESS": "127.0.0.1:1"}
     ended = subprocess.run(
         [sys.executable, str(CHECKOUT / "worker.py")],
-        env=env,
+        env=with_file(tmp_path, BAD) | nowhere,
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert ended.returncode == 2
-    for line in said:
+    for line in TOLD:
         assert line in ended.stderr
+    assert "PASTED" not in ended.stderr
+
+
+async def test_a_wrong_key_is_told_before_anything_starts(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, database_url="postgresql://127.0.0.1:1/none", secret_key="short")
+    with pytest.raises(SecretKeyError, match="key 1 of MASTHEAD_SECRET_KEY is not 32 bytes"):
+        Connections.of(settings)
 
 
 def test_the_sandbox_is_a_part_of_the_stack(tmp_path: Path) -> None:

@@ -66,3 +66,23 @@ def test_settings_survive_the_way_through_an_environment(
     for name, value in chosen.environment().items():
         monkeypatch.setenv(name, value)
     assert load_settings() == chosen
+
+
+def test_the_file_of_connections_is_the_one_beside_us_unless_another_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MASTHEAD_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().config_file is None
+    (tmp_path / "masthead.yaml").write_text("connections: {}\n")
+    found = load_settings()
+    assert found.config_file == tmp_path / "masthead.yaml"
+    # A child runs in another folder.
+    assert found.environment()["MASTHEAD_CONFIG"] == str(tmp_path / "masthead.yaml")
+    monkeypatch.setenv("MASTHEAD_CONFIG", "other.yaml")
+    assert load_settings().config_file == tmp_path / "other.yaml"
+
+
+def test_the_key_of_secrets_is_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTHEAD_SECRET_KEY", "c2VjcmV0")
+    assert "c2VjcmV0" not in repr(load_settings())

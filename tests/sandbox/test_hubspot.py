@@ -330,3 +330,29 @@ def test_the_page_shows_the_objects(hubspot: HubSpotStandIn) -> None:
     page = httpx.get(f"{hubspot.url}/_page").text
     assert "ada@example.com" in page
     assert "daily_limit" in page
+
+
+@pytest.mark.parametrize("bad", [None, [], {}, "x", 5, True, [1], [{}]], ids=str)
+def test_bodies_of_a_wrong_shape_are_refused_and_do_not_crash(
+    hubspot: HubSpotStandIn, web: httpx.Client, bad: Any
+) -> None:
+    objects = "/crm/v3/objects/contacts"
+    batches = [f"{objects}/batch/{verb}" for verb in ("read", "create", "update", "upsert", "archive")]
+    batches += [
+        f"/crm/v4/associations/contacts/companies/batch/{verb}" for verb in ("read", "create", "archive")
+    ]
+    good = {
+        "id": "1",
+        "idProperty": KEY,
+        "properties": {},
+        "from": {"id": "1"},
+        "to": {"id": "1"},
+        "types": [],
+    }
+    for path in batches:
+        for body in (bad, {"inputs": bad}, *({"inputs": [{**good, name: bad}]} for name in good)):
+            assert web.post(path, json=body).status_code in (200, 201, 204, 207, 400, 404), (path, body)
+    for name in ("filterGroups", "sorts", "limit", "after", "properties"):
+        assert web.post(f"{objects}/search", json={name: bad}).status_code in (200, 400), name
+    for body in (bad, {"properties": bad}, {"properties": {}, "associations": bad}):
+        assert web.post(objects, json=body).status_code in (201, 400), body

@@ -236,3 +236,24 @@ def test_a_restarted_server_is_the_same_one_at_the_same_port() -> None:
     send(post, welcome())
     assert (post.port, post.count("mail")) == (port, 2)
     post.stop()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"no headers at all",
+        b"Message-ID: <[a@b]>\r\nDate: never\r\nTo: <<<>>,,\r\nSubject: =?utf-8?q?=ff?=\r\n\r\nx\xff",
+        b"Content-Type: text/plain; charset=nonsense\r\n\r\n\xff",
+        b"Content-Type: multipart/mixed; boundary=\r\n\r\nx",
+        b"Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!",
+        b"Content-Type: message/rfc822\r\n\r\nSubject: inside\r\n\r\nx",
+    ],
+)
+def test_a_broken_mail_is_kept_and_can_be_read(post: SmtpStandIn, raw: bytes) -> None:
+    with smtplib.SMTP(post.host, post.port, timeout=5) as client:
+        client.sendmail("a@example.com", ["b@example.com"], raw)
+    assert post.mails()[0].raw.rstrip() == raw.rstrip()
+    with httpx.Client(base_url=post.url) as browser:
+        for page in ("/inbox", "/inbox/1", "/mails/1", "/_page"):
+            assert browser.get(page).status_code == 200

@@ -39,13 +39,13 @@ async def test_what_was_there_and_what_changes_is_told_once(synced: Synced, conn
 async def test_a_record_that_is_refused_is_parked_until_a_newer_state_goes_through(
     synced: Synced, connection: PgConnection, url: str
 ) -> None:
-    bad = add_account(connection, "bad", email="no address")
+    bad = add_account(connection, "bad", email="nowhere")
     add_account(connection, "good")
     done = await synced.turn()
     assert (done.written, done.rejected) == (1, 1)
     assert parks(url) == [(f"crm/contacts/{bad}", "rejected", "invalid")]
     row = connection.execute("select payload->'fields'->>'email', fields, method from parked").fetchone()
-    assert row == ("no address", {"email": "is no address"}, "crm.upsert")
+    assert row == ("nowhere", {"email": "is no address"}, "crm.upsert")
     assert (await synced.turn()).rejected == 0  # it waits for a person or a change
     connection.execute("update person set email = 'right@example.com' where account_id = %s", (bad,))
     set_name(connection, bad, "Right")
@@ -57,7 +57,7 @@ async def test_a_record_that_is_refused_is_parked_until_a_newer_state_goes_throu
 async def test_a_person_has_a_parked_record_tried_again(
     synced: Synced, connection: PgConnection, url: str
 ) -> None:
-    bad = add_account(connection, "bad", email="no address")
+    bad = add_account(connection, "bad", email="nowhere")
     await synced.turn()
     connection.execute("update person set email = 'right@example.com' where account_id = %s", (bad,))
     ((park,),) = connection.execute("select id::text from parked").fetchall()
@@ -175,7 +175,7 @@ async def test_a_second_worker_waits_until_the_first_has_let_go(
 async def test_a_record_that_does_not_fit_the_map(
     synced: Synced, connection: PgConnection, url: str, tmp_path: Path, policy: str
 ) -> None:
-    text = CONTACTS.replace("status: status", "mark: lookup(person.name, 'marks')")
+    text = CONTACTS.replace("status: status", 'mark: "lookup(person.name, \'marks\')"')
     strict = flow_of(tmp_path, text, drift=f"drift: {policy}", tables="tables: {marks: {Reader good: A}}")
     other = flow_of(tmp_path, name="name: others")
     synced.flows = ConnectionFlows(NAME, "live", (strict, other))

@@ -104,6 +104,15 @@ async def test_no_secret_and_no_person_is_shown_anywhere(
         _clean(repr([record.__dict__ for record in caplog.records]))
 
 
+async def test_a_path_that_an_author_put_together_himself_is_redacted_too() -> None:
+    path = f"/people/annabella@kund.example/{CANARY}"
+    async with raw_server(answer(404, {})) as server, shop(server.url) as connector:
+        with pytest.raises(ConnectorError) as raised:
+            await connector.read(path)
+        _clean(everything_of(raised.value) + repr(log_of(connector).entries))
+        assert "GET /people/[mail]/[secret] answered 404" in raised.value.message
+
+
 async def test_what_helps_to_find_a_fault_stays() -> None:
     async with (
         raw_server(
