@@ -204,7 +204,7 @@ class Turn:
         self.output.rejected += page.applied.parked
         if not page.more:
             self._rests[name] = time.monotonic() + flow.document.every
-        return page.more
+        return page.more or page.applied.changed > 0
 
     async def _opened(self) -> Connector[Any]:
         if self._connector is None:

@@ -43,6 +43,8 @@ class StandIn:
     fault_type: ClassVar[type[Fault]] = Fault
     #: Starts of paths that are pages for people, no calls of the vendor's API: neither recorded nor faulted.
     own_pages: ClassVar[tuple[str, ...]] = ()
+    #: Writes that count as several effects, as the parts of a document do: "capability.method" → how many.
+    effects_of_one_write: ClassVar[Mapping[str, int]] = {}
     _routes: ClassVar[Routes]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -123,6 +123,11 @@ def read_park(connection: PgConnection, park_id: str, *, lock: bool = False) -> 
     return ParkRow(*row) if row else None
 
 
+def change_payload(connection: PgConnection, park_id: str, payload: Any) -> None:
+    """What is sent instead, for work that is no call."""
+    connection.execute("update parked set payload = %s where id = %s", (Jsonb(payload), park_id))
+
+
 def resolve_park(connection: PgConnection, park_id: str, resolution: str) -> None:
     """Close an open one."""
     connection.execute(

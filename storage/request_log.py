@@ -19,7 +19,7 @@ KEPT_DAYS = 14
 KEPT_ROWS = 10_000  # of each connection
 LONGEST_TEXT = 8_000
 _TRIM_EVERY = 1_000
-_LONGEST_WRITE_SECONDS = 3.0
+LONGEST_WRITE_SECONDS = 3.0
 
 
 class LoggedRequest(NamedTuple):
@@ -42,16 +42,24 @@ class PostgresRequestLog:
     """The port RequestLog. Entries older than `days`, and of each connection all but the newest `rows`, are removed as
     new ones come."""
 
-    def __init__(self, pool: Pool, *, days: int = KEPT_DAYS, rows: int = KEPT_ROWS) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        days: int = KEPT_DAYS,
+        rows: int = KEPT_ROWS,
+        within: float = LONGEST_WRITE_SECONDS,
+    ) -> None:
         self._pool = pool
+        self._within = within
         self._days = days
         self._rows = rows
         self._written = 0
 
     async def record(self, entry: RequestEntry) -> None:
-        """Write one entry. Never fails the call that it is about, and holds it up for 3 s at most."""
+        """Write one entry. Never fails the call that it is about, and holds it up for `within` seconds at most."""
         try:
-            async with asyncio.timeout(_LONGEST_WRITE_SECONDS):
+            async with asyncio.timeout(self._within):
                 await self._write(entry)
                 self._written += 1
                 if self._written % _TRIM_EVERY == 0:

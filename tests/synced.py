@@ -12,6 +12,7 @@ import uuid_utils
 from sqlalchemy import Engine
 
 from activities.sync_flow import ConnectionFlows, Flow
+from activities.sync_single import CallStarter
 from activities.sync_turn import Turn
 from connectors.sdk.connector import Connector
 from connectors.sdk.memory import memory_context
@@ -77,11 +78,12 @@ class Synced:
         self.flows: ConnectionFlows | None = ConnectionFlows(NAME, "live", tuple(flows))
         self.calls: list[CallRef] = []
         self.open = opener(stand_in)
+        self.start: CallStarter = self.note
 
     def made(self, seconds: float = 30.0) -> Turn:
         """A turn that has not begun."""
         order = TurnInput(connection=NAME, turn_seconds=seconds, report_seconds=seconds)
-        return Turn(self.engine, order, self.open, lambda _: self.flows, self._start)
+        return Turn(self.engine, order, self.open, lambda _: self.flows, self.start)
 
     async def turn(self, until: Callable[[], bool] | None = None) -> TurnOutput:
         """One turn: until `until` holds, or nothing is left to do."""
@@ -90,7 +92,8 @@ class Synced:
         async with asyncio.timeout(30):
             return await turn.run(until or quiet)
 
-    async def _start(self, ref: CallRef) -> None:
+    async def note(self, ref: CallRef) -> None:
+        """Take a call that shall be started."""
         self.calls.append(ref)
 
     def records(self) -> dict[str, dict[str, Any]]:

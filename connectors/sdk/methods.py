@@ -10,9 +10,9 @@ import importlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,13 +25,14 @@ from connectors.sdk.idempotency import is_write
 @dataclass(frozen=True, slots=True)
 class Method:
     """A capability's method. name: `payment.charge`. write: it has a key. parameters: what it must be given beside
-    the key; what it has a default for is not written down with a call."""
+    the key; what it has a default for is not written down with a call. batch: it takes many records at once."""
 
     capability: type[Capability]
     function: str
     write: bool
     parameters: Mapping[str, TypeAdapter[Any]]
     answer: TypeAdapter[Any]
+    batch: bool
 
     @property
     def name(self) -> str:
@@ -57,11 +58,14 @@ class Method:
         ]
 
     def problems(self, request: Any) -> dict[str, str]:
-        """What is wrong with a request, by field; empty when it can be sent. Never repeats what was given."""
+        """What is wrong with a request, or with one record of a batch, by field; empty when it can be sent. Never
+        repeats what was given."""
+        one_of_many = self.batch and isinstance(request, Mapping)
         try:
-            self.arguments(request)
+            self.arguments([request] if one_of_many else request)
         except ValidationError as error:
-            return problems_of(error)
+            found = problems_of(error)
+            return {name.removeprefix("0."): text for name, text in found.items()} if one_of_many else found
         return {}
 
 
@@ -111,4 +115,5 @@ def _method(capability: type[Capability], function: str) -> Method:
         write=is_write(body),
         parameters={name: TypeAdapter(hints[name]) for name in names},
         answer=TypeAdapter(hints["return"]),
+        batch=len(names) == 1 and get_origin(hints[names[0]]) is Sequence,
     )

@@ -15,10 +15,11 @@ from contracts.parked import Action, Decided
 from operations.calls.prepare import ref_of
 from storage.calls import CallRow, change_call, read_call
 from storage.database import PgConnection
-from storage.parked import ParkRow, read_park, resolve_park
+from storage.parked import ParkRow, change_payload, read_park, resolve_park
 
-# Parked work with a way of its own to be done again; its remedy says which.
-_OWN_WAY = frozenset({"bill-run", "follow-up", "webhook"})
+# Parked work without a call whose owner looks in the table for what was decided. All other has a way of its own to be
+# done again, which its remedy says.
+_DECIDED_HERE = frozenset({"sync"})
 
 RequestCheck = Callable[[str, Any], Mapping[str, str]]
 
@@ -73,13 +74,15 @@ def decide(
         raise NoSuchPark(f"there is no parked work {park_id}")
     if not row.open:
         return _repeated(row, decision, call, masks)
-    if row.kind in _OWN_WAY:
+    if call is None and row.kind not in _DECIDED_HERE:
         raise CannotDecide("own_way", f"work of the kind {row.kind} is not decided here. {row.remedy}")
     detail: dict[str, Any] = {"park": row.id, "call": row.call_id, "not_applied": decision.not_applied}
     if call is not None:
         _move(connection, call, decision, check, masks, detail)
     elif decision.action is Action.EDIT:
-        raise CannotDecide("not_editable", "there is no call whose payload could be edited")
+        edited = _edited(row.method, row.payload, decision.changes, check, masks)
+        detail["fields"] = sorted(_changed(row.payload, edited))
+        change_payload(connection, row.id, edited)
     resolve_park(connection, row.id, decision.action.value)
     _audit(connection, row, decision, detail)
     return _decided(row, decision.action, call)
@@ -109,17 +112,19 @@ def _move(
                 "what was sent may have been done, and with another payload it would be done twice. Look at the other "
                 "system; if nothing was done, say so (not applied), else skip it.",
             )
-        edited = _edited(call, decision.changes, check, masks)
+        edited = _edited(call.method, call.request, decision.changes, check, masks)
         detail["fields"] = sorted(_changed(call.request, edited))
         changes |= {"request": edited, "request_version": call.request_version + 1}
     change_call(connection, call.id, changes)
 
 
-def _edited(call: CallRow, changes: Any, check: RequestCheck | None, masks: Collection[str]) -> Any:
-    if check is None or call.request is None or changes is None:
+def _edited(
+    method: str | None, stored: Any, changes: Any, check: RequestCheck | None, masks: Collection[str]
+) -> Any:
+    if check is None or method is None or stored is None or changes is None:
         raise CannotDecide("not_editable", "there is nothing that could be edited")
-    edited = merged(call.request, json.loads(json.dumps(changes)), masks)
-    if wrong := check(call.method, edited):
+    edited = merged(stored, json.loads(json.dumps(changes)), masks)
+    if wrong := check(method, edited):
         fields = ", ".join(f"{name}: {problem}" for name, problem in wrong.items())
         raise CannotDecide("bad_payload", f"the edited payload cannot be sent: {fields}", wrong)
     return edited
@@ -157,8 +162,8 @@ def _changed(before: Any, after: Any, path: str = "") -> set[str]:
 def _repeated(row: ParkRow, decision: Decision, call: CallRow | None, masks: Collection[str]) -> Decided:
     if row.resolution != decision.action.value:
         raise CannotDecide("resolved", f"this was resolved before: {row.resolution}")
-    edits = call is not None and decision.action is Action.EDIT
-    if call is not None and edits and merged(call.request, decision.changes, masks) != call.request:
+    stored = row.payload if call is None else call.request
+    if decision.action is Action.EDIT and merged(stored, decision.changes, masks) != stored:
         raise CannotDecide("resolved", "this was edited before, in another way")
     return _decided(row, decision.action, call, repeated=True)
 

@@ -37,6 +37,8 @@ class AvaTaxStandIn(StandIn):
     system: ClassVar[str] = "avatax"
     title: ClassVar[str] = "AvaTax"
     fault_type: ClassVar[type[Fault]] = AvaTaxFault
+    # Recorded and committed; a refund is a document of its own that also marks the one refunded.
+    effects_of_one_write: ClassVar[Mapping[str, int]] = {"tax.commit": 2, "tax.refund": 3}
 
     def __init__(
         self, *, account: str = "1100000000", licence_key: str = "sandbox-licence", company: str = "DEFAULT"

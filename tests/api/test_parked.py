@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -223,6 +224,24 @@ def test_work_of_a_bill_run_is_shown_and_sent_its_own_way(client: TestClient, ur
     assert answer.status_code == 409
     assert "masthead bill-run --parked" in answer.json()["detail"]
     assert client.get("/v1/parked", params={"kind": "bill-run"}).json()["items"][0]["id"] == mine
+
+
+def test_a_record_of_a_batch_is_edited_where_its_owner_reads_it(client: TestClient, url: str) -> None:
+    mine = str(uuid4())
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "insert into parked (id, mode, kind, trace_key, error_kind, message, remedy, connection, method, payload)"
+            " values (%s, 'live', 'sync', 'crm/contacts/1', 'rejected', 'no such field', 'edit it', 'crm',"
+            " 'crm.upsert', %s)",
+            (mine, json.dumps({"kind": "contact", "key": "a-1", "fields": {"email": MAIL, "colour": "x"}})),
+        )
+    assert MAIL not in client.get(f"/v1/parked/{mine}").text
+    wrong = post(client, mine, "edit", payload={"kind": "sofa"})
+    assert (wrong.status_code, list(wrong.json()["fields"])) == (422, ["kind"])
+    assert post(client, mine, "edit", payload={"fields": {"colour": None}}).status_code == 200
+    with psycopg.connect(url) as connection:
+        row = connection.execute("select payload, resolution from parked where id = %s", (mine,)).fetchone()
+    assert row == ({"kind": "contact", "key": "a-1", "fields": {"email": MAIL}}, "edit")
 
 
 def test_a_key_may_do_what_its_scopes_say_and_no_more(client: TestClient, parked: str) -> None:

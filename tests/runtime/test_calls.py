@@ -22,28 +22,32 @@ from workflows.call_starts import start_call, tell
 CHECKOUT = Path(__file__).parents[2]
 
 
+def started_worker(url: str, temporal_address: str, folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "MASTHEAD_"))}
+    mine = {
+        "MASTHEAD_HOME": str(folder / "home"),
+        "DATABASE_URL": url,
+        "TEMPORAL_ADDRESS": temporal_address,
+        "TEMPORAL_NAMESPACE": NAMESPACE,
+        "TEMPORAL_CONFIG_FILE": os.devnull,
+    }
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, str(CHECKOUT / "worker.py")],
+            env=inherited | mine,
+            cwd=folder,
+            stdout=out,
+            stderr=out,
+        )
+
+
 async def test_a_call_of_a_connection_that_nobody_configured_waits_for_a_person(
     pg_server: PostgresForTests, temporal_address: str, tmp_path: Path
 ) -> None:
     url = pg_server.fresh_database("served_calls")
     engine = make_engine(url)
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "MASTHEAD_"))}
     log = tmp_path / "worker.log"
-    with log.open("wb") as out:
-        worker = subprocess.Popen(
-            [sys.executable, str(CHECKOUT / "worker.py")],
-            env=inherited
-            | {
-                "MASTHEAD_HOME": str(tmp_path / "home"),
-                "DATABASE_URL": url,
-                "TEMPORAL_ADDRESS": temporal_address,
-                "TEMPORAL_NAMESPACE": NAMESPACE,
-                "TEMPORAL_CONFIG_FILE": os.devnull,
-            },
-            cwd=tmp_path,
-            stdout=out,
-            stderr=out,
-        )
+    worker = started_worker(url, temporal_address, tmp_path, log)
     try:
         client = await connect(temporal_address, NAMESPACE)
         handle = await start_call(client, prepare(engine, "pay").ref)

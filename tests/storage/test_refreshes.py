@@ -30,14 +30,20 @@ KEY = new_key()
 WORKERS = 20
 
 
+@pytest.fixture(scope="module")
+def database(pg_server: PostgresForTests) -> str:
+    return pg_server.fresh_database("refreshes")
+
+
 @pytest.fixture
-async def url(pg_server: PostgresForTests) -> str:
+async def url(database: str) -> str:
     """A database with a token that the vendor does not take any more."""
-    made = pg_server.fresh_database("refreshes")
-    pool = Pool(made)
+    with psycopg.connect(database) as connection:
+        connection.execute("delete from connection_token")
+    pool = Pool(database)
     await PostgresTokens(pool, Encryption.of(KEY)).authorise(CONNECTION, Token("a0", "r0"))
     await pool.aclose()
-    return made
+    return database
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ async def test_a_database_that_is_away_fails_no_call_and_shows_nothing_of_it(
 ) -> None:
     pool = Pool("postgresql://nobody:hush@127.0.0.1:1/nowhere")
     with caplog.at_level(logging.WARNING, "masthead.requests"):
-        await PostgresRequestLog(pool).record(entry("shop"))
+        await PostgresRequestLog(pool, within=0.2).record(entry("shop"))
     await pool.aclose()
     (line,) = [record.getMessage() for record in caplog.records if record.name == "masthead.requests"]
     assert line.startswith("a request of shop was not written down")

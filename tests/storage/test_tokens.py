@@ -24,9 +24,16 @@ FIRST = Token(
 SECOND = Token("access-2", "refresh-2")
 
 
-@pytest.fixture
-def url(pg_server: PostgresForTests) -> str:
+@pytest.fixture(scope="module")
+def database(pg_server: PostgresForTests) -> str:
     return pg_server.fresh_database("tokens")
+
+
+@pytest.fixture
+def url(database: str) -> str:
+    run(database, "delete from connection_token")
+    run(database, "delete from connection")
+    return database
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from connectors.sdk.errors import ConnectorError
 from connectors.sdk.idempotency import ByFind, Never, idempotency_of
 from connectors.sdk.testing import samples
 from connectors.sdk.testing.case import Bench, Case, Skipped
+from connectors.sdk.testing.faults import effects_of_one
 from connectors.sdk.testing.surroundings import CANARY
 
 #: Loggers of the stand-in, which shares the process with the connector and may say what it got.
@@ -106,7 +107,8 @@ async def _same_key_twice(capability: str, method: str, bench: Bench) -> None:
     before = bench.stand_in.count()
     first = await write(sample.request, sample.key)
     once = bench.stand_in.count() - before
-    assert once >= 1, "it went well, and the stand-in counted no effect"
+    right = effects_of_one(bench, f"{capability}.{method}")
+    assert once == right, f"it went well, and the stand-in counted {once} effects, not {right}"
     if isinstance(idempotency, ByFind):
         second = await getattr(bench.connector, idempotency.find)(sample.request, sample.key)
         assert second is not None, "what was written is not found by its key"

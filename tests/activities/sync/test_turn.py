@@ -175,7 +175,7 @@ async def test_a_second_worker_waits_until_the_first_has_let_go(
 async def test_a_record_that_does_not_fit_the_map(
     synced: Synced, connection: PgConnection, url: str, tmp_path: Path, policy: str
 ) -> None:
-    text = CONTACTS.replace("status: status", 'mark: "lookup(person.name, \'marks\')"')
+    text = CONTACTS.replace("status: status", "mark: \"lookup(person.name, 'marks')\"")
     strict = flow_of(tmp_path, text, drift=f"drift: {policy}", tables="tables: {marks: {Reader good: A}}")
     other = flow_of(tmp_path, name="name: others")
     synced.flows = ConnectionFlows(NAME, "live", (strict, other))
