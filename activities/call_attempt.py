@@ -85,17 +85,23 @@ class Attempt:
         self._workflow_id = workflow_id
 
     async def go(self, open_connector: OpenConnector) -> CallOutcome:
-        """Where the call then stands. Raises Transient where it may be tried again, LookupError for no such call."""
+        """Where the call then stands. Raises Transient where it may be tried again, NoSuchCall."""
         row, outcome = await self._do(look, self._call_id)
         if outcome.status.settled or outcome.status is CallStatus.PARKED:
             return outcome
         try:
             arguments = self._method.arguments(row.request)
+            if self._method.write:
+                # An edited request is another one to a system that remembers keys with what came with them.
+                version = f"+{row.request_version}" if row.request_version > 1 else ""
+                arguments.append(Key(row.key + version))
         except ValidationError as error:
             wrong = Trouble(
                 "rejected", "what shall be sent does not fit", "invalid_request", problems_of(error)
             )
             return await self._park(row, wrong, doubt=self._doubt(row))
+        except ValueError as error:
+            return await self._park(row, Trouble("definition", str(error)), doubt=self._doubt(row))
         try:
             connector = await open_connector(row.connection)
         except (DefinitionError, MissingSecret) as error:
@@ -116,10 +122,6 @@ class Attempt:
     async def _resolve_or_send(
         self, connector: Connector[Any], row: CallRow, arguments: list[Any]
     ) -> CallOutcome:
-        if self._method.write:
-            # An edited request is another one to a system that remembers keys with what came with them.
-            version = f"+{row.request_version}" if row.request_version > 1 else ""
-            arguments = [*arguments, Key(row.key + version)]
         guard = idempotency_of(getattr(connector, self._method.function)) or Never()
         found_out = None
         if self._doubt(row) is not None:
@@ -208,7 +210,7 @@ class Attempt:
         except TimeoutError:
             error = Unknown(f"no outcome within {self._patience.send.total_seconds():g} s")
         except Exception as failure:
-            error = Broken(_described(failure))
+            error = Broken(described(failure))
             doubt = self._doubt(sent)
         trouble = _trouble(sent, error)
         if isinstance(error, Unknown) and self._method.write:
@@ -236,7 +238,8 @@ class Attempt:
 
     async def _succeed(self, row: CallRow, answer: Any) -> CallOutcome:
         shape = self._method.answer
-        return await self._do(succeed, row.id, shape.dump_python(shape.validate_python(answer), mode="json"))
+        found = shape.dump_python(shape.validate_python(answer), mode="json")
+        return await self._do(succeed, row.id, _storable(found))
 
     async def _park(self, row: CallRow, trouble: Trouble, *, doubt: datetime | None) -> CallOutcome:
         return await self._do(park_call, row, trouble, doubt=doubt, workflow_id=self._workflow_id)
@@ -258,21 +261,30 @@ def _trouble(row: CallRow, error: Exception) -> Trouble:
     personal = personal_values(json.dumps(row.request).encode(), "application/json")
 
     def clean(text: str) -> str:
-        return redact(text, personal)[:LONGEST_MESSAGE]
+        return redact(text, personal).replace("\0", "")[:LONGEST_MESSAGE]
 
     known = isinstance(error, ConnectorError | DefinitionError | MissingSecret)
     fields: dict[str, str] = getattr(error, "fields", {})
     code = error.code if isinstance(error, ConnectorError) else None
     return Trouble(
         kind_of(error),
-        clean(str(error) if known else _described(error)),
+        clean(str(error) if known else described(error)),
         code and clean(code),
         {name: clean(text) for name, text in fields.items()},
     )
 
 
-def _described(error: Exception) -> str:
-    """A failure inside of a connector: its type and place. Its text may hold anything, and is not repeated."""
+def described(error: Exception) -> str:
+    """A failure that nobody foresaw: its type and place. Its text may hold anything, and is not repeated."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" in {last[0].name}, line {last[0].lineno}" if last else ""
-    return f"the connector failed with {type(error).__name__}{place}"
+    return f"it failed with {type(error).__name__}{place}"
+
+
+def _storable(value: Any) -> Any:
+    """JSON without the one character that Postgres cannot keep: what was done must not be lost for it."""
+    if isinstance(value, dict):
+        return {_storable(name): _storable(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_storable(each) for each in value]
+    return value.replace("\0", "") if isinstance(value, str) else value

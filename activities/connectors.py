@@ -13,12 +13,13 @@ from sqlalchemy import Engine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.call_attempt import Attempt, OpenConnector, Patience
+from activities.call_attempt import Attempt, OpenConnector, Patience, described
 from activities.errors import as_temporal
 from activities.heartbeat import beating
 from connectors.sdk.errors import ConnectorError
 from connectors.sdk.methods import Method, all_methods
 from contracts.connector_call import CallOutcome, CallRef
+from storage.calls import NoSuchCall
 
 
 class ConnectorActivities:
@@ -45,8 +46,11 @@ class ConnectorActivities:
             raise as_temporal(
                 error, tries=info.attempt, subject=f"{ref.method} of {ref.connection}"
             ) from None
-        except LookupError as error:
-            raise ApplicationError(str(error), type="UnknownCall", non_retryable=True) from error
+        except NoSuchCall as error:
+            raise ApplicationError(str(error), type="UnknownCall", non_retryable=True) from None
+        except Exception as error:
+            # As what the database says, this may quote a row; the history shall not.
+            raise ApplicationError(described(error), type=type(error).__name__) from None
 
     def all(self) -> list[Callable[..., Any]]:
         """Every activity, for the worker: one for each method."""

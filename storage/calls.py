@@ -22,6 +22,10 @@ _COLUMNS = """
 """
 
 
+class NoSuchCall(LookupError):
+    """There is no call of that id."""
+
+
 class CallRow(NamedTuple):
     """A call. now: the database's clock at the reading, the one clock by which keys expire."""
 
@@ -97,13 +101,13 @@ def find_call(connection: PgConnection, *, mode: str, to: str, method: str, key:
 
 
 def read_call(connection: PgConnection, call_id: str, *, lock: bool = False) -> CallRow:
-    """The call. Raises LookupError when there is none of that id."""
+    """The call. Raises NoSuchCall."""
     row = connection.execute(
         f"select {_COLUMNS} from connector_call where id = %s {'for update' if lock else ''}".encode(),
         (call_id,),
     ).fetchone()
     if row is None:
-        raise LookupError(f"there is no call {call_id}")
+        raise NoSuchCall(f"there is no call {call_id}")
     return CallRow(*row)
 
 

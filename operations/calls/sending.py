@@ -46,7 +46,7 @@ class Trouble:
 
 
 def look(connection: PgConnection, call_id: str) -> tuple[CallRow, CallOutcome]:
-    """The call as it stands. Raises LookupError when there is none of that id."""
+    """The call as it stands. Raises NoSuchCall."""
     row = read_call(connection, call_id)
     return row, outcome_of(connection, row)
 

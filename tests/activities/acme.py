@@ -116,6 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         effect = self.vendor.apply(kind, body, self.headers.get("Idempotency-Key"))
         self.vendor.gate.wait(60)
+        if fault == "nul":
+            effect = effect | {"method": "pm\0x"}
         if fault == "dropped after":
             self._drop()
         elif fault == "html":

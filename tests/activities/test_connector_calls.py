@@ -411,6 +411,41 @@ async def test_a_newer_success_settles_older_parks_about_the_same(
     assert (await tries.once(old)).status is CallStatus.SKIPPED
 
 
+async def test_what_postgres_cannot_keep_of_an_answer_costs_neither_the_answer_nor_a_second_send(
+    url: str, engine: Engine, vendor: Vendor, tries: Tries
+) -> None:
+    ref = prepare(engine, "pay").ref
+    vendor.faults = ["nul"]
+    assert (await tries.once(ref)).status is CallStatus.SUCCEEDED
+    assert row(url, ref)["answer"]["method"] == "pmx"
+
+
+async def test_what_nobody_foresaw_is_told_without_its_words(
+    url: str, engine: Engine, tries: Tries, caplog: pytest.LogCaptureFixture
+) -> None:
+    ref = prepare(engine, "ship").ref
+    with psycopg.connect(url) as connection:
+        # A refusal of the database that quotes the row.
+        connection.execute("alter table connector_call add constraint odd check (attempts < 1) not valid")
+    try:
+        error = await failed(tries, ref)
+    finally:
+        with psycopg.connect(url) as connection:
+            connection.execute("alter table connector_call drop constraint odd")
+    assert (error.type, error.non_retryable) == ("CheckViolation", False)
+    assert not [
+        canary for canary in CANARIES if canary in f"{error!r} {error} {error.__cause__} {caplog.text}"
+    ]
+
+
+async def test_a_key_that_can_be_none_and_a_call_that_is_none(url: str, engine: Engine, tries: Tries) -> None:
+    odd = prepare(engine, "pay", "charge for äöü").ref
+    assert (await tries.once(odd)).error_kind == "definition"
+    gone = odd.model_copy(update={"call_id": "01a20598-8471-7649-bcce-fed23e51adf2"})
+    error = await failed(tries, gone)
+    assert (error.type, error.non_retryable) == ("UnknownCall", True)
+
+
 async def test_two_tries_at_once_send_once(url: str, engine: Engine, vendor: Vendor, tries: Tries) -> None:
     ref = prepare(engine, "mail").ref
     found = await asyncio.gather(*(tries.once(ref) for _ in range(4)), return_exceptions=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
@@ -76,15 +76,11 @@ def test_a_new_connector_is_green_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("capability", sorted(CAPABILITIES))
-def test_each_capability_can_be_begun(tmp_path: Path, capability: str) -> None:
-    folder = _begun(tmp_path, f"new_{capability}", capability)
-    spec = importlib.util.spec_from_file_location(
-        f"masthead_new_{capability}", folder / f"masthead_new_{capability}.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_each_capability_can_be_begun(
+    tmp_path: Path, capability: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(_begun(tmp_path, f"new_{capability}", capability)))
+    module = importlib.import_module(f"masthead_new_{capability}")
     connector = getattr(module, class_name(f"new_{capability}"))
     chosen = [case for case in suite.cases(connector) if "same key twice" in case.id]
     assert chosen

@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +16,7 @@ import pytest
 from sqlalchemy import Engine
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.connectors import ConnectorActivities
@@ -210,20 +210,19 @@ async def test_the_update_decides(
 
 
 async def test_decided_in_postgres_and_never_told_the_workflow_looks_by_itself(
-    url: str, client: Client, engine: Engine, vendor: Vendor
+    url: str, engine: Engine, vendor: Vendor, skipping: WorkflowEnvironment
 ) -> None:
-    """The signal was lost; here a timer that has run out is a signal that says nothing of it."""
-    handle = await rejected(client, engine, vendor)
-    ref = await ref_of(handle)
-    park = await parked(url, ref)
-    await waits(handle)
-    history = [event async for event in handle.fetch_history_events()]
-    (timer,) = [event for event in history if event.HasField("timer_started_event_attributes")]
-    runs_out = timer.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
-    assert runs_out == timedelta(minutes=1)
-    commit(engine, park, Action.SKIP)
-    await handle.signal("call_changed", ref)
-    assert (await outcome(handle)).status is CallStatus.SKIPPED
+    calls = ConnectorActivities(engine, Opener(vendor.url))
+    async with (
+        Worker(skipping.client, task_queue=TASK_QUEUE, workflows=[ConnectorCallWorkflow]),
+        Worker(skipping.client, task_queue=CALL_QUEUE, activities=calls.all()),
+    ):
+        vendor.faults = ["422"]
+        ref = prepare(engine, "ship").ref
+        handle = await start_call(skipping.client, ref)
+        commit(engine, await parked(url, ref), Action.EDIT, {"weight": 20})
+        assert (await outcome(handle)).status is CallStatus.SUCCEEDED
+    assert vendor.effects[-1]["weight"] == 20
 
 
 async def test_both_ways_in_both_orders_are_one_decision(
