@@ -104,6 +104,7 @@ class Attempt:
             return await self._park(row, Trouble("definition", str(error)), doubt=self._doubt(row))
         try:
             connector = await open_connector(row.connection)
+            self._check(connector, row)
         except (DefinitionError, MissingSecret) as error:
             return await self._park(row, _trouble(row, error), doubt=self._doubt(row))
         try:
@@ -111,6 +112,16 @@ class Attempt:
                 return await self._resolve_or_send(connector, row, arguments)
         finally:
             await connector.aclose()
+
+    def _check(self, connector: Connector[Any], row: CallRow) -> None:
+        if not isinstance(connector, self._method.capability):
+            raise DefinitionError(
+                f"{connector.name}, the connector of {row.connection}, has no {self._method.name}"
+            )
+        if row.mode == "test" and connector.context.mode != "test":
+            raise DefinitionError(
+                f"what is played on a test clock goes to no live system, and {row.connection} is one"
+            )
 
     async def give_up(self, error: ConnectorError) -> CallOutcome:
         """Park what was tried for long enough."""
@@ -205,8 +216,9 @@ class Attempt:
         except ConnectorError as caught:
             error = caught
         except (DefinitionError, MissingSecret) as wrong:
-            # Secrets are resolved when the request is made: nothing has left yet.
-            return await self._park(sent, _trouble(sent, wrong), doubt=doubt)
+            # A secret is resolved when the request is made: nothing has left yet. A wrong map may be found later.
+            since = doubt if isinstance(wrong, MissingSecret) else self._doubt(sent)
+            return await self._park(sent, _trouble(sent, wrong), doubt=since)
         except TimeoutError:
             error = Unknown(f"no outcome within {self._patience.send.total_seconds():g} s")
         except Exception as failure:

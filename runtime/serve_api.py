@@ -1,4 +1,4 @@
-"""The API process: uvicorn on the loopback interface, or on a listening socket that a parent hands down."""
+"""The API process: uvicorn on MASTHEAD_API_HOST (the loopback interface), or on a socket that a parent hands down."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import uvicorn
 from api.app import create_app
 from runtime.process_exit import leave
 from runtime.settings import SettingsError, load_settings
-from runtime.stack.ports import LOOPBACK
 
 
 def main() -> int:
@@ -29,7 +28,7 @@ def main() -> int:
         return 2
     config = uvicorn.Config(
         app,
-        host=LOOPBACK,
+        host=settings.api_host,
         port=settings.api_port,
         log_config=None,
         access_log=False,

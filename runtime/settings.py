@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 CONFIG_NAME = "masthead.yaml"
+
+# Who reads a setting: the embedded stack, the command line, worker processes, the API.
+UP, CLI, WORKER, API = "masthead up", "masthead", "worker", "API"
 
 
 class SettingsError(ValueError):
@@ -23,6 +28,37 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
+def _read_by(*parts: str, unset: str | None = None, or_file: bool = False) -> dict[str, Any]:
+    """What `masthead settings` says of a field beside its description. unset: what holds without it. or_file: whether
+    NAME_FILE may name a file that holds the value, as container platforms mount secrets."""
+    return {"read_by": parts, "unset": unset, "or_file": or_file}
+
+
+class _NamedFiles(PydanticBaseSettingsSource):
+    """The values of NAME_FILE variables, for the fields that may be given so. NAME itself wins."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The content of the file without white space around it, None where no file is named. Raises SettingsError."""
+        name = str(field.alias)
+        extra = field.json_schema_extra
+        may = isinstance(extra, dict) and extra.get("or_file") is True
+        if not may or os.environ.get(name) or not (file := os.environ.get(f"{name}_FILE")):
+            return None, name, False
+        try:
+            text = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise SettingsError(f"{name}_FILE: {file} cannot be read: {reason}") from None
+        if not text:
+            raise SettingsError(f"{name}_FILE: {file} is empty")
+        return text, name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The values found, by the names of their variables."""
+        found = (self.get_field_value(field, name) for name, field in self.settings_cls.model_fields.items())
+        return {name: value for value, name, _ in found if value is not None}
+
+
 class Settings(BaseSettings):
     """Settings of one process. Every field has one environment variable, named by its alias."""
 
@@ -31,23 +67,139 @@ class Settings(BaseSettings):
         frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
 
-    home: Path = Field(default=Path(".masthead"), alias="MASTHEAD_HOME", validate_default=True)
-    database_url: str | None = Field(default=None, alias="DATABASE_URL")
-    temporal_address: str | None = Field(default=None, alias="TEMPORAL_ADDRESS")
-    temporal_namespace: str = Field(default="masthead", alias="TEMPORAL_NAMESPACE", min_length=1)
-    workers: int = Field(default_factory=_processors, alias="MASTHEAD_WORKERS", ge=0, le=64)
-    worker_activities: int = Field(default=4, alias="MASTHEAD_WORKER_ACTIVITIES", ge=1, le=200)
-    api_port: int = Field(default=8484, alias="MASTHEAD_API_PORT", ge=1, le=65535)
-    temporal_port: int = Field(default=7233, alias="MASTHEAD_TEMPORAL_PORT", ge=1, le=65535)
-    temporal_ui_port: int = Field(default=8233, alias="MASTHEAD_TEMPORAL_UI_PORT", ge=1, le=65535)
-    retention_days: int = Field(default=30, alias="MASTHEAD_RETENTION_DAYS", ge=1, le=3650)
-    config_file: Path | None = Field(default=None, alias="MASTHEAD_CONFIG", validate_default=True)
-    sandbox_port: int = Field(default=8090, alias="MASTHEAD_SANDBOX_PORT", ge=1, le=65535)
-    sandbox_url: str | None = Field(default=None, alias="MASTHEAD_SANDBOX_URL")
-    # Encrypts what opens other systems; several with commas between them, the newest first (storage.encryption).
-    secret_key: str | None = Field(default=None, alias="MASTHEAD_SECRET_KEY", repr=False)
-    # Whether subscribers' webhook endpoints may be on this machine: for a sandbox only.
-    allow_loopback: bool = Field(default=False, alias="MASTHEAD_ALLOW_LOOPBACK")
+    home: Path = Field(
+        default=Path(".masthead"),
+        alias="MASTHEAD_HOME",
+        validate_default=True,
+        description="The folder of the first API key, of logs, and of the embedded stack's data. Workers on servers of your own keep "
+        "a mark there while they work: a folder for each container.",
+        json_schema_extra=_read_by(UP, CLI, WORKER),
+    )
+    database_url: str | None = Field(
+        default=None,
+        alias="DATABASE_URL",
+        repr=False,
+        description="A Postgres 18 of your own, as postgresql://USER:PASSWORD@HOST:PORT/DATABASE; no pooler in "
+        "transaction mode.",
+        json_schema_extra=_read_by(UP, CLI, WORKER, API, unset="the embedded one", or_file=True),
+    )
+    temporal_address: str | None = Field(
+        default=None,
+        alias="TEMPORAL_ADDRESS",
+        description="A Temporal of your own, as HOST:PORT.",
+        json_schema_extra=_read_by(UP, CLI, WORKER, API, unset="the embedded one"),
+    )
+    temporal_namespace: str = Field(
+        default="masthead",
+        alias="TEMPORAL_NAMESPACE",
+        min_length=1,
+        description="The namespace in Temporal.",
+        json_schema_extra=_read_by(UP, CLI, WORKER, API),
+    )
+    workers: int = Field(
+        default_factory=_processors,
+        alias="MASTHEAD_WORKERS",
+        ge=0,
+        le=64,
+        description="Worker processes that the stack starts; 0 where workers run elsewhere.",
+        json_schema_extra=_read_by(UP, CLI, unset="one a processor"),
+    )
+    worker_activities: int = Field(
+        default=4,
+        alias="MASTHEAD_WORKER_ACTIVITIES",
+        ge=1,
+        le=200,
+        description="Activities on the books that one worker process carries out at once.",
+        json_schema_extra=_read_by(WORKER),
+    )
+    api_host: str = Field(
+        default="127.0.0.1",
+        alias="MASTHEAD_API_HOST",
+        description="The address on which an API of its own listens (the stack's is on 127.0.0.1 always). Another one "
+        "belongs behind a proxy with TLS, or into a container.",
+        json_schema_extra=_read_by(API),
+    )
+    api_port: int = Field(
+        default=8484,
+        alias="MASTHEAD_API_PORT",
+        ge=1,
+        le=65535,
+        description="The API's port; the stack takes another where it is taken.",
+        json_schema_extra=_read_by(UP, API),
+    )
+    temporal_port: int = Field(
+        default=7233,
+        alias="MASTHEAD_TEMPORAL_PORT",
+        ge=1,
+        le=65535,
+        description="The embedded Temporal's port; another where it is taken.",
+        json_schema_extra=_read_by(UP),
+    )
+    temporal_ui_port: int = Field(
+        default=8233,
+        alias="MASTHEAD_TEMPORAL_UI_PORT",
+        ge=1,
+        le=65535,
+        description="The port of the embedded Temporal's Web UI; another where it is taken.",
+        json_schema_extra=_read_by(UP),
+    )
+    retention_days: int = Field(
+        default=30,
+        alias="MASTHEAD_RETENTION_DAYS",
+        ge=1,
+        le=3650,
+        description="How many days Temporal keeps workflows that have ended.",
+        json_schema_extra=_read_by(UP, CLI),
+    )
+    config_file: Path | None = Field(
+        default=None,
+        alias="MASTHEAD_CONFIG",
+        validate_default=True,
+        description="The file of connections; own flows lie in `flows/` beside it.",
+        json_schema_extra=_read_by(
+            UP, CLI, WORKER, unset="`masthead.yaml` where one is in the working folder"
+        ),
+    )
+    sandbox_port: int = Field(
+        default=8090,
+        alias="MASTHEAD_SANDBOX_PORT",
+        ge=1,
+        le=65535,
+        description="The port of the stack's sandbox; another where it is taken.",
+        json_schema_extra=_read_by(UP),
+    )
+    sandbox_url: str | None = Field(
+        default=None,
+        alias="MASTHEAD_SANDBOX_URL",
+        description="A sandbox that runs already, as http://127.0.0.1:PORT.",
+        json_schema_extra=_read_by(UP, CLI, WORKER, unset="the stack's own"),
+    )
+    secret_key: str | None = Field(
+        default=None,
+        alias="MASTHEAD_SECRET_KEY",
+        repr=False,
+        description="Encrypts stored credentials: a key of `masthead connectors keygen`, the same for every process; "
+        "several with commas between them while keys change, the newest first.",
+        json_schema_extra=_read_by(CLI, WORKER, API, unset="nothing can be stored encrypted", or_file=True),
+    )
+    allow_loopback: bool = Field(
+        default=False,
+        alias="MASTHEAD_ALLOW_LOOPBACK",
+        description="Whether subscribers' webhook endpoints may be on this machine: for trying out only.",
+        json_schema_extra=_read_by(CLI, WORKER, API),
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What a caller says, then the environment, then the files that it names."""
+        return init_settings, env_settings, _NamedFiles(settings_cls)
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a process that shall have the same."""
@@ -80,6 +232,14 @@ class Settings(BaseSettings):
         if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
             raise ValueError("must start with postgresql:// or postgresql+psycopg://")
         return f"postgresql://{rest}"
+
+    @field_validator("api_host")
+    @classmethod
+    def _an_address(cls, host: str) -> str:
+        try:
+            return str(ip_address(host))
+        except ValueError:
+            raise ValueError("must be an IP address, as 127.0.0.1 or 0.0.0.0") from None
 
     @field_validator("temporal_address")
     @classmethod

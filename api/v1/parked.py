@@ -31,7 +31,7 @@ Reader = Annotated[Caller, Depends(require_scope("parked:read"))]
 Writer = Annotated[Caller, Depends(require_scope("parked:write"))]
 
 MASKS = (SECRET, PERSONAL, MAIL)
-_STATUS = {"bad_payload": 422}
+_STATUS = {"bad_payload": 422, "masked": 422}
 
 
 class Order(BaseModel):

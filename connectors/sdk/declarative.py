@@ -115,16 +115,17 @@ class _Compiler:
                 ("base_url",),
                 f"neither a URL nor a field of config; {nearest(self._read.base_url, self._read.config)}",
             )
+        errors = [
+            rule for no, spec in enumerate(self._read.errors) if (rule := self._error(spec, ("errors", no)))
+        ]
+        auth = self._auth()
         rate = _RATE.fullmatch(self._read.rate)
         if rate is None:
             self._note(("rate",), "write calls per time, as in 10/s, 100/10s or 600/min")
             return None
-        errors = [
-            rule for no, spec in enumerate(self._read.errors) if (rule := self._error(spec, ("errors", no)))
-        ]
         return Http(
             base=self._read.base_url,
-            auth=self._auth(),
+            auth=auth,
             rate=Rate(int(rate[1]), per=float(rate[2] or 1) * _SECONDS[rate[3]]),
             errors=errors,
             key_header=self._read.key_header,

@@ -115,7 +115,10 @@ class Mapping:
         loader.block(spec, shape_of(target) if target else ANYTHING, ())
         if drift not in tuple(DriftPolicy):
             loader.problems.append(
-                Problem((*place[:-1], "drift"), f"{drift!r} is no policy; {nearest(str(drift), DriftPolicy)}")
+                Problem(
+                    (*place[:-1], "drift"),
+                    f"{drift!r} is no policy; {nearest(str(drift), [str(each) for each in DriftPolicy])}",
+                )
             )
         if loader.problems:
             raise DocumentProblems(loader.problems, document)
@@ -167,7 +170,7 @@ class Mapping:
             value = rule.expression.search(state, options=self._options)
         except UnreadableValue:
             raise
-        except (JMESPathError, ValueError, TypeError, ArithmeticError) as error:
+        except (JMESPathError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
             # The library's messages quote the value, which may be personal.
             raise UnreadableValue(f"cannot be computed ({type(error).__name__})") from None
         return as_text(value) if rule.text else value

@@ -136,6 +136,21 @@ def _text(value: Any) -> str | None:
     return as_text(value)
 
 
+def _with_decimal(rows: Any, name: str, currency: str) -> list[Any]:
+    return _with(rows, name, lambda amount: _decimal(amount, currency), "with_decimal")
+
+
+def _with_minor(rows: Any, name: str, currency: str) -> list[Any]:
+    return _with(rows, name, lambda amount: _minor(amount, currency), "with_minor")
+
+
+def _with(rows: Any, name: str, change: Callable[[Any], Any], function: str) -> list[Any]:
+    """The blocks with one field changed: within a list, JMESPath cannot reach the currency beside it."""
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise UnreadableValue(f"{function}: needs a list of blocks, not {_kind(rows)}")
+    return [{**row, name: change(row[name])} if row.get(name) is not None else dict(row) for row in rows]
+
+
 def _whole(value: Any, function: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise UnreadableValue(f"{function}: needs a whole number, not {_kind(value)}")
@@ -174,6 +189,8 @@ _OF_ANY: dict[str, Callable[..., Any]] = {
     "minor": _minor,
     "joined": _joined,
     "text": _text,
+    "with_decimal": _with_decimal,
+    "with_minor": _with_minor,
 }
 TAKES_NULL = {"default": _default}
 

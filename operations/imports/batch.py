@@ -28,10 +28,11 @@ from storage.database import PgConnection
 LIVE = "public"
 _COLUMNS = {
     "account": "id, external_key, currency, time_zone, locale, bill_cycle_day, tax_region, tax_exempt,"
-    " payment_terms_days, payment_method, import_job_id, import_row",
+    " payment_terms_days, payment_method, import_job_id, import_row, mode",
     "person": "account_id, name, email, address",
     "subscription": "id, account_id, external_key, status, starts_on, trial_ends_on, anchor_on, anchor_day,"
-    " interval_unit, interval_count, ends_on, opening_on, charged_through, arrears_through, next_bill_on, next_due",
+    " interval_unit, interval_count, ends_on, opening_on, charged_through, arrears_through, next_bill_on, next_due,"
+    " mode",
     "subscription_item": "id, subscription_id, plan_code, plan_version, quantity, price_override, starts_on",
     "subscription_discount": "id, subscription_id, code, percent, amount, starts_on, ends_on",
     "event_log": "kind, account_id, subject_id, version",
@@ -202,7 +203,7 @@ def _rows(job: Job, new: list[_New]) -> dict[str, list[str]]:
             account.append(
                 f"{account_id}\t{field(row.account_key)}\t{row.currency}\t{row.time_zone}\t{row.locale}"
                 f"\t{field(row.bill_cycle_day)}\t{field(row.tax_region)}\t{row.tax_exempt}"
-                f"\t{row.payment_terms_days}\t{field(row.payment_method)}\t{job.id}\t{entry.source.row}"
+                f"\t{row.payment_terms_days}\t{field(row.payment_method)}\t{job.id}\t{entry.source.row}\t{job.mode}"
             )
             if row.name or row.email or row.address:
                 address = json.dumps(row.address, ensure_ascii=False) if row.address else None
@@ -213,7 +214,7 @@ def _rows(job: Job, new: list[_New]) -> dict[str, list[str]]:
             f"\t{_day(opening.trial_ends_on)}\t{iso(opening.anchor_on)}\t{opening.anchor_day}"
             f"\t{opening.interval_unit}\t{opening.interval_count}\t{_day(opening.ends_on)}"
             f"\t{iso(opening.opening_on)}\t{iso(opening.charged_through)}\t{iso(opening.arrears_through)}"
-            f"\t{_day(opening.next_bill_on)}\t{field(opening.next_due)}"
+            f"\t{_day(opening.next_bill_on)}\t{field(opening.next_due)}\t{job.mode}"
         )
         for bought in row.items:
             item.append(

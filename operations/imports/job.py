@@ -38,21 +38,23 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An import under way: `counts` is what earlier runs of it finished."""
+    """An import under way: `counts` is what earlier runs of it finished. mode: of the accounts that it makes."""
 
     id: str
     started_at: datetime
     counts: Counts
+    mode: str = "live"
 
 
-def fingerprint(sha256: bytes, import_map: ImportMap, as_of: date) -> bytes:
-    """What makes an import the same import: the file's bytes, what the map says, and the day."""
-    return hashlib.sha256(
-        b"\0".join([sha256, import_map.model_dump_json().encode(), as_of.isoformat().encode()])
-    ).digest()
+def fingerprint(sha256: bytes, import_map: ImportMap, as_of: date, mode: str = "live") -> bytes:
+    """What makes an import the same import: the file's bytes, what the map says, the day, and the mode."""
+    parts = [sha256, import_map.model_dump_json().encode(), as_of.isoformat().encode()]
+    if mode != "live":
+        parts.append(mode.encode())
+    return hashlib.sha256(b"\0".join(parts)).digest()
 
 
-def begin(connection: PgConnection, key: bytes, file_name: str, as_of: date) -> Job:
+def begin(connection: PgConnection, key: bytes, file_name: str, as_of: date, mode: str = "live") -> Job:
     """The import with this fingerprint: a new one, one that was interrupted (to be gone on with), or one that
     was finished and now begins again under the same id, so that its rows are found to exist."""
     connection.execute(
@@ -68,14 +70,14 @@ def begin(connection: PgConnection, key: bytes, file_name: str, as_of: date) -> 
     if row is None:
         raise ImportBusy("the import's row is gone; start the import again")
     if row[2] is None:
-        return Job(str(row[0]), row[1], Counts(*row[3:]))
+        return Job(str(row[0]), row[1], Counts(*row[3:]), mode)
     connection.execute("delete from import_rejection where import_job_id = %s", (row[0],))
     again = connection.execute(
         "update import_job set rows_done = 0, imported = 0, existing = 0, rejected = 0,"
         " started_at = now(), finished_at = null where id = %s returning started_at",
         (row[0],),
     ).fetchone()
-    return Job(str(row[0]), again[0] if again else row[1], Counts())
+    return Job(str(row[0]), again[0] if again else row[1], Counts(), mode)
 
 
 def lock(connection: PgConnection, job: Job, done: int) -> None:

@@ -42,11 +42,11 @@ class Known:
 
 _ACCOUNTS = sql.SQL(
     "select external_key, id, currency, case when import_job_id = %(job)s then import_row end"
-    " from {} where mode = 'live' and external_key = any(string_to_array(%(keys)s, chr(10)))"
+    " from {} where mode = %(mode)s and external_key = any(string_to_array(%(keys)s, chr(10)))"
 )
 _SUBSCRIPTIONS = sql.SQL(
     "select external_key, account_id, created_at >= %(since)s from {}"
-    " where mode = 'live' and external_key = any(string_to_array(%(keys)s, chr(10)))"
+    " where mode = %(mode)s and external_key = any(string_to_array(%(keys)s, chr(10)))"
 )
 
 
@@ -60,13 +60,14 @@ def find_known(
     subscription_keys = "\n".join(imported.subscription_key for _source, imported in rows)
     for schema in schemas:
         for key, account_id, currency, row in connection.execute(
-            _ACCOUNTS.format(sql.Identifier(schema, "account")), {"job": job.id, "keys": account_keys}
+            _ACCOUNTS.format(sql.Identifier(schema, "account")),
+            {"job": job.id, "keys": account_keys, "mode": job.mode},
         ):
             known.accounts[key] = KnownAccount(str(account_id), currency, row)
         since: datetime = job.started_at
         for key, account_id, ours in connection.execute(
             _SUBSCRIPTIONS.format(sql.Identifier(schema, "subscription")),
-            {"since": since, "keys": subscription_keys},
+            {"since": since, "keys": subscription_keys, "mode": job.mode},
         ):
             known.subscriptions[key] = KnownSubscription(str(account_id), ours, None)
     return known

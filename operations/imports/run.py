@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 import uuid_utils
@@ -44,12 +45,13 @@ class MapMismatch(ValueError):
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What to import. `dry_run` reads and checks everything and writes nothing."""
+    """What to import. `dry_run` reads and checks everything and writes nothing. `mode`: of the accounts, for ever."""
 
     file: Path
     import_map: ImportMap
     as_of: date
     dry_run: bool = False
+    mode: Literal["live", "test"] = "live"
     batch_rows: int = BATCH_ROWS
 
 
@@ -85,9 +87,9 @@ def import_file(
         reader = _reader(connection, request, found)
     if request.dry_run:
         return _dry_run(engine, request, found, reader, on_progress)
-    key = jobs.fingerprint(found.sha256, request.import_map, request.as_of)
+    key = jobs.fingerprint(found.sha256, request.import_map, request.as_of, request.mode)
     with transaction(engine) as connection:
-        job = jobs.begin(connection, key, request.file.name, request.as_of)
+        job = jobs.begin(connection, key, request.file.name, request.as_of, request.mode)
     separate = request.import_map.subscription.key is not None
 
     def post(batch: Batch, done: int) -> Outcome:
@@ -187,7 +189,7 @@ def _form(request: ImportRequest) -> FileFormat:
 def _dry_run(
     engine: Engine, request: ImportRequest, found: Survey, reader: RowReader, on_progress: Progress
 ) -> ImportSummary:
-    job = Job(str(uuid_utils.uuid7()), datetime.now(UTC), Counts())
+    job = Job(str(uuid_utils.uuid7()), datetime.now(UTC), Counts(), request.mode)
     separate = request.import_map.subscription.key is not None
     first: list[tuple[int, int, str]] = []
 

@@ -124,6 +124,10 @@ def _edited(
     if check is None or method is None or stored is None or changes is None:
         raise CannotDecide("not_editable", "there is nothing that could be edited")
     edited = merged(stored, json.loads(json.dumps(changes)), masks)
+    if any(mask in json.dumps(edited) for mask in masks):
+        raise CannotDecide(
+            "masked", f"a mask ({', '.join(masks)}) stands where nothing is stored that it could mean"
+        )
     if wrong := check(method, edited):
         fields = ", ".join(f"{name}: {problem}" for name, problem in wrong.items())
         raise CannotDecide("bad_payload", f"the edited payload cannot be sent: {fields}", wrong)

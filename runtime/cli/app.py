@@ -26,9 +26,11 @@ from runtime.cli import (
     doctor,
     flows,
     imports,
+    migrate,
     parked,
     runs,
     schedules,
+    settings,
     simulate,
     subscribers,
     up,
@@ -61,6 +63,8 @@ app = typer.Typer(
 # One line per command or group.
 app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
+app.command("migrate")(migrate.migrate)
+app.command("settings")(settings.settings)
 app.command("demo")(demo.demo)
 app.add_typer(catalog.app, name="catalog")
 app.command("simulate")(simulate.simulate)

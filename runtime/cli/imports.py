@@ -38,6 +38,13 @@ def import_file(
     as_of: Annotated[str, typer.Option("--as-of", metavar="DATE", help="The day as of which it holds.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every row, write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test",
+            help="As test accounts, for ever: out of live runs, told to connections in test mode only.",
+        ),
+    ] = False,
 ) -> None:
     """Import subscribers from FILE.
 
@@ -55,7 +62,9 @@ def import_file(
             if len(header) == 1 and len(problems) > 1:
                 raise _wrong_delimiter(file, header[0], import_map)
             raise _mismatch(document, problems)
-        summary = _import(document, run.ImportRequest(file, import_map, day, dry_run=dry_run))
+        summary = _import(
+            document, run.ImportRequest(file, import_map, day, dry_run, "test" if test else "live")
+        )
     except SourceError as error:
         raise UserError(str(error), remedy="Nothing was imported. Correct the file and repeat.") from None
     except ImportBusy as error:

@@ -44,6 +44,7 @@ from connectors.sdk.capabilities.shipping import (
 )
 from connectors.sdk.config import Config, Secret
 from connectors.sdk.connector import Connector
+from connectors.sdk.context import Mode
 from connectors.sdk.errors import (
     Broken,
     DefinitionError,
@@ -324,6 +325,7 @@ class Opener:
     def __init__(self, url: str) -> None:
         self.url = url
         self.secrets = {"ACME_KEY": SECRET}
+        self.mode: Mode = "test"
 
     async def __call__(self, name: str, /) -> Connector[Any]:
         """The connector of a connection."""
@@ -331,4 +333,4 @@ class Opener:
             raise DefinitionError(f"there is no connection {name!r} in masthead.yaml")
         kind = CONNECTORS[name]
         config = AcmeConfig(base_url=self.url, api_key=Secret("env:ACME_KEY"))
-        return kind(config, memory_context(name, secrets=self.secrets))
+        return kind(config, memory_context(name, mode=self.mode, secrets=self.secrets))

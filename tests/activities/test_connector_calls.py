@@ -359,6 +359,13 @@ async def test_what_cannot_be_sent_as_it_is_configured_or_written_is_parked_befo
     with transaction(engine) as connection:
         nowhere = prepare_call(connection, CallOrder("elsewhere", "payment.charge", "k", CHARGE)).ref
     assert (await tries.once(nowhere)).error_kind == "definition"
+    with transaction(engine) as connection:
+        unable = prepare_call(connection, CallOrder("mail", "payment.charge", "k", CHARGE)).ref
+    assert (await tries.once(unable)).error_kind == "definition"
+    tries.opener.mode = "live"
+    with transaction(engine) as connection:
+        played = prepare_call(connection, CallOrder("pay", "payment.charge", "k", CHARGE, mode="test")).ref
+    assert (await tries.once(played)).error_kind == "definition"
     tries.opener.secrets = {}
     keyless = prepare(engine, "pay").ref
     assert (await tries.once(keyless)).error_kind == "definition"

@@ -177,6 +177,13 @@ def test_an_edit_of_a_mask_into_another_place_is_no_way_to_read_or_send_it(
     assert call_of(url, parked)[1]["order"] == "ship-1"
 
 
+def test_a_mask_is_never_sent(client: TestClient, url: str, parked: str) -> None:
+    before = call_of(url, parked)
+    answer = post(client, parked, "edit", payload={"service": "[personal]"})
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:masthead:problem:masked")
+    assert call_of(url, parked) == before
+
+
 def test_lists_are_filtered_paged_and_grouped(client: TestClient, engine: Engine, vendor: Vendor) -> None:
     mine = [park(engine, vendor, "users") for _ in range(3)]
     seen: list[str] = []

@@ -27,10 +27,11 @@ from activities.bill_run import BillRunActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
+from activities.sync import SyncControlActivities
 from activities.webhooks_out import WebhookActivities
 from bench.fleet import DUE, build_fleet
 from contracts.bill_run import BillRunRequest, Control
-from contracts.names import CALL_QUEUE, TASK_QUEUE, webhook_delivery_id
+from contracts.names import CALL_QUEUE, SYNC_QUEUE, TASK_QUEUE, webhook_delivery_id
 from contracts.names import subscription_id as workflow_id
 from contracts.subscription import EpisodeRequest
 from contracts.sweep import SweepRequest
@@ -41,12 +42,14 @@ from operations.webhooks_out.fan_out import fan_out
 from runtime import registry
 from runtime.process_exit import leave
 from runtime.stack.postgres import EmbeddedPostgres
+from sandbox.reference.stand_in import ReferenceStandIn
 from storage.database import make_engine
 from storage.encryption import Encryption, new_key
 from storage.events import NewEvent, append_events
 from storage.migrate import upgrade
 from tests.activities.acme import Opener, running_vendor
 from tests.histories.calls import CallStories
+from tests.histories.syncs import SyncStories
 from tests.receiver import receiving
 from tests.subscribers import add_subscription, change_dates
 from tests.workflows.skipping import time_skipping
@@ -240,8 +243,9 @@ async def record(url: str, wanted: list[str]) -> None:
     async with time_skipping(identity=IDENTITY) as environment:
         episodes = Episodes(environment.client, "nobody")
         webhooks = WebhookActivities(engine, ENCRYPTION, allow_loopback=True)
-        with ThreadPoolExecutor(4) as threads, running_vendor() as vendor:
+        with ThreadPoolExecutor(4) as threads, running_vendor() as vendor, ReferenceStandIn() as stand_in:
             calls = ConnectorActivities(engine, Opener(vendor.url))
+            syncs = SyncStories(environment.client, engine, url, stand_in)
             async with (
                 Worker(
                     environment.client,
@@ -253,14 +257,22 @@ async def record(url: str, wanted: list[str]) -> None:
                         *ParkedActivities(engine).all(),
                         *SubscriptionActivities(engine).all(),
                         *SweepActivities(engine, episodes).all(),
+                        *SyncControlActivities(engine).all(),
                         *webhooks.all(),
                     ],
                     activity_executor=threads,
                 ),
                 Worker(environment.client, task_queue=CALL_QUEUE, identity=IDENTITY, activities=calls.all()),
+                Worker(
+                    environment.client,
+                    task_queue=SYNC_QUEUE,
+                    identity=IDENTITY,
+                    activities=syncs.activities(),
+                ),
             ):
                 stories = Recorder(environment, url).stories()
                 stories |= CallStories(environment.client, engine, vendor).stories()
+                stories |= syncs.stories()
                 for name, story in stories.items():
                     if wanted and name not in wanted:
                         continue

@@ -390,3 +390,17 @@ def test_a_card_number_that_was_refused_is_kept_nowhere(engine: Engine, tmp_path
     for text in (kept, summary.rejected_file.read_text()):
         assert "4111 1111" not in text
         assert "************1111" in text
+
+
+def test_test_accounts_are_apart_from_live_ones(engine: Engine, tmp_path: Path) -> None:
+    file = rows_file(tmp_path, "A,digital-monthly,2026-01-15")
+    assert counts(import_file(engine, ImportRequest(file, MAP, AS_OF))) == (1, 1, 0, 0)
+    assert counts(import_file(engine, ImportRequest(file, MAP, AS_OF, mode="test"))) == (1, 1, 0, 0)
+    assert counts(import_file(engine, ImportRequest(file, MAP, AS_OF, mode="test"))) == (1, 0, 1, 0)
+    with transaction(engine) as connection:
+        found = connection.execute("select mode, external_key from account order by mode").fetchall()
+        of = connection.execute(
+            "select a.mode, s.mode from subscription s join account a on a.id = s.account_id order by 1"
+        ).fetchall()
+    assert found == [("live", "A"), ("test", "A")]
+    assert of == [("live", "live"), ("test", "test")]

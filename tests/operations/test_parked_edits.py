@@ -27,7 +27,6 @@ STORED: dict[str, Any] = {
         ({"to": "nowhere"}, {"to": "nowhere"}),
         ({"name": "[personal]"}, {}),
         ({"to": "[personal]"}, {}),
-        ({"alias": "[personal]"}, {"alias": "[personal]"}),
         (
             {"lines": [{"n": 1, "text": "[personal]"}, {"n": 7}]},
             {"lines": [{"n": 1, "text": "a"}, {"n": 7, "text": "b"}]},
