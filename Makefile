@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q
 ARGS   ?=
+# Two files of tests side by side, each side with a Postgres and a Temporal of its own: half of the time is waiting.
+SIDE   ?= -n 2 --dist loadfile
 SHELL  := bash
 .SHELLFLAGS := -eo pipefail -c
 
@@ -29,11 +31,11 @@ demo: $(STAMP)       ## bill real subscribers on a real Postgres and Temporal; A
 	@$(BIN)/masthead demo $(ARGS)
 
 test: $(STAMP)       ## the test suite (under 15 minutes on 2 cores)
-	@$(BIN)/python -m pytest -m "not deep" $(ARGS)
+	@$(BIN)/python -m pytest -m "not deep" $(SIDE) $(ARGS)
 
 test-deep: $(STAMP)  ## all kill points, many seeds, coverage and mutation (under 60 minutes)
 	@$(MAKE) --no-print-directory coverage mutation
-	@$(BIN)/python -m pytest -m "deep or not deep" --timeout 1800 $(ARGS)
+	@$(BIN)/python -m pytest -m "deep or not deep" $(SIDE) --timeout 1800 $(ARGS)
 
 coverage: $(STAMP)   ## lines and branches of the rules by their own tests: 98 % at least
 	@$(BIN)/python -m pytest tests/domain -m "not deep" -q --cov && $(BIN)/python -m tests.branches

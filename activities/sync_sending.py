@@ -27,11 +27,17 @@ from storage.sync import SyncedRow
 
 # So many answers in a row that cannot be read, and none that can: it is not the records.
 BROKEN_IN_A_ROW = 3
+REFUSED_AT_FIRST = 10
 LONGEST_MESSAGE = 1000
 
 
-class Frozen(Exception):
-    """A record drifted, and the flow's policy is to send nothing more. The message says which field and why."""
+class FlowTrouble(Exception):
+    """Nothing of the flow can be sent: it is the map or the other system, no single record. kind: as parked work has
+    it. The message says what and why."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ToSend(NamedTuple):
@@ -58,7 +64,9 @@ class Sorted(NamedTuple):
 
 
 def sort_out(flow: OutboundFlow, work: Work, known: Collection[str] | None) -> Sorted:
-    """Map each record and set aside what is as it was written last, and what does not fit. Raises Frozen."""
+    """Map each record and set aside what is as it was written last, and what does not fit. Raises FlowTrouble."""
+    if known is not None and (gone := flow.mapping.gone(known)):
+        raise FlowTrouble("drift", f"the other system does not have {', '.join(gone)}")
     found = Sorted([], [])
     keys: set[str] = set()
     for record in work.records:
@@ -102,7 +110,7 @@ def _made(
         made = flow.mapping.make(record.state, known)
         if isinstance(made, Drift):
             if made.stops:
-                raise Frozen(str(made))
+                raise FlowTrouble("drift", str(made))
             mapped = flow.mapping.apply(record.state, None)
             payload = dict(mapped) if isinstance(mapped, Mapped) else None
             return _drifted(record, str(made), dict(made.fields), payload)
@@ -148,6 +156,18 @@ class Sender:
         self._understood, self._broken = True, 0
         by_key = {outcome.key: outcome for outcome in outcomes}
         self.results += [_result(each, by_key.get(str(getattr(each.value, "key", "")))) for each in batch]
+
+    def check(self) -> None:
+        """Raise FlowTrouble where a flow that never wrote anything has all of many records refused: then it is not the
+        records, and parking a million of them would help nobody."""
+        refused = [each for each in self.results if each.status is Status.PARKED]
+        if self._work.seen.written or len(refused) < REFUSED_AT_FIRST or len(refused) < len(self.results):
+            return
+        first = refused[0]
+        raise FlowTrouble(
+            "rejected",
+            f"not one of the first {len(refused)} records is taken; of the first it says: {first.message}",
+        )
 
     async def _isolate(self, batch: Sequence[ToSend], error: Rejected | Broken) -> None:
         if isinstance(error, Rejected) and error.blame == "configuration":

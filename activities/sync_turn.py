@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from activities.sync_flow import ConnectionFlows, FlowsOf, InboundFlow, OutboundFlow
 from activities.sync_inbound import read_page
-from activities.sync_sending import Frozen, Sender, sort_out
+from activities.sync_sending import FlowTrouble, Sender, sort_out
 from activities.sync_single import CallStarter, hand_over
 from connectors.sdk.connector import Connector
 from connectors.sdk.context import traced
@@ -145,10 +145,9 @@ class Turn:
             return False
         try:
             await self._carry_out(flows, flow, work)
-        except (Frozen, Rejected, Broken) as trouble:
+        except (FlowTrouble, Rejected, Broken) as trouble:
             self._rests[name] = time.monotonic() + LANE_PAUSE_SECONDS
-            kind = "drift" if isinstance(trouble, Frozen) else trouble.kind
-            await self._run(park_lane, self._db, plan, lane, kind, str(trouble))
+            await self._run(park_lane, self._db, plan, lane, trouble.kind, str(trouble))
             return False
         await self._run(resolve_lane, self._db, plan, lane)
         return True
@@ -171,6 +170,9 @@ class Turn:
                     while sent < len(found.to_send):
                         await sender.send(found.to_send[sent : sent + flow.document.batch])
                         sent += flow.document.batch
+                        sender.check()
+        except FlowTrouble:
+            raise  # nothing was written
         except BaseException:
             if sender is not None and sender.results:
                 part = work._replace(passed=0, gone=[], ends=False)

@@ -2,18 +2,24 @@
 # Waits for Temporal (TEMPORAL_ADDRESS), then makes the namespace TEMPORAL_NAMESPACE, or brings it to its retention.
 set -eu
 retention="${MASTHEAD_RETENTION_DAYS:-30}d"
-tries=0
-until temporal operator cluster health > /dev/null 2>&1; do
-    tries=$((tries + 1))
-    if [ "$tries" -ge 60 ]; then
-        echo "Temporal at $TEMPORAL_ADDRESS did not become healthy" >&2
-        temporal operator cluster health
-        exit 1
-    fi
-    sleep 2
-done
+
+# A server that has just started answers before it serves, and knows a namespace only some seconds after it was made.
+until_done() {
+    left=60
+    until "$@" > /dev/null 2>&1; do
+        left=$((left - 1))
+        if [ "$left" -eq 0 ]; then
+            "$@" # once more, to be heard
+            return
+        fi
+        sleep 1
+    done
+}
+
+until_done temporal operator cluster health
 if temporal operator namespace describe --namespace "$TEMPORAL_NAMESPACE" > /dev/null 2>&1; then
-    temporal operator namespace update --namespace "$TEMPORAL_NAMESPACE" --retention "$retention"
+    until_done temporal operator namespace update --namespace "$TEMPORAL_NAMESPACE" --retention "$retention"
 else
     temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention "$retention" --description Masthead
 fi
+echo "namespace $TEMPORAL_NAMESPACE keeps ended workflows for $retention"

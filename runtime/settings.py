@@ -71,8 +71,8 @@ class Settings(BaseSettings):
         default=Path(".masthead"),
         alias="MASTHEAD_HOME",
         validate_default=True,
-        description="The folder of the first API key, of logs, and of the embedded stack's data. Workers on servers of your own keep "
-        "a mark there while they work: a folder for each container.",
+        description="The folder of the first API key, of logs, and of the embedded stack's data. A worker leaves a "
+        "mark there while it works, so give each container a folder of its own.",
         json_schema_extra=_read_by(UP, CLI, WORKER),
     )
     database_url: str | None = Field(

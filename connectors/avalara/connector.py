@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -34,6 +35,8 @@ T = TypeVar("T")
 
 _WITH_LINES = {"$include": "Lines,Details"}
 _NO_DOCUMENT = 404
+# A refund whose answer was lost may still be worked on there.
+_WORKED_ON_FOR = timedelta(minutes=2)
 _NOT_FOUND = "EntityNotFoundError"
 
 
@@ -80,7 +83,7 @@ class Avalara(Connector[AvalaraConfig], TaxEngine):
         answer = await self._ask(lambda sdk: sdk.create_or_adjust_transaction(model, _WITH_LINES))
         return _read(transactions.document, answer)
 
-    @by_find("refunded")
+    @by_find("refunded", _WORKED_ON_FOR)
     async def refund(self, order: TaxRefund, key: Key) -> TaxDocument:
         """Record the refund as a document of its own, with negative tax."""
         model = transactions.refund(order)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 from hubspot import HubSpot as Sdk  # type: ignore[import-untyped]
 from hubspot.crm.objects import (  # type: ignore[import-untyped]
+    ApiException,
     BatchInputSimplePublicObjectBatchInputUpsert,
     SimplePublicObjectBatchInputUpsert,
 )
@@ -30,7 +31,7 @@ from connectors.sdk.oauth import OAuth2Refresh
 from connectors.sdk.ports import Rate
 from connectors.sdk.values import Health, Page, RecordOutcome
 
-T = TypeVar("T")
+_REFUSED = 400
 
 _TOKENS = OAuth2Refresh(
     token_url=lambda connector: f"{connector.config.base_url}/oauth/v1/token",
@@ -74,13 +75,7 @@ class HubSpot(Connector[HubSpotConfig], Crm):
                 after=timedelta(hours=1),
             ),
             on(429, RateLimited, code="policyName", message="message", after=timedelta(seconds=10)),
-            on(
-                {400, 404, 409},
-                Rejected,
-                code="category",
-                message="message",
-                fields="errors[].{field: context.ids[0], message: message}",
-            ),
+            on({400, 404, 409}, Rejected, code="category", message="message"),
             on(200, Unknown, when="status == 'error'", code="category", message="message"),
         ],
     )
@@ -133,32 +128,37 @@ class HubSpot(Connector[HubSpotConfig], Crm):
 
     async def _batch(self, kind: CrmKind, batch: Sequence[CrmRecord]) -> list[RecordOutcome]:
         """The outcomes of a batch, which HubSpot refuses whole for one bad record: then the rest is sent again."""
-        try:
-            answer = await self._upserted(kind, batch)
-        except Rejected as refusal:
-            named = [record for record in batch if record.key in refusal.fields]
-            if len(batch) == 1:
-                named = list(batch)
-            outcomes = [
-                objects.rejected(record, refusal.code, refusal.fields.get(record.key) or refusal.message)
-                for record in named
-            ]
-            rest = [record for record in batch if record not in named]
-            # Where it names nobody, the halves tell.
-            parts = [rest] if named else [rest[: len(rest) // 2], rest[len(rest) // 2 :]]
-            for part in parts:
-                if part:
-                    outcomes += await self._batch(kind, part)
-            return outcomes
-        return objects.outcomes(batch, answer, self.config.id_property)
+        answer = await self._upserted(kind, batch)
+        if not isinstance(answer, objects.Refusal):
+            return objects.outcomes(batch, answer, self.config.id_property)
+        refused = answer.of(batch)
+        outcomes = [objects.rejected(record, answer.code, told) for record, told in refused]
+        named = {record.key for record, _ in refused}
+        rest = [record for record in batch if record.key not in named]
+        # Where it names nobody, the halves tell.
+        parts = [rest] if named else [rest[: len(rest) // 2], rest[len(rest) // 2 :]]
+        for part in parts:
+            if part:
+                outcomes += await self._batch(kind, part)
+        return outcomes
 
-    async def _upserted(self, kind: CrmKind, batch: Sequence[CrmRecord]) -> dict[str, Any]:
+    async def _upserted(self, kind: CrmKind, batch: Sequence[CrmRecord]) -> dict[str, Any] | objects.Refusal:
         inputs = [
             SimplePublicObjectBatchInputUpsert(**objects.upsert_input(record, self.config.id_property))
             for record in batch
         ]
         body = BatchInputSimplePublicObjectBatchInputUpsert(inputs=inputs)
-        return await self._ask(lambda api: api.batch_api.upsert(objects.OBJECT_TYPES[kind], body))
+
+        def call() -> dict[str, Any] | objects.Refusal:
+            try:
+                answer: dict[str, Any] = self._objects.batch_api.upsert(
+                    objects.OBJECT_TYPES[kind], body
+                ).to_dict()
+            except ApiException as refused:
+                return objects.read_refusal(refused.body)
+            return answer
+
+        return await in_thread(self, call)
 
     @cached_property
     def _sdk(self) -> Any:
@@ -167,11 +167,12 @@ class HubSpot(Connector[HubSpotConfig], Crm):
 
     @cached_property
     def _objects(self) -> _Objects:
-        return _Objects(*(self._bridged(name) for name in ("basic_api", "batch_api")))
+        # What a batch is refused for is read record by record; of other refusals the message is enough.
+        return _Objects(self._bridged("basic_api"), self._bridged("batch_api", passing={_REFUSED}))
 
-    def _bridged(self, name: str) -> Any:
+    def _bridged(self, name: str, passing: Collection[int] = ()) -> Any:
         api = getattr(self._sdk.crm.objects, name)
-        api.api_client.rest_client.pool_manager = Urllib3Pool(self.http)
+        api.api_client.rest_client.pool_manager = Urllib3Pool(self.http, passing=passing)
         return api
 
     async def _ask(self, call: Callable[[_Objects], Any]) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from connectors.sdk.capabilities.crm import CrmChange, CrmKind, CrmRecord
+from connectors.sdk.redaction import redact
 from connectors.sdk.values import RecordOutcome, RecordStatus
 
 MOST = 100
@@ -51,6 +54,40 @@ def outcomes(
     }
     refused = _refused(answer)
     return [_outcome(record.key, written, refused) for record in records]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A batch that was refused whole. told: why, by the keys of the records that HubSpot names; it may name none."""
+
+    code: str | None
+    message: str
+    told: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def of(self, batch: Sequence[CrmRecord]) -> list[tuple[CrmRecord, str]]:
+        """The records at fault with what is wrong, in words without their personal data. One that is alone is meant."""
+        if len(batch) == 1:
+            return [(batch[0], _safe(batch[0], self.told.get(batch[0].key, self.message)))]
+        return [(record, _safe(record, self.told[record.key])) for record in batch if record.key in self.told]
+
+
+def read_refusal(body: str | bytes | None) -> Refusal:
+    """What a 400 says."""
+    try:
+        said = json.loads(body or b"{}")
+        errors = said.get("errors") or ()
+        told: dict[str, list[str]] = {}
+        for error in errors:
+            for key in (error.get("context") or {}).get("ids") or ():
+                told.setdefault(str(key), []).append(str(error.get("message") or "refused"))
+        joined = {key: "; ".join(messages) for key, messages in told.items()}
+        return Refusal(said.get("category"), str(said.get("message") or "refused"), joined)
+    except (ValueError, AttributeError, TypeError):
+        return Refusal(None, "HubSpot refused it in words that cannot be read")
+
+
+def _safe(record: CrmRecord, words: str) -> str:
+    return redact(words, [value for value in record.fields.values() if value and len(value) > 1])
 
 
 def rejected(record: CrmRecord, code: str | None, message: str) -> RecordOutcome:

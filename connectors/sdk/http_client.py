@@ -14,6 +14,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from connectors.sdk.error_table import Path
 from connectors.sdk.errors import ConnectorError, DefinitionError, Rejected
 from connectors.sdk.failures import body_of
 from connectors.sdk.key import Key
@@ -95,11 +96,22 @@ class HttpClient:
         """Read what is at `url`: a path below the base URL, as in "/documents/{code}"."""
         return await self._request("GET", url, into, request)
 
-    async def find(self, url: str, *, into: type[M], **request: Unpack[Request]) -> M | None:
-        """Read what is at `url`; None when it answers 404."""
+    async def find(
+        self, url: str, *, into: type[M], missing: str = "@", **request: Unpack[Request]
+    ) -> M | None:
+        """Read what is at `url`; None when the system itself answers that there is none: 404 with a JSON body.
+
+        missing: JMESPath over that body; what it finds must not be null or false, as in "code == 'not_found'". A 404
+        that does not fit, as a gateway's page, is Broken: taken for "there is none" it would have a write sent twice.
+        """
         passing = {404, *request.get("passing", ())}
         reply = await self._send("GET", url, {**request, "passing": passing})
-        return None if reply.status == 404 else self._parsed(reply, into)
+        if reply.status != 404:
+            return self._parsed(reply, into)
+        body = body_of(reply.content)
+        if body is None or Path(missing).of(body) in (None, False):
+            raise self.sender.unreadable(reply._answer, "it does not say what is not found")
+        return None
 
     async def health(self, url: str) -> Health:
         """Whether `url` can be read with our credentials: what most connectors answer as their health."""

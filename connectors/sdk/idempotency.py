@@ -15,10 +15,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar, cast
 
+from connectors.sdk.errors import ConnectorError, Unknown
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_writing: ContextVar[bool] = ContextVar("masthead_writing", default=False)
+
+
+@dataclass(slots=True)
+class _Writing:
+    """A declared write that is going on. applied: a request of it has changed something, or may have. read_last: the
+    request after which it ended only read."""
+
+    applied: bool = False
+    read_last: bool = False
+
+
+_writing: ContextVar[_Writing | None] = ContextVar("masthead_writing", default=None)
 _MARK = "__masthead_idempotency__"
 
 
@@ -79,16 +92,48 @@ def _declared(
     def decorate(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
         @functools.wraps(method)
         async def write(*args: P.args, **kwargs: P.kwargs) -> R:
-            token = _writing.set(True)
+            # A write that calls another is one with it.
+            going_on = _writing.get() or _Writing()
+            token = _writing.set(going_on)
             try:
                 return await method(*args, **kwargs)
+            except ConnectorError as error:
+                if not _in_doubt(idempotency, going_on, error):
+                    raise
+                problem = error
             finally:
                 _writing.reset(token)
+            raise Unknown(
+                f"{problem.message}; an earlier request of the same write may have been applied",
+                code=problem.code,
+                status=problem.status,
+            )
 
         setattr(write, _MARK, idempotency)
         return write
 
     return decorate
+
+
+def _in_doubt(idempotency: Idempotency, going_on: _Writing, error: ConnectorError) -> bool:
+    """Whether an error hides that the write has been applied: one after a request of it that went well.
+
+    "Nothing was applied" is then true of the last request only. What is native for ever may be sent again in any case,
+    and a request that is refused after a first step is a refusal.
+    """
+    if not going_on.applied or (isinstance(idempotency, Native) and idempotency.ttl is None):
+        return False
+    if error.kind == "rejected":
+        return going_on.read_last
+    return error.kind in ("transient", "rate_limited", "unauthorized")
+
+
+def note_request(*, reading: bool, applied: bool) -> None:
+    """A request has ended. applied: it went well, or nobody knows. For the SDK's transports; counts within a write."""
+    going_on = _writing.get()
+    if going_on is not None:
+        going_on.read_last = reading
+        going_on.applied = going_on.applied or (applied and not reading)
 
 
 def idempotency_of(method: Callable[..., Any]) -> Idempotency | None:
@@ -99,7 +144,7 @@ def idempotency_of(method: Callable[..., Any]) -> Idempotency | None:
 def is_writing() -> bool:
     """Whether a declared write is going on in this task: then a request that changes something may have unknown
     outcome. A GET never has."""
-    return _writing.get()
+    return _writing.get() is not None
 
 
 def is_write(method: Callable[..., Any]) -> bool:

@@ -158,6 +158,12 @@ class Mapping:
             found = error.errors(include_url=False, include_input=False, include_context=False)
             return Drift(tuple(FieldDrift(dotted(each["loc"]), each["msg"]) for each in found))
 
+    def gone(self, known: abc.Collection[str]) -> list[str]:
+        """Fields of the map that the other system does not have, where the policy does not let them go."""
+        if self.policy not in (DriftPolicy.PARK, DriftPolicy.FREEZE):
+            return []
+        return [dotted(rule.place) for rule in self.rules if self._is_gone(rule, known)]
+
     def _is_gone(self, rule: _Rule, known: abc.Collection[str] | None) -> bool:
         if known is None or self.policy is DriftPolicy.EVOLVE or len(rule.place) < 2:
             return False

@@ -20,11 +20,11 @@ import httpx
 from connectors.sdk import request_log
 from connectors.sdk.auth import Credentials, Shown
 from connectors.sdk.config import MissingSecret
-from connectors.sdk.context import Rehearsed
+from connectors.sdk.context import Context, Rehearsed
 from connectors.sdk.error_table import Told, judges, read_error
 from connectors.sdk.errors import ConnectorError, Unauthorized
 from connectors.sdk.failures import Place, body_of
-from connectors.sdk.idempotency import is_writing
+from connectors.sdk.idempotency import is_writing, note_request
 from connectors.sdk.outcomes import READING, Exchange, Phase, blame_of, classify
 from connectors.sdk.redaction import excerpt, personal_values, redact
 from connectors.sdk.transport import Delivered, Timeouts, Way
@@ -94,13 +94,18 @@ class Sender:
     ) -> None:
         self.base = base
         self._http = http
-        self._context = connector.context
+        self._connector = connector
         self._credentials = credentials
         self._way = Way(
             allow_loopback=connector.context.allow_loopback,
             timeouts=_in(connector.context.timeout, http.timeouts),
             max_bytes=http.max_bytes,
         )
+
+    @property
+    def _context(self) -> Context:
+        # Looked up at each request: a rehearsal may begin when the client is there already.
+        return self._connector.context
 
     def __repr__(self) -> str:
         return f"Sender({self._context.connection!r})"
@@ -117,12 +122,17 @@ class Sender:
         try:
             problem = await self._converse(out, call)
         except asyncio.CancelledError:
+            note_request(reading=out.method in READING, applied=call.tries > 0)
             await asyncio.shield(self._log(out, call, "canceled"))
             raise
         if problem is None:
             problem = self._verdict(out, call.delivered)
             if isinstance(problem, Unauthorized) and self._credentials is not None and call.tries > 1:
                 await self._credentials.give_up(call.shown)
+        note_request(
+            reading=out.method in READING,
+            applied=problem.kind == "unknown" if problem else 200 <= (call.delivered.status or 0) < 300,
+        )
         await self._log(out, call, problem.kind if problem is not None else str(call.delivered.status))
         if problem is not None:
             raise problem
@@ -130,10 +140,11 @@ class Sender:
         return Answer(got.status or 0, got.headers, got.content, out)
 
     def unreadable(self, answer: Answer, why: str) -> ConnectorError:
-        """The error of an answer that is not what was asked for."""
+        """The error of an answer that is not what was asked for; Broken also for a status that would be a refusal."""
         exchange = Exchange(Phase.ANSWERED, answer.to.method, is_writing(), answer.status, readable=False)
+        kind = classify(exchange) or "broken"
         return answer.to.place(self._context.connection).failure(
-            classify(exchange) or "broken",
+            "broken" if answer.status in answer.to.passing and kind != "unknown" else kind,
             f"answered {answer.status}, which cannot be read: {why}",
             status=answer.status,
             headers=answer.headers,

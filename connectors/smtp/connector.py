@@ -10,14 +10,14 @@ from typing import Any
 
 import aiosmtplib
 
+from connectors.sdk import request_log
 from connectors.sdk.bridges.sockets import guarded_socket
 from connectors.sdk.capabilities.mail import Mail, Mailer, MailReceipt
 from connectors.sdk.connector import SANDBOX_SECRET, Connector
-from connectors.sdk.context import Rehearsed, current_trace
+from connectors.sdk.context import Rehearsed
 from connectors.sdk.errors import ConnectorError, Rejected, Transient, Unauthorized, Unknown
 from connectors.sdk.idempotency import never
 from connectors.sdk.key import Key
-from connectors.sdk.ports import RequestEntry
 from connectors.sdk.values import Health
 from connectors.smtp.config import SmtpConfig
 from connectors.smtp.message import address_of, message_id, rendered
@@ -65,28 +65,33 @@ class Smtp(Connector[SmtpConfig], Mailer):
         if self.context.rehearsing:
             raise Rehearsed(purpose, f"smtp://{config.host}:{config.port}", None)
         patience = self.context.timeout or TIMEOUT_SECONDS
-        began, outcome = time.perf_counter(), "250"
+        began, outcome = time.perf_counter(), "canceled"
         at = self.context.clock.now()
         client: aiosmtplib.SMTP | None = None
         try:
             client = await self._connected(patience)
             yield _Talk(client, config.host)
+            outcome = "250"
         except ConnectorError as error:
             outcome = str(error.status or error.kind)
             raise
         finally:
             if client is not None:
                 client.close()
-            entry = RequestEntry(
-                connection=self.context.connection,
-                at=at,
-                method=purpose,
-                url=f"smtp://{config.host}:{config.port}",
-                outcome=outcome,
-                milliseconds=round((time.perf_counter() - began) * 1000),
-                trace=current_trace(),
+            await request_log.write(
+                self.context,
+                request_log.Logged(
+                    at=at,
+                    method=purpose,
+                    url=f"smtp://{config.host}:{config.port}",
+                    outcome=outcome,
+                    milliseconds=round((time.perf_counter() - began) * 1000),
+                    tries=1,
+                    sent=(b"", ""),
+                    got=(b"", ""),
+                    personal=(),
+                ),
             )
-            await self.context.log.record(entry)
 
     async def _connected(self, patience: float) -> aiosmtplib.SMTP:
         """A client that has connected, encrypted and logged in. Raises Transient or Unauthorized."""
@@ -125,6 +130,9 @@ class _Talk:
         try:
             answered = await reply
         except aiosmtplib.SMTPAuthenticationError as error:
+            if 400 <= error.code < 500:
+                # RFC 4954: 454 is a failure for now, as when the server cannot reach its list of users.
+                raise self._refused(name, error.code, error.message) from None
             raise Unauthorized(
                 f"{self._host} refuses the login ({error.code}); authorise the connection anew",
                 status=error.code,

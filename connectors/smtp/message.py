@@ -53,9 +53,12 @@ def rendered(mail: Mail, key: Key, domain: str) -> bytes:
         message.add_alternative(mail.html, subtype="html")
     for attachment in mail.attachments:
         kind, _, subtype = attachment.content_type.partition("/")
-        message.add_attachment(
-            attachment.content, maintype=kind, subtype=subtype or "octet-stream", filename=attachment.name
-        )
+        try:
+            message.add_attachment(
+                attachment.content, maintype=kind, subtype=subtype or "octet-stream", filename=attachment.name
+            )
+        except ValueError:
+            raise Rejected("an attachment's name or type cannot be written", code="bad_attachment") from None
     return message.as_bytes()
 
 

@@ -108,10 +108,11 @@ class Stripe(Connector[StripeConfig], PaymentGateway, PaymentMethods):
     @native(KEYS_LAST)
     async def refund(self, order: RefundOrder, key: Key) -> Refund:
         """Refund a payment in whole or part."""
-        made = await self._sdk.v1.refunds.create_async(
-            payments.refund_parameters(order),  # type: ignore[arg-type]
-            _under(key),
-        )
+        parameters: Any = payments.refund_parameters(order)
+        try:
+            made = await self._sdk.v1.refunds.create_async(parameters, _under(key))
+        except stripe.StripeError as refused:
+            raise _not_as_documented(refused) from None
         return _read(payments.refund, made.to_dict())
 
     @native(KEYS_LAST)
@@ -122,6 +123,8 @@ class Stripe(Connector[StripeConfig], PaymentGateway, PaymentMethods):
             made = await self._sdk.v1.setup_intents.create_async(parameters, _under(key))
         except stripe.CardError as declined:
             return _read(payments.setup, _declined_object(declined, "setup_intent"))
+        except stripe.StripeError as odd:
+            raise _not_as_documented(odd) from None
         return _read(payments.setup, made.to_dict())
 
     async def find(self, reference: str, since: datetime | None = None) -> Payment | None:
@@ -131,7 +134,13 @@ class Stripe(Connector[StripeConfig], PaymentGateway, PaymentMethods):
         created = {"gte": int(begin.timestamp())}
         if since is not None:
             created["lte"] = int((since + _SENT_WITHIN).timestamp())
-        found = await self._listed(reference, created)
+        try:
+            found = await self._listed(reference, created)
+        except Broken:
+            # Too many to be listed. What the index has is there; that it has nothing proves nothing.
+            found = await self._searched(reference)
+            if found is None:
+                raise
         if found is not None or since is not None:
             return found
         return await self._searched(reference)
@@ -165,6 +174,8 @@ class Stripe(Connector[StripeConfig], PaymentGateway, PaymentMethods):
             made = await call(self._sdk.v1.payment_intents)
         except stripe.CardError as declined:
             return _declined_object(declined, "payment_intent")
+        except stripe.StripeError as odd:
+            raise _not_as_documented(odd) from None
         answer: Mapping[str, Any] = made.to_dict()
         return answer
 
@@ -215,6 +226,13 @@ def _declined_object(declined: stripe.CardError, name: str) -> Mapping[str, Any]
     if not isinstance(left, Mapping):
         raise _unreadable(f"a declined card without its {name}")
     return left
+
+
+def _not_as_documented(odd: stripe.StripeError) -> ConnectorError:
+    """A 402 where Stripe documents none, or one that a gateway made: the library's own exception may quote it."""
+    if isinstance(odd, stripe.CardError):
+        return Rejected("Stripe refuses it as a card's bank would", code=odd.code, status=_DECLINED)
+    return _unreadable(f"an answer that its library cannot read ({type(odd).__name__})")
 
 
 def _read(reader: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:

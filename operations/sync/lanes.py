@@ -21,7 +21,7 @@ from storage.sync import (
 
 REMEDIES = {
     "drift": "Correct the flow's map, or the field at the other system; it is tried again every minute.",
-    "rejected": "Correct the connection's configuration or rights; it is tried again every minute.",
+    "rejected": "Correct the flow's map, or the connection's configuration and rights; it is tried again every minute.",
     "broken": (
         "The answers do not have the agreed shape: compare them with the connector's version. It is tried again every "
         "minute."

@@ -60,7 +60,7 @@ def check(
 
 
 async def _healths(settings: Settings, only: str | None) -> dict[str, Any]:
-    connections = _opened(settings)
+    connections = opened(settings)
     engine = make_engine(settings.database_url or "")
     try:
         if only is not None:
@@ -74,7 +74,8 @@ async def _healths(settings: Settings, only: str | None) -> dict[str, Any]:
         engine.dispose()
 
 
-def _opened(settings: Settings) -> Connections:
+def opened(settings: Settings) -> Connections:
+    """The connections as configured. Raises UserError with everything that is wrong."""
     try:
         return Connections.of(settings)
     except DocumentError as error:
@@ -130,7 +131,7 @@ def try_method(
 async def _tried(
     settings: Settings, name: str, method: str, given: Any, key: str, send: bool
 ) -> dict[str, Any]:
-    connections = _opened(settings)
+    connections = opened(settings)
     try:
         connector = await connections.open(name)
         chosen = _method_of(connector, method)

@@ -15,6 +15,7 @@ from connectors.sdk.capabilities.capability import capabilities_of
 from connectors.sdk.connector import Connector, declared
 from connectors.sdk.idempotency import ByFind, Idempotency, Native
 from connectors.sdk.registry import Installed, installed
+from runtime.cli.connector_authorise import authorise
 from runtime.cli.connector_calls import check, try_method
 from runtime.cli.errors import CommandFailed, UserError
 from runtime.cli.tables import wide_console
@@ -192,6 +193,7 @@ def _show(rows: list[dict[str, str]], console: Any) -> None:
 
 
 app.command("check")(check)
+app.command("authorise")(authorise)
 app.command("try")(try_method)
 app.add_typer(webhook_app, name="webhook")
 

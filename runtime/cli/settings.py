@@ -31,8 +31,8 @@ OF_THE_SDK = {
 }
 HEAD = """# Settings
 
-Every variable of the environment that Masthead reads; an empty one counts as unset. `masthead settings --markdown` prints
-this page from the code.
+Every variable of the environment that Masthead reads; an empty one counts as unset. `masthead settings --markdown`
+prints this page from the code.
 """
 FILES = """
 A name with `_FILE` behind it may name a file that holds the value, as container platforms mount secrets; the variable

@@ -136,10 +136,10 @@ def test_a_publisher_s_own_flow_takes_the_place_of_ours_and_a_broken_one_stops_a
     assert shelf.files["crm-contacts"] == own / "mine.yaml"
     assert shelf.files["crm-products"].parent == SHIPPED
     (own / "same.yaml").write_text(CONTACTS.strip().replace("name: contacts", "name: crm-contacts"))
-    (own / "broken.yaml").write_text(CONTACTS.strip().replace("account", "acount"))
+    (own / "broken.yaml").write_text(CONTACTS.strip().replace("crm.upsert", "crm.upsrt"))
     with pytest.raises(FlowErrors) as found:
         load_flows(settings)
     told = str(found.value)
-    assert f"{own / 'broken.yaml'}:3: on[0]" in told
+    assert f"{own / 'broken.yaml'}:5: to" in told
     assert "'crm-contacts' is the name of mine.yaml, too" in told
     assert isinstance(shelf, FlowShelf)

@@ -28,11 +28,11 @@ _GRACE = 2.0
 
 @dataclass(slots=True)
 class _Call:
-    """A call of a library that is going on. until: by the monotonic clock."""
+    """A call of a library that is going on. until: by the monotonic clock. wrote: a request that may change something
+    has gone out, or is about to."""
 
     loop: asyncio.AbstractEventLoop
     until: float
-    sent: bool = False
     wrote: bool = False
     over: bool = False
     request: Future[Answer] | None = field(default=None, repr=False)
@@ -96,10 +96,10 @@ def send_from_thread(sender: Sender, out: Outgoing) -> Answer:
     left = call.until - time.monotonic()
     if call.over or left <= 0:
         raise Transient(f"{out.method} {out.shown} was not sent: the time of the call is over")
-    call.request = asyncio.run_coroutine_threadsafe(sender.send(replace(out, total=left)), call.loop)
-    answer = call.request.result()
+    # Before it goes out: while its answer is waited for, or when the wait is given up, it may have been applied.
     call.wrote = call.wrote or (is_writing() and out.method not in READING)
-    return answer
+    call.request = asyncio.run_coroutine_threadsafe(sender.send(replace(out, total=left)), call.loop)
+    return call.request.result()
 
 
 def _run(call: Callable[[], R]) -> _Outcome[R]:

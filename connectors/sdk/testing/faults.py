@@ -15,6 +15,7 @@ from typing import Any
 from connectors.sdk.capabilities.capability import capabilities_of, methods_of, writes_of
 from connectors.sdk.connector import Connector
 from connectors.sdk.errors import ConnectorError, RateLimited
+from connectors.sdk.http import Http
 from connectors.sdk.idempotency import Native, Never, idempotency_of
 from connectors.sdk.testing import samples
 from connectors.sdk.testing.case import Bench, Case, Skipped
@@ -79,6 +80,12 @@ SMTP_FAULTS: tuple[Fault, ...] = (
     _fault("stall_after", "unknown", ""),
 )
 
+#: The forms that a connector may declare for Retry-After, for those of the 429s that have one.
+_FORMS = {
+    "rate_limited_seconds": ("seconds", "seconds_or_date"),
+    "rate_limited_date": ("date", "seconds_or_date"),
+}
+
 TRANSPORTS: dict[str, tuple[Fault, ...]] = {"http": HTTP_FAULTS, "smtp": SMTP_FAULTS}
 
 
@@ -96,10 +103,14 @@ def cases(connector: type[Connector[Any]]) -> list[Case]:
                 for fault in columns
                 if method in writes or fault.read
             ]
-        found += [
-            Case("faults", f"{name}.{method} × retry after expiry", partial(_late, name, method))
-            for method in writes
-        ]
+        for method in writes:
+            found.append(
+                Case("faults", f"{name}.{method} × retry after expiry", partial(_late, name, method))
+            )
+            if connector.transport == "http":
+                found.append(
+                    Case("faults", f"{name}.{method} × its later requests", partial(_later, name, method))
+                )
     return found
 
 
@@ -109,20 +120,26 @@ async def _sample(bench: Bench, capability: str, method: str, n: str) -> Sample:
     return made
 
 
-async def _undisturbed(bench: Bench, capability: str, method: str) -> tuple[int, int]:
-    """How many effects the write has when nothing goes wrong, and how many reads it makes before it writes."""
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """A write when nothing goes wrong: its effects, its requests, and how many of those read before the first that
+    writes."""
+
+    effects: int
+    requests: int
+    reads: int
+
+
+async def _undisturbed(bench: Bench, capability: str, method: str) -> _Usual:
     sample = await _sample(bench, capability, method, "baseline")
     before, requests = bench.stand_in.count(), len(bench.log.entries)
     await getattr(bench.connector, method)(sample.request, sample.key)
     effects = bench.stand_in.count() - before
     right = effects_of_one(bench, f"{capability}.{method}")
     assert effects == right, f"{method} went well, and the stand-in counted {effects} effects, not {right}"
-    reads = 0
-    for entry in bench.log.entries[requests:]:
-        if entry.method not in ("GET", "HEAD"):
-            break
-        reads += 1
-    return effects, reads
+    made = [entry.method for entry in bench.log.entries[requests:]]
+    reads = next((n for n, verb in enumerate(made) if verb not in ("GET", "HEAD")), len(made))
+    return _Usual(effects, len(made), reads)
 
 
 def effects_of_one(bench: Bench, method: str) -> int:
@@ -132,7 +149,7 @@ def effects_of_one(bench: Bench, method: str) -> int:
 
 
 async def _write(capability: str, method: str, fault: Fault, bench: Bench) -> None:
-    expected, reads = await _undisturbed(bench, capability, method)
+    usual = await _undisturbed(bench, capability, method)
     sample = await _sample(bench, capability, method, "faulted")
     before = bench.stand_in.count()
     if fault.name == "refused":
@@ -141,14 +158,31 @@ async def _write(capability: str, method: str, fault: Fault, bench: Bench) -> No
         _is_right(error, fault.write, method)
         assert bench.stand_in.count() == before, "a refused connection had an effect"
         return
-    inject(bench, fault, skip=reads)
+    inject(bench, fault, skip=usual.reads)
     connector = bench.made(timeout=PATIENCE) if fault.name.startswith("stall") else bench.connector
     try:
         carried = await carry(connector, method, sample.request, sample.key, bench.clock)
     finally:
         bench.stand_in.release()
-    _kind_is_right(fault, carried)
-    _effects_are_right(bench, method, carried, bench.stand_in.count() - before, expected)
+    _kind_is_right(type(bench.connector), fault, carried)
+    _effects_are_right(bench, method, carried, bench.stand_in.count() - before, usual.effects)
+
+
+async def _later(capability: str, method: str, bench: Bench) -> None:
+    """A write of several requests: one after the first fails, and what the first did stays done."""
+    usual = await _undisturbed(bench, capability, method)
+    if usual.requests - usual.reads < 2:
+        raise Skipped("it makes no request after the one that writes")
+    for number in range(usual.reads + 1, usual.requests):
+        for fault in (each for each in HTTP_FAULTS if each.name in ("unavailable", "drop_after", "conflict")):
+            sample = await _sample(bench, capability, method, f"later-{number}-{fault.name}")
+            before = bench.stand_in.count()
+            inject(bench, fault, skip=number)
+            carried = await carry(bench.connector, method, sample.request, sample.key, bench.clock)
+            try:
+                _effects_are_right(bench, method, carried, bench.stand_in.count() - before, usual.effects)
+            except AssertionError as wrong:
+                raise AssertionError(f"{fault.name} at its request {number + 1}: {wrong}") from None
 
 
 def inject(bench: Bench, fault: Fault, *, skip: int = 0) -> None:
@@ -157,19 +191,24 @@ def inject(bench: Bench, fault: Fault, *, skip: int = 0) -> None:
     bench.stand_in.inject(fault.name, None if fault.name == "unauthorized_forever" else 1, **options)
 
 
-def _kind_is_right(fault: Fault, carried: Carried) -> None:
+def _kind_is_right(connector: type[Connector[Any]], fault: Fault, carried: Carried) -> None:
     if not carried.errors:
         noticed = "rejected" in fault.write and _refused_by_record(carried.answer)
         assert fault.answers or noticed, f"{fault.name} went unnoticed"
         return
     _is_right(carried.errors[0], fault.write, fault.name)
     first = carried.errors[0]
-    if fault.name == "rate_limited_seconds" and isinstance(first, RateLimited) and first.after is not None:
-        assert timedelta(seconds=1) <= first.after <= timedelta(seconds=4), (
-            f"Retry-After of 2 s read as {first.after}"
-        )
-    if fault.name == "rate_limited_date" and isinstance(first, RateLimited) and first.after is not None:
-        assert first.after <= timedelta(seconds=5), f"Retry-After in 2 s was read as {first.after}"
+    if isinstance(first, RateLimited) and fault.name in _FORMS and _declares(connector, _FORMS[fault.name]):
+        # An HTTP date has no parts of a second, so that less than two may be left.
+        least = timedelta(seconds=1) if fault.name == "rate_limited_seconds" else timedelta()
+        assert first.after is not None, "the Retry-After of the 429 was not read"
+        assert least <= first.after <= timedelta(seconds=4), f"Retry-After of 2 s was read as {first.after}"
+
+
+def _declares(connector: type[Connector[Any]], forms: tuple[str, ...]) -> bool:
+    """Whether the connector says that its system's Retry-After has one of these forms, or says nothing of it."""
+    declared = getattr(connector, "http", None)
+    return not isinstance(declared, Http) or declared.retry_after.form in forms
 
 
 def _is_right(error: ConnectorError, kinds: frozenset[str], what: str) -> None:
@@ -189,32 +228,39 @@ def _refused_by_record(answer: Any) -> bool:
 def _effects_are_right(bench: Bench, method: str, carried: Carried, effects: int, expected: int) -> None:
     idempotency = idempotency_of(getattr(bench.connector, method))
     assert effects <= expected, f"{effects} effects, where one write has {expected}"
+    last = carried.errors[-1].kind if carried.errors else ""
     if isinstance(idempotency, Never):
         unknown = sum(error.kind == "unknown" for error in carried.errors)
         assert unknown <= 1, f"sent {carried.sends} times, though it declares never"
-    elif _refused_by_record(carried.answer):
+    if _refused_by_record(carried.answer):
         assert effects == 0, f"told as refused, and the stand-in counted {effects} effects"
     elif carried.answer is not None:
         assert effects == expected, (
             f"answered as done, and the stand-in counted {effects} of {expected} effects"
         )
-    elif carried.errors and carried.errors[-1].kind in ("unknown", "transient", "rate_limited"):
+    elif last in ("rejected", "unauthorized"):
+        assert effects == 0, f"{last}, as if nothing were done, and the stand-in counted {effects} effects"
+    elif last == "transient" or (last in ("unknown", "rate_limited") and not isinstance(idempotency, Never)):
         raise AssertionError(f"came to no end though the fault was over: {carried.parked}")
 
 
 async def _late(capability: str, method: str, bench: Bench) -> None:
-    """The answer is lost and the hub is away until the other system has forgotten the key."""
+    """The answer is lost and the hub is away until the other system has forgotten the key, where it ever does."""
     idempotency = idempotency_of(getattr(bench.connector, method))
-    if not isinstance(idempotency, Native) or idempotency.ttl is None:
-        raise Skipped("the other system keeps no keys that could expire")
-    expected, reads = await _undisturbed(bench, capability, method)
+    if isinstance(idempotency, Never):
+        raise Skipped("it declares never: the hub does not send it twice")
+    usual = await _undisturbed(bench, capability, method)
     sample = await _sample(bench, capability, method, "late")
     before = bench.stand_in.count()
     fault = next(f for f in TRANSPORTS[bench.connector.transport] if f.name == "drop_after")
-    inject(bench, fault, skip=reads)
+    inject(bench, fault, skip=usual.reads)
     carried = await carry(bench.connector, method, sample.request, sample.key, bench.clock, away=LATE)
-    assert carried.parked is not None, "sent again after the key may have been forgotten"
-    assert bench.stand_in.count() - before <= expected, "done twice after the key was forgotten"
+    effects = bench.stand_in.count() - before
+    assert effects <= usual.effects, f"done twice, {LATE.days} days apart, though it declares {idempotency}"
+    if isinstance(idempotency, Native) and idempotency.ttl is not None:
+        assert carried.parked is not None, "sent again after the key may have been forgotten"
+    else:
+        assert carried.answer is not None, f"what was applied is not recognised later: {carried.parked}"
 
 
 async def _read(capability: str, method: str, fault: Fault, bench: Bench) -> None:

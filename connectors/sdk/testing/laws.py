@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
-from connectors.sdk.capabilities.capability import capabilities_of, writes_of
+from connectors.sdk.capabilities.capability import capabilities_of, methods_of, writes_of
 from connectors.sdk.config import Secret
 from connectors.sdk.connector import Connector
 from connectors.sdk.errors import ConnectorError
 from connectors.sdk.idempotency import ByFind, Never, idempotency_of
+from connectors.sdk.key import Key
+from connectors.sdk.redaction import is_secret
 from connectors.sdk.testing import samples
 from connectors.sdk.testing.case import Bench, Case, Skipped
 from connectors.sdk.testing.faults import effects_of_one
 from connectors.sdk.testing.surroundings import CANARY
+
+#: Ends of the names of fields that say something about a secret and are none.
+_ABOUT_SECRETS = ("_url", "_header", "_name", "_id", "_field", "_type")
 
 #: Loggers of the stand-in, which shares the process with the connector and may say what it got.
 _OF_THE_STAND_IN = ("sandbox", "aiohttp", "mail.log", "asyncio")
@@ -41,6 +48,15 @@ def cases(connector: type[Connector[Any]]) -> list[Case]:
                 )
             )
             found.append(
+                Case(
+                    "laws",
+                    f"{name}: keys that differ at their end",
+                    partial(_keys_differ_at_their_end, capability.capability, method),
+                )
+            )
+        for method in methods_of(capability):
+            name = f"{capability.capability}.{method}"
+            found.append(
                 Case("laws", f"{name}: nothing leaks", partial(_nothing_leaks, capability.capability, method))
             )
     return found
@@ -60,6 +76,7 @@ async def _health_tells_refusal(bench: Bench) -> None:
     health = await bench.connector.health()
     assert not health.ok, "the credentials are refused, and health says that all is well"
     assert health.detail, "health does not say what is wrong"
+    assert CANARY not in health.detail, "health shows the secret"
 
 
 async def _configuration_round_trips(bench: Bench) -> None:
@@ -78,6 +95,8 @@ async def _secrets_are_references(bench: Bench) -> None:
     config = bench.connector.config
     given = config.model_dump(mode="json")
     for name, value in ((n, getattr(config, n)) for n in type(config).model_fields):
+        plain = isinstance(value, str) and is_secret(name) and not name.endswith(_ABOUT_SECRETS)
+        assert not plain, f"{name} is a text: make it a Secret, so that it is a reference"
         if not isinstance(value, Secret):
             continue
         try:
@@ -122,34 +141,59 @@ def _settled(answer: Any) -> Any:
     return list(answer) if isinstance(answer, list | tuple) else answer
 
 
+async def _keys_differ_at_their_end(capability: str, method: str, bench: Bench) -> None:
+    """Real keys are long, and those of two attempts differ in their last character: none may be cut."""
+    maker = bench.samples.get(f"{capability}.{method}") or samples.WRITES[capability][method]
+    once = effects_of_one(bench, f"{capability}.{method}")
+    for attempt in (1, 2):
+        sample = await maker(bench.connector, f"attempt-{attempt}")
+        before = bench.stand_in.count()
+        await getattr(bench.connector, method)(sample.request, Key.of(method, "x" * 150, attempt))
+        counted = bench.stand_in.count() - before
+        assert counted == once, f"write {attempt} under a key of its own had {counted} effects, not {once}"
+
+
 async def _nothing_leaks(capability: str, method: str, bench: Bench) -> None:
-    """A planted secret and a marked name, mail address and street are in no log, repr or error."""
+    """A planted secret and a marked name, mail address and street are in no log, repr, error or print."""
     heard: list[str] = []
     listener = _Listener(heard)
     root = logging.getLogger()
     level = root.level
     root.addHandler(listener)
     root.setLevel(logging.DEBUG)
+    printed = io.StringIO()
     try:
-        maker = bench.samples.get(f"{capability}.{method}") or samples.WRITES[capability][method]
-        faults = ("rejected", "drop_before") if bench.connector.transport == "smtp" else ("conflict", "html")
+        faults = ("conflict", "html", "unauthorized_once")
+        if bench.connector.transport == "smtp":
+            faults = ("rejected", "drop_before", "auth_failed")
         for number, fault in enumerate((*faults, None)):
-            sample = await maker(bench.connector, f"leak-{number}")
+            arguments = await _arguments(bench, capability, method, f"leak-{number}")
             if fault is not None:
                 bench.stand_in.inject(fault)
-            try:
-                await getattr(bench.connector, method)(sample.request, sample.key)
-            except ConnectorError as error:
-                heard.extend(_chain(error))
+            with redirect_stdout(printed), redirect_stderr(printed):
+                try:
+                    await getattr(bench.connector, method)(*arguments)
+                except ConnectorError as error:
+                    heard.extend(_chain(error))
     finally:
         root.setLevel(level)
         root.removeHandler(listener)
+    heard.append(printed.getvalue())
     heard += [repr(bench.connector), repr(bench.connector.config), repr(bench.connector.context)]
     heard += [repr(entry) for entry in bench.log.entries]
     assert bench.log.entries, "its requests are in no request log"
     for planted in (CANARY, samples.MARKER_NAME, samples.MARKER_MAIL, samples.MARKER_STREET):
         leaks = [text for text in heard if planted in text]
         assert not leaks, f"{planted.split()[0]}… is shown: {leaks[0].replace(planted, '█')[:300]}"
+
+
+async def _arguments(bench: Bench, capability: str, method: str, n: str) -> tuple[Any, ...]:
+    """What the method is called with."""
+    given = bench.samples.get(f"{capability}.{method}")
+    if method in samples.WRITES[capability]:
+        sample = await (given or samples.WRITES[capability][method])(bench.connector, n)
+        return sample.request, sample.key
+    return tuple(given or samples.READS[capability][method])
 
 
 def _chain(error: BaseException) -> list[str]:

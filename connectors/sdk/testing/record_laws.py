@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from connectors.sdk.capabilities import crm, drm, provisioning, publishing, shipping
+from connectors.sdk.capabilities import campaigns, crm, drm, provisioning, publishing, shipping
 from connectors.sdk.errors import Rejected, Transient
 from connectors.sdk.key import Key
 from connectors.sdk.testing import samples
 from connectors.sdk.testing.case import Bench, Case
+from connectors.sdk.testing.faults import effects_of_one
 from connectors.sdk.values import RecordStatus
 
 MANY = 230
@@ -17,21 +18,32 @@ MANY = 230
 
 async def _records_answer_one_by_one(bench: Bench) -> None:
     records = [samples.contact(f"many-{i}") for i in range(MANY)]
+    before = bench.stand_in.count()
     outcomes = await bench.connector.upsert(records, Key.of("crm", "many"))
     assert [outcome.key for outcome in outcomes] == [record.key for record in records], (
         "not one outcome a record"
     )
     assert all(outcome.status is RecordStatus.WRITTEN for outcome in outcomes)
+    _written(bench, "crm.upsert", MANY, before)
 
 
 async def _one_bad_record_fails_alone(bench: Bench) -> None:
     bad = bench.samples.get("bad_record") or samples.contact("bad", no_such_field_of_ours="1")
     records = [samples.contact("good-1"), bad, samples.contact("good-2")]
+    before = bench.stand_in.count()
     outcomes = {o.key: o for o in await bench.connector.upsert(records, Key.of("crm", "bad"))}
     assert outcomes[bad.key].status is RecordStatus.REJECTED, "the bad record was taken"
     assert outcomes[bad.key].message, "the bad record was refused without a word"
     good = [outcomes[record.key].status for record in records if record is not bad]
     assert good == [RecordStatus.WRITTEN] * 2, "a bad record failed its batch"
+    _written(bench, "crm.upsert", 2, before)
+
+
+def _written(bench: Bench, method: str, records: int, before: int) -> None:
+    """What is told as written was written, by the stand-in's own count."""
+    counted = bench.stand_in.count() - before
+    right = records * effects_of_one(bench, method)
+    assert counted == right, f"{records} records told as written, and the stand-in counted {counted}"
 
 
 async def _a_second_upsert_is_the_same_record(bench: Bench) -> None:
@@ -57,12 +69,14 @@ async def _changes_page_to_the_whole(bench: Bench) -> None:
 async def _walk(connector: Any, cursor: str | None) -> tuple[list[str], list[tuple[str, int]]]:
     told: list[str] = []
     cursors: list[tuple[str, int]] = []
+    seen = {cursor}
     for _ in range(1000):
         page = await connector.changes(crm.CrmKind.CONTACT, cursor)
         told += [change.vendor_id for change in page.items]
         if page.next is None or (not page.items and page.next == cursor):
             return told, cursors
-        assert page.next != cursor, "a page leads to itself"
+        assert page.next not in seen, "its pages do not end: one leads back to one before it"
+        seen.add(page.next)
         cursor = page.next
         cursors.append((cursor, len(told)))
         if not page.items:
@@ -168,7 +182,30 @@ async def _profiles_answer_one_by_one(bench: Bench) -> None:
     assert [outcome.key for outcome in outcomes] == [profile.key for profile in profiles]
 
 
-CAMPAIGNS = [Case("capability", "campaigns: an outcome for each profile", _profiles_answer_one_by_one)]
+async def _one_bad_profile_fails_alone(bench: Bench) -> None:
+    bad = bench.samples.get("bad_profile") or campaigns.Profile(key="acct-bad", email="no address")
+    profiles = [samples.profile("good-1"), bad, samples.profile("good-2")]
+    before = bench.stand_in.count()
+    outcomes = {o.key: o for o in await bench.connector.upsert_profiles(profiles, Key.of("profile", "bad"))}
+    assert outcomes[bad.key].status is RecordStatus.REJECTED, "the bad profile was taken"
+    good = [outcomes[profile.key].status for profile in profiles if profile is not bad]
+    assert good == [RecordStatus.WRITTEN] * 2, "a bad profile failed its batch"
+    _written(bench, "campaigns.upsert_profiles", 2, before)
+
+
+async def _an_event_is_told_once(bench: Bench) -> None:
+    sample = await samples.WRITES["campaigns"]["track"](bench.connector, "once")
+    await bench.connector.track(sample.request, Key.of("event", "once-1"))
+    before = bench.stand_in.count()
+    await bench.connector.track(sample.request, Key.of("event", "once-2"))
+    assert bench.stand_in.count() == before, "an event that was told came again as another one"
+
+
+CAMPAIGNS = [
+    Case("capability", "campaigns: an outcome for each profile", _profiles_answer_one_by_one),
+    Case("capability", "campaigns: one bad profile fails alone", _one_bad_profile_fails_alone),
+    Case("capability", "campaigns: an event is told once, by its own key", _an_event_is_told_once),
+]
 
 
 async def _a_customer_is_one(bench: Bench) -> None:

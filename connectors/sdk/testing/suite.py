@@ -13,7 +13,7 @@ from connectors.sdk.capabilities.capability import capabilities_of
 from connectors.sdk.connector import Connector
 from connectors.sdk.context import Context
 from connectors.sdk.memory import LocalBudget, MemoryTokens
-from connectors.sdk.testing import faults, laws, money_laws, record_laws, webhook_laws
+from connectors.sdk.testing import faults, laws, lookup_laws, money_laws, record_laws, webhook_laws
 from connectors.sdk.testing.case import Bench, Case, Skipped, StandIn
 from connectors.sdk.testing.surroundings import KitClock, KitSecrets, Recorder
 
@@ -39,7 +39,7 @@ def cases(connector: type[Connector[Any]]) -> list[Case]:
     """Everything that this connector must show, laws first, then the fault matrix."""
     if not __debug__:
         raise RuntimeError("the kit is made of assertions: run it without -O")
-    found = laws.cases(connector)
+    found = laws.cases(connector) + lookup_laws.cases(connector)
     for capability in capabilities_of(connector):
         found += CAPABILITIES.get(capability.capability, [])
     return found + webhook_laws.cases(connector) + faults.cases(connector)
@@ -65,8 +65,10 @@ async def bench(
     log = Recorder()
     open_ones: list[Connector[Any]] = []
 
-    def made(*, closed: bool = False, timeout: float | None = None) -> Connector[Any]:
-        url = CLOSED[connector.transport] if closed else _address(stand_in)
+    def made(
+        *, closed: bool = False, timeout: float | None = None, url: str | None = None
+    ) -> Connector[Any]:
+        url = CLOSED[connector.transport] if closed else url or _address(stand_in)
         fields = {**connector.sandbox_config(url), **({} if closed else config or {})}
         context = Context(
             connection="kit",

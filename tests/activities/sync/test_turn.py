@@ -197,3 +197,17 @@ async def test_a_record_that_does_not_fit_the_map(
     assert written == {"park": 1, "drop_field": 2, "freeze": 0}[policy]
     ((others,),) = connection.execute("select count(*) from synced_record where flow = 'others'").fetchall()
     assert others == 2  # the other flow is not held up
+
+
+async def test_a_flow_of_which_nothing_is_taken_is_held_instead_of_parking_everybody(
+    synced: Synced, connection: PgConnection, url: str, tmp_path: Path
+) -> None:
+    wrong = flow_of(tmp_path, CONTACTS.replace("status: status", "no_such_field: status"))
+    synced.flows = ConnectionFlows(NAME, "live", (wrong,))
+    for no in range(12):
+        add_account(connection, f"k{no}")
+    await synced.turn()
+    assert parks(url) == [("crm/contacts", "rejected", None)]
+    synced.flows = ConnectionFlows(NAME, "live", (flow_of(tmp_path),))
+    assert (await synced.turn()).written == 12
+    assert parks(url) == []

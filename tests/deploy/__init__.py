@@ -1,0 +1,1 @@
+"""What is deployed fits the code: image, compose file, scripts, settings."""
