@@ -41,15 +41,17 @@ class FlowTrouble(Exception):
 
 
 class ToSend(NamedTuple):
-    """A record ready to be sent. value: what the method takes; fingerprint: of that."""
+    """A record ready to be sent. value: what the method takes, one of many where it is `batched`."""
 
     record: Loaded
     value: BaseModel
     fingerprint: bytes
+    batched: bool = True
 
     def payload(self) -> Any:
-        """As it is parked, to be edited."""
-        return self.value.model_dump(mode="json")
+        """As it is parked, to be edited: what the method would be asked with."""
+        shown = self.value.model_dump(mode="json")
+        return [shown] if self.batched else shown
 
     def result(self, status: Status, **more: Any) -> Result:
         """What came of it."""
@@ -97,7 +99,9 @@ def _made(
 ) -> ToSend | Result:
     if before is not None and before.payload is not None:
         try:
-            value = flow.record.model_validate(before.payload)
+            value = flow.record.model_validate(
+                before.payload[0] if isinstance(before.payload, list) else before.payload
+            )
         except ValidationError as error:
             return Result(
                 record,
@@ -113,12 +117,14 @@ def _made(
                 raise FlowTrouble("drift", str(made))
             mapped = flow.mapping.apply(record.state, None)
             payload = dict(mapped) if isinstance(mapped, Mapped) else None
+            if payload is not None and flow.batched:
+                return _drifted(record, str(made), dict(made.fields), [payload])
             return _drifted(record, str(made), dict(made.fields), payload)
         value = made
     text = json.dumps(
         value.model_dump(mode="json", exclude={"version"}), sort_keys=True, separators=(",", ":")
     )
-    return ToSend(record, value, hashlib.sha256(text.encode()).digest()[:16])
+    return ToSend(record, value, hashlib.sha256(text.encode()).digest()[:16], flow.batched)
 
 
 def _drifted(

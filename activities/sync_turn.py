@@ -59,6 +59,7 @@ class Turn:
         self._connector: Connector[Any] | None = None
         self._rests: dict[str, float] = {}  # flows that are not tried before then
         self._known: dict[str, tuple[float, Any]] = {}
+        self._last: ConnectionFlows | None = None
         self.idle_rounds = 0
         self.output = TurnOutput(lanes=[])
 
@@ -79,6 +80,7 @@ class Turn:
                 if flows is None:
                     self.output.ended = True
                     break
+                self._last = flows
                 if await self._round(flows):
                     self.idle_rounds, pause = 0, IDLE_SECONDS
                     if time.monotonic() - began >= self._order.report_seconds:
@@ -244,7 +246,7 @@ class Turn:
         await asyncio.to_thread(write)
 
     async def _report(self) -> list[LaneReport]:
-        flows = self._flows_of(self._order.connection)
+        flows = self._last
         if flows is None:
             return []
 

@@ -15,6 +15,7 @@ from domain.money import MoneyError, format_minor
 from storage.books import CHECKS, SHOWN, Check, Row, broken_rows, counted, running_runs, settle_in
 from storage.coverage import ItemCover, items_charged, misfits
 from storage.database import PgConnection, transaction
+from storage.inbox_laws import INBOX_CHECKS
 from storage.references import REFERENCES
 from storage.sealed import Series, missing_guards, number_series, sealed_documents
 
@@ -132,6 +133,13 @@ LAWS = (
         "A day that is charged twice needs a credit; a day that is not charged was lost when charged-through moved.",
     ),
     Law(
+        "I14",
+        "webhooks have their effect once",
+        "deliveries",
+        "What is known of a vendor's object is what its latest delivery told, and counts each distinct delivery once.",
+        "Replay the object's deliveries: masthead connectors webhook replay --help.",
+    ),
+    Law(
         "references",
         "documents and entries belong together",
         "rows",
@@ -158,7 +166,7 @@ def verify(engine: Engine, progress: Progress | None = None) -> list[LawResult]:
                 _verify_coverage(connection, result)
             else:
                 result.checked = counted(connection, law.id)
-            for check in (*CHECKS, *REFERENCES):
+            for check in (*CHECKS, *INBOX_CHECKS, *REFERENCES):
                 if check.law == law.id:
                     found = broken_rows(connection, check)
                     result.add(found.total, [_violation(check, row) for row in found.rows])

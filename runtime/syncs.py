@@ -33,6 +33,8 @@ log = logging.getLogger("masthead.syncs")
 TURNS_AT_ONCE = 100
 START_AGAIN_SECONDS = 60.0
 GRACEFUL_SHUTDOWN = timedelta(seconds=10)
+# A pause comes with a heartbeat.
+HEARTBEAT_AT_LEAST_EVERY = timedelta(seconds=2)
 FOLDER = "flows"
 
 
@@ -76,6 +78,7 @@ async def running_syncs(
         activities=activities.all(),
         max_concurrent_activities=TURNS_AT_ONCE,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+        max_heartbeat_throttle_interval=HEARTBEAT_AT_LEAST_EVERY,
         on_fatal_error=failed,
     )
     async with worker:

@@ -79,6 +79,8 @@ class ConnectorSyncWorkflow:
                 start_to_close_timeout=timedelta(seconds=request.turn_seconds) + MARGIN,
                 heartbeat_timeout=HEARTBEAT,
                 retry_policy=RETRIES,
+                # Once a pause is answered nothing more is told.
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                 summary="tell what has changed, as it changes",
             )
         )
@@ -97,11 +99,12 @@ class ConnectorSyncWorkflow:
 
     @workflow.update
     async def pause(self, control: SyncControl) -> SyncStatus:
-        """Stop telling; what changes meanwhile is told when it goes on."""
+        """Stop telling, from the answer on; what changes meanwhile is told when it goes on."""
         await self._record(control, "pause")
         self._paused = f"{control.actor}: {control.reason}"
         if self._turn is not None:
             self._turn.cancel()
+            await workflow.wait_condition(lambda: self._turn is None)
         self._show()
         return self.status()
 

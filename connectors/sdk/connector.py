@@ -36,7 +36,7 @@ class Connector(Generic[C]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for base in getattr(cls, "__orig_bases__", ()):
+        for base in vars(cls).get("__orig_bases__", ()):
             if get_origin(base) is Connector and isinstance(argument := get_args(base)[0], type):
                 cls.Config = argument
         if "name" in vars(cls):

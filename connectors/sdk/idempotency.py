@@ -21,7 +21,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-
 @dataclass(slots=True)
 class _Writing:
     """A declared write that is going on. applied: a request of it has changed something, or may have. read_last: the

@@ -82,13 +82,16 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _temporal_program()
     yield _home(Home(settings.home))
     stack = running_stack(settings)
-    yield _supervisor(settings, stack)
+    own_servers = settings.database_url is not None and settings.temporal_address is not None
+    if stack is not None or not own_servers:
+        yield _supervisor(settings, stack)
     yield from _postgres(settings.database_url or (stack.database_url if stack else None))
     address = settings.temporal_address or (stack.temporal_address if stack else None)
     yield from _temporal(address, stack.namespace if stack else settings.temporal_namespace)
     if settings.temporal_address is None:
         yield _page("Temporal Web UI", stack.temporal_ui if stack else None)
-    yield _api(stack.api_url if stack else None)
+    if stack is not None or not own_servers:
+        yield _api(stack.api_url if stack else None)
     yield from connection_findings(settings, stack)
 
 

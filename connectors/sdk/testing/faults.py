@@ -198,15 +198,17 @@ def _kind_is_right(connector: type[Connector[Any]], fault: Fault, carried: Carri
         return
     _is_right(carried.errors[0], fault.write, fault.name)
     first = carried.errors[0]
-    if isinstance(first, RateLimited) and fault.name in _FORMS and _declares(connector, _FORMS[fault.name]):
+    if isinstance(first, RateLimited) and fault.name in _FORMS:
+        if first.after is None:
+            assert not _declares(connector, _FORMS[fault.name]), "the Retry-After of the 429 was not read"
+            return
         # An HTTP date has no parts of a second, so that less than two may be left.
         least = timedelta(seconds=1) if fault.name == "rate_limited_seconds" else timedelta()
-        assert first.after is not None, "the Retry-After of the 429 was not read"
         assert least <= first.after <= timedelta(seconds=4), f"Retry-After of 2 s was read as {first.after}"
 
 
 def _declares(connector: type[Connector[Any]], forms: tuple[str, ...]) -> bool:
-    """Whether the connector says that its system's Retry-After has one of these forms, or says nothing of it."""
+    """Whether the connector's system has one of these forms by its own declaration, or none is declared."""
     declared = getattr(connector, "http", None)
     return not isinstance(declared, Http) or declared.retry_after.form in forms
 

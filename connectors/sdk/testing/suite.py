@@ -65,9 +65,7 @@ async def bench(
     log = Recorder()
     open_ones: list[Connector[Any]] = []
 
-    def made(
-        *, closed: bool = False, timeout: float | None = None, url: str | None = None
-    ) -> Connector[Any]:
+    def made(*, closed: bool = False, timeout: float | None = None, url: str | None = None) -> Connector[Any]:
         url = CLOSED[connector.transport] if closed else url or _address(stand_in)
         fields = {**connector.sandbox_config(url), **({} if closed else config or {})}
         context = Context(

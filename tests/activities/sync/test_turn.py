@@ -9,6 +9,7 @@ import pytest
 
 from activities.sync_flow import ConnectionFlows
 from connectors.sdk.errors import RateLimited, Transient, Unauthorized, Unknown
+from connectors.sdk.methods import method
 from contracts.parked import Action
 from operations.parked.decide import Decision, decide
 from operations.sync.lanes import backfill_flow, reset_flow
@@ -44,7 +45,7 @@ async def test_a_record_that_is_refused_is_parked_until_a_newer_state_goes_throu
     done = await synced.turn()
     assert (done.written, done.rejected) == (1, 1)
     assert parks(url) == [(f"crm/contacts/{bad}", "rejected", "invalid")]
-    row = connection.execute("select payload->'fields'->>'email', fields, method from parked").fetchone()
+    row = connection.execute("select payload->0->'fields'->>'email', fields, method from parked").fetchone()
     assert row == ("nowhere", {"email": "is no address"}, "crm.upsert")
     assert (await synced.turn()).rejected == 0  # it waits for a person or a change
     connection.execute("update person set email = 'right@example.com' where account_id = %s", (bad,))
@@ -67,6 +68,21 @@ async def test_a_person_has_a_parked_record_tried_again(
     assert synced.records()["bad"]["email"] == "right@example.com"
     assert parks(url) == []
     assert (await synced.turn()).written == 0
+
+
+async def test_what_a_person_has_edited_is_sent_once_instead_of_what_the_map_makes(
+    synced: Synced, connection: PgConnection, url: str
+) -> None:
+    bad = add_account(connection, "bad", email="nowhere")
+    await synced.turn()
+    ((park,),) = connection.execute("select id::text from parked").fetchall()
+    edit = Decision(Action.EDIT, "ops", "their address", [{"fields": {"email": "right@example.com"}}])
+    with connection.transaction():
+        decide(connection, park, edit, check=lambda name, payload: method(name).problems(payload))
+    assert (await synced.turn()).written == 1
+    assert synced.records()["bad"] == {"email": "right@example.com", "name": "Reader bad", "status": "active"}
+    set_name(connection, bad, "Worse")
+    assert (await synced.turn()).rejected == 1  # here it is as it was
 
 
 async def test_a_system_that_refuses_whole_batches_is_told_one_by_one(

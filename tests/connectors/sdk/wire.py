@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import HttpUrl
 
@@ -201,6 +201,9 @@ class Shop(Connector[ShopConfig], Shopping):
         return await self.http.post("/things", json=body or {"a": 1}, **request)
 
 
+S = TypeVar("S", bound=Shop)
+
+
 def context(**options: Any) -> Context:
     return memory_context("shop-1", secrets={"env:SHOP_KEY": CANARY}, **options)
 
@@ -212,7 +215,7 @@ def log_of(connector: Connector[Any]) -> MemoryLog:
 
 
 @asynccontextmanager
-async def shop(url: str, kind: type[Shop] = Shop, **options: Any) -> AsyncIterator[Shop]:
+async def shop(url: str, kind: type[S] = Shop, **options: Any) -> AsyncIterator[S]:  # type: ignore[assignment]
     """An instance of the shop's connector for `url`."""
     made = kind(ShopConfig(base_url=HttpUrl(url)), context(**options))
     try:
