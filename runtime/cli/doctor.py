@@ -178,7 +178,7 @@ def _postgres(url: str | None) -> Iterator[Finding]:
         "Schema",
         have == head(),
         f"at {have or 'nothing'}, this code needs {head()}",
-        "`masthead up` migrates it.",
+        "`masthead migrate` brings a database of your own to it, `masthead up` the embedded one.",
     )
     weak = [name for name, value in settings.items() if value not in ("on", "remote_apply", "remote_write")]
     if have == head():
