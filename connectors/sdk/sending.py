@@ -225,7 +225,9 @@ class Sender:
         told = read_error(self._http.errors, got.status, body) if judged and got.status else _NOTHING_TOLD
         readable = got.whole and not (out.json_only and got.content and body is None)
         declared = told.rule.error.kind if told.rule is not None else None
-        kind = classify(Exchange(got.phase, out.method, is_writing(), got.status, readable, declared))
+        # Of an answer that was cut short only a refusal counts: the next one may come whole.
+        phase = Phase.SENT if got.cut and 200 <= (got.status or 0) < 300 else got.phase
+        kind = classify(Exchange(phase, out.method, is_writing(), got.status, readable, declared))
         if got.refused:
             kind = "rejected"
         if kind is None:

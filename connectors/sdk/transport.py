@@ -34,7 +34,7 @@ class Timeouts:
 class Delivered:
     """What became of one request. whole: the body came to its end. problem: in words, where something went wrong.
 
-    refused: the guard stopped it. content: the decoded body.
+    refused: the guard stopped it. content: the decoded body. cut: the connection ended within the answer, or stalled.
     """
 
     phase: Phase
@@ -44,6 +44,7 @@ class Delivered:
     whole: bool = True
     problem: str = ""
     refused: bool = False
+    cut: bool = False
 
 
 @functools.lru_cache(maxsize=1)
@@ -99,13 +100,14 @@ class Way:
         try:
             seen.status, seen.headers = answer.status, httpx.Headers(answer.headers)
             body = _Body(seen.headers.get("content-encoding", ""), self._max_bytes)
-            seen.content = body.content
+            seen.content, seen.cut = body.content, True
             async for piece in answer.aiter_stream():
                 body.add(piece)
+            seen.cut = False
             body.end()
             seen.whole = True
         except _UnreadableBody as unreadable:
-            seen.problem = str(unreadable)
+            seen.problem, seen.cut = str(unreadable), False
         finally:
             await answer.aclose()
 
@@ -120,6 +122,7 @@ class _Seen:
     content: bytearray = field(default_factory=bytearray)
     whole: bool = False
     problem: str = ""
+    cut: bool = False
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         if event.endswith("send_request_headers.started"):
@@ -129,7 +132,13 @@ class _Seen:
         if self.status is None:
             return Delivered(Phase.SENT if self.sent else Phase.NOT_SENT, problem=self.problem)
         return Delivered(
-            Phase.ANSWERED, self.status, self.headers, bytes(self.content), self.whole, self.problem
+            Phase.ANSWERED,
+            self.status,
+            self.headers,
+            bytes(self.content),
+            self.whole,
+            self.problem,
+            cut=self.cut,
         )
 
 

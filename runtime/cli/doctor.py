@@ -39,6 +39,7 @@ PACKAGES = (
 )
 TROUBLES_SHOWN = 10
 LONG_TRANSACTION_SECONDS = 60.0
+CREATED = "`masthead migrate` makes it on a Temporal of your own; `masthead up` on its own."
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 
 
@@ -178,7 +179,7 @@ def _postgres(url: str | None) -> Iterator[Finding]:
         "Schema",
         have == head(),
         f"at {have or 'nothing'}, this code needs {head()}",
-        "`masthead migrate` brings a database of your own to it, `masthead up` the embedded one.",
+        "`masthead migrate` brings a database of your own to it; `masthead up` its own.",
     )
     weak = [name for name, value in settings.items() if value not in ("on", "remote_apply", "remote_write")]
     if have == head():
@@ -249,14 +250,14 @@ def _temporal(address: str | None, namespace: str) -> Iterator[Finding]:
         except RPCError as error:
             return [
                 *found,
-                Finding("Namespace", False, f"{namespace}: {error.message}", "`masthead up` creates it."),
+                Finding("Namespace", False, f"{namespace}: {error.message}", CREATED),
             ]
         days = described.config.workflow_execution_retention_ttl.seconds // 86_400
         found.append(Finding("Namespace", True, f"{namespace}, retention {days} days"))
         have = await temporal.registered_search_attributes(client)
         lacking = sorted(key.name for key in SEARCH_ATTRIBUTES if key.name not in have)
         seen = f"missing: {', '.join(lacking)}" if lacking else f"all {len(SEARCH_ATTRIBUTES)} registered"
-        found.append(Finding("Search attributes", not lacking, seen, "`masthead up` registers them."))
+        found.append(Finding("Search attributes", not lacking, seen, CREATED))
         queue = await client.workflow_service.describe_task_queue(
             DescribeTaskQueueRequest(
                 namespace=namespace,

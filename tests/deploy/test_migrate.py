@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,7 +65,12 @@ async def prepared(address: str) -> tuple[int, frozenset[str]]:
 
 
 def test_servers_of_one_s_own_are_prepared_and_stay_so(
-    url: str, home: Home, temporal_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    url: str,
+    home: Home,
+    temporal_address: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "database_url").write_text(url, "utf-8")
     monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "database_url"))
@@ -78,6 +84,10 @@ def test_servers_of_one_s_own_are_prepared_and_stay_so(
     days, attributes = asyncio.run(prepared(temporal_address))
     assert days == 30
     assert {each.name for each in SEARCH_ATTRIBUTES} <= attributes
+    capsys.readouterr()
+    run(["doctor", "--json"])
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert [each["item"] for each in found if not each["ok"]] == ["Workers"]
 
 
 def test_a_database_alone(url: str, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

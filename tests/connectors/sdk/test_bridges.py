@@ -211,7 +211,7 @@ async def test_a_library_reads_through_the_bridge_with_the_connectors_own_creden
         (wire.drop_before, Transient, Unknown),
         (wire.drop_after, Transient, Unknown),
         (wire.html(), Broken, Unknown),
-        (wire.truncated(), Broken, Unknown),
+        (wire.truncated(), Transient, Unknown),
         (wire.half_json(), Broken, Unknown),
         (wire.endless, Broken, Unknown),
         (answer(500, {"message": "oh"}), Transient, Unknown),

@@ -53,7 +53,7 @@ async def _kinds(act: wire.Act, **options: Any) -> tuple[ConnectorError, Connect
         (wire.raw(b"SSH-2.0-hello\r\n\r\n"), Transient, Unknown),
         (wire.raw(b"HTTP/1.1 200 OK\r\nContent-Le"), Transient, Unknown),
         (wire.html(), Broken, Unknown),
-        (wire.truncated(), Broken, Unknown),
+        (wire.truncated(), Transient, Unknown),
         (wire.half_json(), Broken, Unknown),
         (answer(200, {"id": "1"}), Broken, Unknown),
         (answer(200, b"\x1f\x8bnot gzip", {"Content-Encoding": "gzip"}), Broken, Unknown),

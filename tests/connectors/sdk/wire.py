@@ -7,9 +7,9 @@ import json
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from pydantic import HttpUrl
 
@@ -214,8 +214,12 @@ def log_of(connector: Connector[Any]) -> MemoryLog:
     return log
 
 
+@overload
+def shop(url: str, **options: Any) -> AbstractAsyncContextManager[Shop]: ...
+@overload
+def shop(url: str, kind: type[S], **options: Any) -> AbstractAsyncContextManager[S]: ...
 @asynccontextmanager
-async def shop(url: str, kind: type[S] = Shop, **options: Any) -> AsyncIterator[S]:  # type: ignore[assignment]
+async def shop(url: str, kind: Any = Shop, **options: Any) -> AsyncIterator[Any]:
     """An instance of the shop's connector for `url`."""
     made = kind(ShopConfig(base_url=HttpUrl(url)), context(**options))
     try:
