@@ -1,4 +1,4 @@
-"""Our own connectors keep the whole contract beside their vendors' stand-ins: laws, webhooks, every cell of the matrix."""
+"""Our own connectors keep the whole contract beside stand-ins of their vendors: laws, webhooks, the fault matrix."""
 
 from __future__ import annotations
 

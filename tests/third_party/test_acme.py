@@ -23,7 +23,9 @@ def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             (copy / file.name).write_bytes(file.read_bytes())
     pip = [BIN / "uv", "pip", "--quiet"]
     python = ["--python", sys.executable]
-    subprocess.run([*pip, "install", *python, "--no-deps", "--no-build-isolation", "--offline", copy], check=True)
+    subprocess.run(
+        [*pip, "install", *python, "--no-deps", "--no-build-isolation", "--offline", copy], check=True
+    )
     yield
     subprocess.run([*pip, "uninstall", *python, "masthead-acme"], check=True)
 
@@ -34,7 +36,9 @@ def test_it_has_at_most_forty_lines() -> None:
 
 @pytest.mark.usefixtures("_installed")
 def test_it_is_found_by_its_entry_point_and_every_cell_is_green() -> None:
-    listed = subprocess.run([BIN / "masthead", "connectors", "list", "--json"], capture_output=True, check=True)
+    listed = subprocess.run(
+        [BIN / "masthead", "connectors", "list", "--json"], capture_output=True, check=True
+    )
     found = {connector["name"]: connector for connector in json.loads(listed.stdout)}
     assert found["acme"]["capabilities"] == ["tax"]
 

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from masthead.sdk import ApiKey, Config, Connector, Field, Health, Http, Key, Secret, TaxDocument, TaxEngine
-from masthead.sdk import TaxOrder, TaxQuote, TaxRefund, TaxVoid, native  # isort: skip
+import masthead.sdk as sdk
+from masthead.sdk import Field, Key, TaxDocument, TaxOrder, TaxQuote, TaxRefund, TaxVoid, native
 
 
-class AcmeConfig(Config):
+class AcmeConfig(sdk.Config):
     base_url: str = Field(description="Where Acme's API is")
-    api_key: Secret = Field(description="Where the API key is")
+    api_key: sdk.Secret = Field(description="Where the API key is")
 
 
-class Acme(Connector[AcmeConfig], TaxEngine):
+class Acme(sdk.Connector[AcmeConfig], sdk.TaxEngine):
     name = "acme"
-    http = Http(auth=ApiKey("api_key", header="X-Key"), key_header="Idempotency-Key")
+    http = sdk.Http(auth=sdk.ApiKey("api_key", header="X-Key"), key_header="Idempotency-Key")
 
-    async def health(self) -> Health:
+    async def health(self) -> sdk.Health:
         return await self.http.health("/health")
 
     async def quote(self, order: TaxOrder) -> TaxQuote:
@@ -34,5 +34,7 @@ class Acme(Connector[AcmeConfig], TaxEngine):
         return await self.http.post("/tax/void", json=order, key=key, into=TaxDocument)
 
     async def find(self, code: str) -> TaxDocument | None:
-        found: TaxDocument | None = await self.http.post("/tax/find", json={"code": code}, into=TaxDocument | None)
+        found: TaxDocument | None = await self.http.post(
+            "/tax/find", json={"code": code}, into=TaxDocument | None
+        )
         return found
