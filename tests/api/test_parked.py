@@ -26,6 +26,8 @@ from tests.conftest import NAMESPACE, PostgresForTests
 KEYS = {"operator": ["*"], "reader": ["parked:read"]}
 CANARIES = (SECRET, NAME, MAIL, STREET, "Quillfeather", "12345")
 
+NOBODY = "01a205bd-0000-7000-8000-000000000000"
+
 
 @pytest.fixture(scope="module")
 def url(pg_server: PostgresForTests) -> str:
@@ -203,13 +205,13 @@ def test_lists_are_filtered_paged_and_grouped(client: TestClient, engine: Engine
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "kind"),
     [
-        ("get", f"/v1/parked/{uuid4()}", None, 404, "no_such_parked_work"),
+        ("get", f"/v1/parked/{NOBODY}", None, 404, "no_such_parked_work"),
         ("get", "/v1/parked/nonsense", None, 422, "invalid_request"),
         ("get", "/v1/parked?colour=blue", None, 422, "invalid_request"),
-        ("post", f"/v1/parked/{uuid4()}/skip", {"reason": "x"}, 404, "no_such_parked_work"),
-        ("post", f"/v1/parked/{uuid4()}/skip", {"reason": ""}, 422, "invalid_request"),
-        ("post", f"/v1/parked/{uuid4()}/forget", {"reason": "x"}, 422, "invalid_request"),
-        ("post", f"/v1/parked/{uuid4()}/edit", {"reason": "x"}, 422, "invalid_request"),
+        ("post", f"/v1/parked/{NOBODY}/skip", {"reason": "x"}, 404, "no_such_parked_work"),
+        ("post", f"/v1/parked/{NOBODY}/skip", {"reason": ""}, 422, "invalid_request"),
+        ("post", f"/v1/parked/{NOBODY}/forget", {"reason": "x"}, 422, "invalid_request"),
+        ("post", f"/v1/parked/{NOBODY}/edit", {"reason": "x"}, 422, "invalid_request"),
     ],
 )
 def test_what_is_wrong_is_said_as_a_problem(

@@ -25,6 +25,8 @@ PATH = "/v1/webhook-endpoints"
 REASON = {"reason": "the CRM is being moved"}
 numbers = itertools.count(1)
 
+NOBODY = "01a205bd-0000-7000-8000-000000000000"
+
 
 @pytest.fixture(scope="module")
 def url(pg_server: PostgresForTests) -> str:
@@ -162,15 +164,15 @@ def test_what_cannot_be_an_endpoint_is_said_as_a_problem(
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "kind"),
     [
-        ("get", f"/{uuid4()}", None, 404, "no_such_endpoint"),
-        ("patch", f"/{uuid4()}", {"kinds": ["*"]}, 404, "no_such_endpoint"),
-        ("get", f"/{uuid4()}/deliveries", None, 404, "no_such_endpoint"),
-        ("post", f"/{uuid4()}/disable", REASON, 404, "no_such_endpoint"),
-        ("post", f"/{uuid4()}/resend", {"since": "2026-01-01T00:00:00Z"}, 404, "no_such_endpoint"),
+        ("get", f"/{NOBODY}", None, 404, "no_such_endpoint"),
+        ("patch", f"/{NOBODY}", {"kinds": ["*"]}, 404, "no_such_endpoint"),
+        ("get", f"/{NOBODY}/deliveries", None, 404, "no_such_endpoint"),
+        ("post", f"/{NOBODY}/disable", REASON, 404, "no_such_endpoint"),
+        ("post", f"/{NOBODY}/resend", {"since": "2026-01-01T00:00:00Z"}, 404, "no_such_endpoint"),
         ("get", "/nonsense", None, 422, "invalid_request"),
-        ("post", f"/{uuid4()}/resend", {}, 422, "invalid_request"),
-        ("post", f"/{uuid4()}/resend", {"since": "2026-01-01T00:00:00"}, 422, "invalid_request"),
-        ("post", f"/{uuid4()}/rotate-secret", {}, 422, "invalid_request"),
+        ("post", f"/{NOBODY}/resend", {}, 422, "invalid_request"),
+        ("post", f"/{NOBODY}/resend", {"since": "2026-01-01T00:00:00"}, 422, "invalid_request"),
+        ("post", f"/{NOBODY}/rotate-secret", {}, 422, "invalid_request"),
     ],
 )
 def test_what_is_wrong_is_said_as_a_problem(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from connectors.avalara.connector import Avalara
 from connectors.hubspot.connector import HubSpot
 from connectors.smtp.connector import Smtp
@@ -10,14 +13,22 @@ from masthead.testing import StripeStandIn, Suite
 from sandbox.avatax.stand_in import with_any_key
 from sandbox.hubspot.prepared import with_our_key
 from sandbox.smtp.stand_in import with_any_login
+from tests.vendor_truth.described import misfits
 
 
-class TestAvalara(Suite):
+class Described(Suite):
+    """Every request that is sent on the way also fits the vendor's own description, where that is at hand."""
+
+    def sent(self, requests: Sequence[Any]) -> None:
+        assert misfits(self.connector.name, requests) == {}
+
+
+class TestAvalara(Described):
     connector = Avalara
     stand_in = with_any_key
 
 
-class TestHubSpot(Suite):
+class TestHubSpot(Described):
     connector = HubSpot
     stand_in = with_our_key
 
@@ -27,6 +38,6 @@ class TestSmtp(Suite):
     stand_in = with_any_login
 
 
-class TestStripe(Suite):
+class TestStripe(Described):
     connector = Stripe
     stand_in = StripeStandIn

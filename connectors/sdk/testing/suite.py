@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -156,6 +156,9 @@ class Suite:
         """End it."""
         cls._running.stop()
 
+    def sent(self, requests: Sequence[Any]) -> None:
+        """Called with what the stand-in got in each case, for a suite that knows more of its vendor."""
+
     def test_conformance(self, case: Case) -> None:
         """The case must hold."""
         import pytest
@@ -177,3 +180,4 @@ class Suite:
             asyncio.run(shown())
         except Skipped as reason:
             pytest.skip(str(reason))
+        self.sent(getattr(self._running, "requests", ()))
