@@ -124,7 +124,7 @@ async def start_run(request: Request, response: Response, _: Writer, order: Star
     client: Client = request.app.state.temporal
     try:
         handle = await start_bill_run(client, BillRunRequest(as_of=order.as_of, scope=scope))
-    except RPCError as error:
+    except (RPCError, RuntimeError) as error:  # the latter where there was no connection yet
         raise _away(error) from error
     response.headers["Location"] = "/v1/bill-runs"
     return StartedRun(workflow_id=handle.id, workflow_run_id=handle.first_execution_run_id)
@@ -159,7 +159,7 @@ async def _control(request: Request, caller: Caller, run_id: UUID, order: Order,
         )
     except WorkflowUpdateFailedError as error:
         raise Problem(409, "not_now", str(error.cause)) from error
-    except RPCError as error:
+    except (RPCError, RuntimeError) as error:  # the latter where there was no connection yet
         raise _away(error) from error
     return progress
 
@@ -179,7 +179,7 @@ async def _read(request: Request, query: Callable[[PgConnection], Answer]) -> An
     return await asyncio.to_thread(run)
 
 
-def _away(error: RPCError) -> Problem:
-    if error.status is RPCStatusCode.NOT_FOUND:
+def _away(error: RPCError | RuntimeError) -> Problem:
+    if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
         return Problem(409, "run_ended", "The run is not going on any more.")
     return Problem(503, "temporal_away", "Temporal does not answer at the moment; try again.")

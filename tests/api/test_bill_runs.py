@@ -153,3 +153,5 @@ def test_while_temporal_is_away_runs_can_still_be_read(url: str, billed: str, tm
     with client_for(url, "127.0.0.1:1", tmp_path) as client:
         assert client.get(f"/v1/bill-runs/{billed}").status_code == 200
         assert client.get("/health").status_code == 503
+        started = client.post("/v1/bill-runs", json={"as_of": "2026-12-01"})
+        assert (started.status_code, started.json()["type"].rpartition(":")[2]) == (503, "temporal_away")
