@@ -39,7 +39,7 @@ from operations.calls.sending import (
     succeed,
 )
 from storage.calls import CallRow
-from storage.database import transaction
+from storage.database import DATABASE_AWAY, transaction
 
 T = TypeVar("T")
 
@@ -56,6 +56,10 @@ class OpenConnector(Protocol):
     async def __call__(self, name: str, /) -> Connector[Any]:
         """Raises DefinitionError or MissingSecret where the connection cannot be used as it is configured."""
         ...
+
+
+# How long an answer is held that the database cannot take at the moment.
+HELD_TRIES, HELD_PAUSE_SECONDS = 10, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,8 @@ class Attempt:
     ) -> CallOutcome | None:
         try:
             async with asyncio.timeout(self._patience.send.total_seconds()):
-                found = await getattr(connector, guard.find)(*arguments)
+                answer = await getattr(connector, guard.find)(*arguments)
+            found = None if answer is None else self._readable(answer)
         except (Transient, TimeoutError, Unknown) as error:
             raise error if isinstance(error, Transient) else Transient("the look-up had no answer") from error
         except Exception as error:
@@ -212,7 +217,7 @@ class Attempt:
         try:
             async with asyncio.timeout(self._patience.send.total_seconds()):
                 answer = await getattr(connector, self._method.function)(*arguments)
-            return await self._succeed(sent, answer)
+            found = self._readable(answer)
         except ConnectorError as caught:
             error = caught
         except (DefinitionError, MissingSecret) as wrong:
@@ -224,6 +229,8 @@ class Attempt:
         except Exception as failure:
             error = Broken(described(failure))
             doubt = self._doubt(sent)
+        else:
+            return await self._succeed(sent, found)
         trouble = _trouble(sent, error)
         if isinstance(error, Unknown) and self._method.write:
             now = sent.now + timedelta(seconds=time.monotonic() - began)
@@ -248,10 +255,20 @@ class Attempt:
         again = now + (max(step.after, pause(sent.attempts)) if isinstance(step, Find) else step.after)
         return await self._do(leave_unknown, sent, trouble, ended_at=now, again_at=again)
 
-    async def _succeed(self, row: CallRow, answer: Any) -> CallOutcome:
+    def _readable(self, answer: Any) -> Any:
+        """The answer as it is stored. Raises ValidationError for one that the method may not give."""
         shape = self._method.answer
-        found = shape.dump_python(shape.validate_python(answer), mode="json")
-        return await self._do(succeed, row.id, _storable(found))
+        return _storable(shape.dump_python(shape.validate_python(answer), mode="json"))
+
+    async def _succeed(self, row: CallRow, found: Any) -> CallOutcome:
+        """Store what was answered. While the database is away the answer is held for some seconds; then the try ends,
+        and the next one, which finds the call sent, resolves it as its write declares."""
+        for _ in range(HELD_TRIES):
+            try:
+                return await self._do(succeed, row.id, found)
+            except DATABASE_AWAY:
+                await asyncio.sleep(HELD_PAUSE_SECONDS)
+        return await self._do(succeed, row.id, found)
 
     async def _park(self, row: CallRow, trouble: Trouble, *, doubt: datetime | None) -> CallOutcome:
         return await self._do(park_call, row, trouble, doubt=doubt, workflow_id=self._workflow_id)

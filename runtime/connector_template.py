@@ -13,7 +13,8 @@ from connectors.sdk.capabilities.capability import Capability, methods_of
 from connectors.sdk.capabilities.crm import Crm
 from connectors.sdk.capabilities.drm import Drm
 from connectors.sdk.capabilities.ledger import GeneralLedger
-from connectors.sdk.capabilities.payment import PaymentGateway
+from connectors.sdk.capabilities.mail import Mailer
+from connectors.sdk.capabilities.payment import PaymentGateway, PaymentMethods
 from connectors.sdk.capabilities.provisioning import Provisioner
 from connectors.sdk.capabilities.publishing import Cms
 from connectors.sdk.capabilities.shipping import Shipper
@@ -34,6 +35,8 @@ CAPABILITIES: dict[str, type[Capability]] = {
         Provisioner,
         SupportDesk,
         GeneralLedger,
+        Mailer,
+        PaymentMethods,
     )
 }
 

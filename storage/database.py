@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import psycopg
+import sqlalchemy.exc
 from sqlalchemy import Engine, create_engine
 
 from storage.packing import register_arrays
 
 register_arrays()  # before any engine is made: each copies what psycopg knows by then
+
+# What the database being away looks like: while connecting, and in the middle of a statement.
+DATABASE_AWAY = (psycopg.OperationalError, sqlalchemy.exc.OperationalError)
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 
