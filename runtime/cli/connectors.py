@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,8 @@ from runtime.cli.tables import wide_console
 from runtime.cli.webhooks import webhook_app
 from runtime.conformance import NoStandIn, judged, stand_ins
 from runtime.connector_template import CAPABILITIES, TemplateError, write_connector
+from runtime.live_checks import NEVER, last_live_checks
+from runtime.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Connectors: list, check, try, judge and begin one.")
 
@@ -144,10 +147,12 @@ def matrix(
                 }
             )
     counts = Counter(row["result"] for row in rows)
+    checks = last_live_checks(load_settings())
     if as_json:
-        print(json.dumps({"cells": rows, "counts": dict(counts)}))
+        live = {connector.name: checks.get(connector.name, NEVER) for connector in chosen}
+        print(json.dumps({"cells": rows, "counts": dict(counts), "last_live_check": live}))
     else:
-        _show(rows, console)
+        _show(rows, checks, console)
     if counts["red"]:
         raise CommandFailed(
             f"{counts['red']} of {len(rows)} cells are red",
@@ -171,9 +176,9 @@ def _tell(name: str, number: int, of: int, *, quiet: bool) -> None:
         print(f"\r{name}: {number} of {of} ", end="" if number < of else "\n", file=sys.stderr, flush=True)
 
 
-def _show(rows: list[dict[str, str]], console: Any) -> None:
+def _show(rows: list[dict[str, str]], checks: Mapping[str, str], console: Any) -> None:
     groups = ("laws", "capability", "webhooks", "faults")
-    table = Table("connector", *groups, "red", title="green / all that apply")
+    table = Table("connector", *groups, "red", "last live check", title="green / all that apply")
     for name in dict.fromkeys(row["connector"] for row in rows):
         mine = [row for row in rows if row["connector"] == name]
         cells = []
@@ -183,7 +188,7 @@ def _show(rows: list[dict[str, str]], console: Any) -> None:
             color = "red" if counts["red"] else "green"
             cells.append(f"[{color}]{counts['green']} / {applies}[/]" if applies else "")
         reds = sum(row["result"] == "red" for row in mine)
-        table.add_row(name, *cells, f"[bold red]{reds}[/]" if reds else "")
+        table.add_row(name, *cells, f"[bold red]{reds}[/]" if reds else "", checks.get(name, NEVER))
     console.print(table)
     for row in rows:
         if row["result"] == "red":
