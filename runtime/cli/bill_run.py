@@ -112,9 +112,11 @@ async def _run(stack: Stack, request: BillRunRequest, *, quiet: bool) -> BillRun
     client = await connect(stack.temporal_address, stack.namespace)
     engine = make_engine(stack.database_url)
     try:
-        handle = await start_bill_run(client, request)
-        with _ended_by_signals(), _shown(sys.stderr.isatty() and not quiet) as tell:
-            return await wait_for_run(handle, engine, tell, warn=(client, _warn), preview=request.preview)
+        # From before it is started: a signal between start and wait would leave it behind.
+        with _ended_by_signals():
+            handle = await start_bill_run(client, request)
+            with _shown(sys.stderr.isatty() and not quiet) as tell:
+                return await wait_for_run(handle, engine, tell, warn=(client, _warn), preview=request.preview)
     except asyncio.CancelledError:
         await _leave(client, request)
         raise
