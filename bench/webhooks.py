@@ -27,10 +27,10 @@ from connectors.sdk.webhooks.sign import headers_to_send, sign
 from connectors.sdk.webhooks.values import WebhookRequest
 from operations.webhooks_in.apply import BATCH, apply_batch
 from operations.webhooks_in.handlers import WebhookHandlers
-from runtime.dispatcher import Complaints
+from runtime.leading import Complaints, Lead
 from runtime.settings import Settings
 from runtime.stack.postgres import EmbeddedPostgres
-from runtime.webhook_dispatcher import Term
+from runtime.webhook_dispatcher import ROLE, Term
 from storage.database import make_engine, transaction
 from storage.inbound_endpoints import InboundEndpoint, add_endpoint
 from storage.migrate import upgrade
@@ -219,7 +219,12 @@ async def _to_effect(place: Place, seconds: int) -> dict[str, Any]:
     # What the windows left is not to be waited for.
     with transaction(place.engine) as connection:
         connection.execute("update webhook_delivery set status = 'ignored' where status = 'new'")
-    term = Term(place.engine, None, WebhookHandlers(), bundled_recipes(), Complaints())
+    async with Lead(place.engine, ROLE, "webhooks-in") as lead:
+        return await _paced(place, lead, seconds)
+
+
+async def _paced(place: Place, lead: Lead, seconds: int) -> dict[str, Any]:
+    term = Term(lead, place.engine, None, WebhookHandlers(), bundled_recipes(), Complaints())
     serving = asyncio.create_task(term.serve())
     sent = seconds * PACED_PER_SECOND
     tenth = PACED_PER_SECOND // 10

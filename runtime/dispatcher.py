@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import ParamSpec, TypeVar
 
 import psycopg
 from sqlalchemy import Engine
@@ -31,17 +28,15 @@ from operations.dispatch import (
     park_follow_ups,
     parked_follow_ups,
 )
+from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
 from storage.database import PgConnection
 from storage.events import WALKED_AT_ONCE
-from storage.leadership import open_session, try_lead
 
 log = logging.getLogger("masthead.dispatcher")
 
 ROLE = 0x64697370  # any number, as long as it is the same everywhere
-CANDIDATE_SECONDS = 1.0
 IDLE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
-COMPLAIN_EVERY_SECONDS = 60.0
 REFUSALS_BEFORE_PARKING = 5
 TRY_PARKED_AGAIN_SECONDS = 300.0
 
@@ -53,35 +48,19 @@ _FOR_EVER = (
     RPCStatusCode.OUT_OF_RANGE,
 )
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
 
 async def dispatch(engine: Engine, client: Client) -> None:
     """Lead or stand by until canceled. A lost database costs the leadership, and whoever reaches it again first
     goes on from the cursors; while Temporal is away the leader keeps trying the batch that it has."""
     episodes = Episodes(client)
-    complaints = Complaints()
+    complaints = Complaints(log)
     while True:
         try:
-            await _Term(engine, episodes, complaints).serve()
+            async with Lead(engine, ROLE, "dispatcher") as lead:
+                await _Term(lead, episodes, complaints).serve()
         except* psycopg.Error as errors:
             complaints.tell("the database is away", _first(errors))
         await asyncio.sleep(CANDIDATE_SECONDS)
-
-
-class Complaints:
-    """Says once a minute what goes on being wrong."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, float] = {}
-
-    def tell(self, what: str, error: BaseException) -> None:
-        """Log a warning, unless the same was said a moment ago."""
-        now = time.monotonic()
-        if now - self._told.get(what, float("-inf")) >= COMPLAIN_EVERY_SECONDS:
-            self._told[what] = now
-            log.warning("%s, trying again: %s", what, str(error).partition("\n")[0])
 
 
 def _first(errors: BaseException) -> BaseException:
@@ -105,32 +84,21 @@ def _refused(ref: EpisodeRef, error: Exception) -> Refused:
 
 
 class _Term:
-    """One database session: first a candidate's, then perhaps the leader's."""
+    """What the leader does."""
 
-    def __init__(self, engine: Engine, episodes: Episodes, complaints: Complaints) -> None:
-        self._engine = engine
+    def __init__(self, lead: Lead, episodes: Episodes, complaints: Complaints) -> None:
+        self._run = lead.run
+        self._lead = lead
         self._episodes = episodes
         self._complaints = complaints
-        # The session belongs to one thread, so that a cancellation can never close it under a running statement.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dispatcher")
-        self._session: PgConnection | None = None
 
     async def serve(self) -> None:
         """Wait for leadership, then lead until the session breaks (psycopg.Error)."""
-        try:
-            session = self._session = await self._run(open_session, self._engine)
-            while True:
-                if await self._run(try_lead, session, ROLE):
-                    break
-                await asyncio.sleep(CANDIDATE_SECONDS)
-            log.info("this process dispatches events")
-            async with asyncio.TaskGroup() as lanes:
-                lanes.create_task(self._follow(session, CHANGES, self._carry_changes))
-                lanes.create_task(self._follow(session, IMPORTS, self._carry_imports))
-                lanes.create_task(self._try_parked_again(session))
-        finally:
-            self._thread.submit(self._close)
-            self._thread.shutdown(wait=False)
+        session = await self._lead.won()
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(self._follow(session, CHANGES, self._carry_changes))
+            lanes.create_task(self._follow(session, IMPORTS, self._carry_imports))
+            lanes.create_task(self._try_parked_again(session))
 
     async def _follow(
         self, session: PgConnection, lane: Lane, carry: Callable[[PgConnection, FollowUps], Awaitable[None]]
@@ -189,10 +157,3 @@ class _Term:
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-
-    async def _run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await asyncio.wrap_future(self._thread.submit(function, *args, **kwargs))
-
-    def _close(self) -> None:
-        if self._session is not None:
-            self._session.close()

@@ -20,9 +20,9 @@ from contracts.names import SYNC_QUEUE
 from operations.webhooks_in.handlers import WebhookHandlers
 from runtime.connection_source import ConnectionSpec
 from runtime.connections import Connections
-from runtime.dispatcher import Complaints
 from runtime.flow_handlers import handler_of
 from runtime.flow_source import SHIPPED, FlowShelf, read_flows
+from runtime.leading import Complaints
 from runtime.settings import Settings
 from runtime.webhook_dispatcher import register_handlers
 from workflows.call_starts import start_call

@@ -21,16 +21,14 @@ from connectors.sdk.webhooks.recipe import UNTIMED_DAYS, Recipe
 from connectors.sdk.webhooks.shelf import bundled_recipes
 from operations.webhooks_in.apply import Applied, apply_batch
 from operations.webhooks_in.handlers import Signal, WebhookHandlers
-from runtime.dispatcher import Complaints
+from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
 from storage.database import PgConnection, transaction
 from storage.inbound_endpoints import InboundEndpoint, endpoints_with_work, recipes_in_use
-from storage.leadership import open_session, try_lead
 from storage.webhook_inbox import PURGED_AT_ONCE, purge
 
 log = logging.getLogger("masthead.webhooks_in")
 
 ROLE = 0x77686B69  # any number, as long as it is the same everywhere
-CANDIDATE_SECONDS = 1.0
 # Somebody may wait for an effect: look often while webhooks come, and seldom when they do not. (A notification of the
 # database would be quicker still, but those are written one commit at a time: the intake would queue for them.)
 BUSY_SECONDS = 0.05
@@ -57,61 +55,53 @@ async def dispatch_webhooks(engine: Engine, client: Client) -> None:
     handlers = WebhookHandlers()
     for registrar in _registrars:
         registrar(handlers, engine)
-    complaints = Complaints()
+    complaints = Complaints(log)
     while True:
         try:
-            await Term(engine, client, handlers, bundled_recipes(), complaints).serve()
+            async with Lead(engine, ROLE, "webhooks-in") as lead:
+                await Term(lead, engine, client, handlers, bundled_recipes(), complaints).serve()
         except (psycopg.Error, SQLAlchemyError) as error:
             complaints.tell("the database is away", error)
         await asyncio.sleep(CANDIDATE_SECONDS)
 
 
 class Term:
-    """One database session: first a candidate's, then perhaps the leader's."""
+    """What the leader does."""
 
     def __init__(
         self,
+        lead: Lead,
         engine: Engine,
         client: Client | None,
         handlers: WebhookHandlers,
         recipes: Mapping[str, Recipe],
         complaints: Complaints,
     ) -> None:
+        self._session = lead
         self._engine = engine
         self._client = client
         self._handlers = handlers
         self._recipes = recipes
         self._complaints = complaints
-        # The session belongs to one thread, so that a cancellation can never close it under a running statement.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="webhooks")
         self._appliers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhooks-apply")
-        self._session: PgConnection | None = None
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._purged_at = time.monotonic()
 
     async def serve(self) -> None:
         """Wait for leadership, then lead until the session breaks (psycopg.Error)."""
         try:
-            session = self._session = await self._run(self._thread, open_session, self._engine)
-            while True:
-                if await self._run(self._thread, try_lead, session, ROLE):
-                    break
-                await asyncio.sleep(CANDIDATE_SECONDS)
-            log.info("this process applies webhooks")
-            await self._lead(session)
+            await self._lead(await self._session.won())
         finally:
             tasks = list(self._under_way.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._appliers.shutdown(wait=False)
-            self._thread.submit(self._close)
-            self._thread.shutdown(wait=False)
 
     async def _lead(self, session: PgConnection) -> None:
         last_work = time.monotonic()
         while True:
-            waiting = await self._run(self._thread, endpoints_with_work, session)
+            waiting = await self._session.run(endpoints_with_work, session)
             for endpoint in waiting:
                 if endpoint.id not in self._under_way:
                     self._watch(endpoint.id, self._drain(endpoint))
@@ -129,7 +119,7 @@ class Term:
 
     async def _purge(self) -> None:
         try:
-            await self._run(self._appliers, purge_all, self._engine, self._recipes, datetime.now(UTC))
+            await self._apply(purge_all, self._engine, self._recipes, datetime.now(UTC))
         except (psycopg.Error, SQLAlchemyError) as error:
             self._complaints.tell("old webhooks cannot be removed", error)
 
@@ -138,9 +128,7 @@ class Term:
         moment, and no other one anything."""
         try:
             while True:
-                applied: Applied = await self._run(
-                    self._appliers, apply_batch, self._engine, endpoint, self._handlers
-                )
+                applied: Applied = await self._apply(apply_batch, self._engine, endpoint, self._handlers)
                 if applied.parked:
                     log.warning("%d webhooks are parked: masthead errors", applied.parked)
                 await self._signal(applied.signals)
@@ -167,18 +155,8 @@ class Term:
                     self._complaints.tell("workflows could not be signalled", error)
                     return
 
-    async def _run(
-        self,
-        threads: ThreadPoolExecutor,
-        function: Callable[_P, _T],
-        *args: _P.args,
-        **kwargs: _P.kwargs,
-    ) -> _T:
-        return await asyncio.wrap_future(threads.submit(function, *args, **kwargs))
-
-    def _close(self) -> None:
-        if self._session is not None:
-            self._session.close()
+    async def _apply(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await asyncio.wrap_future(self._appliers.submit(function, *args, **kwargs))
 
 
 def purge_all(engine: Engine, recipes: Mapping[str, Recipe], now: datetime) -> int:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import ParamSpec, TypeVar
 
 import psycopg
 from sqlalchemy import Engine
@@ -20,17 +18,15 @@ from activities.webhooks_out import Deliveries, WebhookActivities
 from contracts.names import WEBHOOK_QUEUE
 from operations.webhooks_out.fan_out import FannedOut, fan_out
 from operations.webhooks_out.upkeep import AT_ONCE, forget_old_messages
-from runtime.dispatcher import Complaints
+from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
 from runtime.settings import load_settings
 from storage.database import PgConnection
 from storage.encryption import Encryption, SecretKeyError
-from storage.leadership import open_session, try_lead
 from storage.webhooks_out import called_endpoints, calls_answered, neglected_endpoints
 
 log = logging.getLogger("masthead.webhooks")
 
 ROLE = 0x77686F6B  # any number, as long as it is the same everywhere
-CANDIDATE_SECONDS = 1.0
 IDLE_SECONDS = 0.5
 UPKEEP_SECONDS = 60.0
 NEGLECTED_AFTER = timedelta(minutes=2)
@@ -38,9 +34,6 @@ CALLS_AT_ONCE = 8
 # Sending is waiting: so many endpoints may be slow at the same time before one waits for another.
 ENDPOINTS_AT_ONCE = 200
 GRACEFUL_SHUTDOWN = timedelta(seconds=5)
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 
 async def send_webhooks(engine: Engine, client: Client) -> None:
@@ -76,46 +69,36 @@ def encryption_of(setting: str | None) -> Encryption:
 async def read_events(engine: Engine, deliveries: Deliveries) -> None:
     """Lead or stand by until canceled. A lost database costs the leadership; whoever reaches it again first goes on
     from the cursor."""
-    complaints = Complaints()
+    complaints = Complaints(log)
     while True:
         try:
-            await _Term(engine, deliveries, complaints).serve()
+            async with Lead(engine, ROLE, "webhooks-out") as lead:
+                await _Term(lead, deliveries, complaints).serve()
         except psycopg.Error as error:
             complaints.tell("the database is away", error)
         await asyncio.sleep(CANDIDATE_SECONDS)
 
 
 class _Term:
-    """One database session: first a candidate's, then perhaps the leader's."""
+    """What the leader does."""
 
-    def __init__(self, engine: Engine, deliveries: Deliveries, complaints: Complaints) -> None:
-        self._engine = engine
+    def __init__(self, lead: Lead, deliveries: Deliveries, complaints: Complaints) -> None:
+        self._run = lead.run
+        self._lead = lead
         self._deliveries = deliveries
         self._complaints = complaints
-        # The session belongs to one thread, so that a cancellation can never close it under a running statement.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="webhooks")
-        self._session: PgConnection | None = None
         self._kept_up = 0.0
 
     async def serve(self) -> None:
         """Wait for leadership, then lead until the session breaks (psycopg.Error)."""
-        try:
-            session = self._session = await self._run(open_session, self._engine)
-            while True:
-                if await self._run(try_lead, session, ROLE):
-                    break
-                await asyncio.sleep(CANDIDATE_SECONDS)
-            log.info("this process reads events for webhooks")
-            while True:
-                done: FannedOut = await self._run(fan_out, session)
-                called = await self._run(called_endpoints, session)
-                await self._run(calls_answered, session, await self._call(called))
-                await self._keep_up(session)
-                if not done.messages:
-                    await asyncio.sleep(IDLE_SECONDS if not done.passed else 0)
-        finally:
-            self._thread.submit(self._close)
-            self._thread.shutdown(wait=False)
+        session = await self._lead.won()
+        while True:
+            done: FannedOut = await self._run(fan_out, session)
+            called = await self._run(called_endpoints, session)
+            await self._run(calls_answered, session, await self._call(called))
+            await self._keep_up(session)
+            if not done.messages:
+                await asyncio.sleep(IDLE_SECONDS if not done.passed else 0)
 
     async def _call(self, called: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Call the workflows of endpoints; answers those that were. The others are called again with the next batch,
@@ -143,10 +126,3 @@ class _Term:
         await self._call([(endpoint, 0) for endpoint in neglected])
         while await self._run(forget_old_messages, session, now) == AT_ONCE:
             pass
-
-    async def _run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await asyncio.wrap_future(self._thread.submit(function, *args, **kwargs))
-
-    def _close(self) -> None:
-        if self._session is not None:
-            self._session.close()

@@ -10,45 +10,25 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from api.security import hash_key
 from bench.fleet import DUE, build_fleet
 from operations.billrun.post import ChunkRef
 from operations.billrun.run import BillRuns
 from operations.billrun.scope import Scope
-from runtime.settings import Settings
 from storage.billable import Target
 from storage.database import make_engine
 from storage.events import START, Cursor, NewEvent, append_events, move_cursor
-from tests.conftest import NAMESPACE, PostgresForTests
-
-KEYS = {"operator": ["*"], "reader": ["bill-runs:read"]}
-
-NOBODY = "01a205bd-0000-7000-8000-000000000000"
+from tests.api.served import NOBODY, client_for, database_with_keys
+from tests.conftest import PostgresForTests
 
 
 @pytest.fixture(scope="module")
 def url(pg_server: PostgresForTests) -> str:
-    url = pg_server.fresh_database("api_runs")
-    with psycopg.connect(url) as connection:
-        for name, scopes in KEYS.items():
-            connection.execute(
-                "insert into api_key (id, name, key_hash, scopes) values (%s, %s, %s, %s)",
-                (str(uuid4()), name, hash_key(f"mh_{name}"), scopes),
-            )
-    return url
-
-
-def client_for(url: str, temporal: str, home: Path) -> TestClient:
-    settings = Settings(
-        MASTHEAD_HOME=home, DATABASE_URL=url, TEMPORAL_ADDRESS=temporal, TEMPORAL_NAMESPACE=NAMESPACE
-    )
-    return TestClient(create_app(settings), headers={"Authorization": "Bearer mh_operator"})
+    return database_with_keys(pg_server, "api_runs", "bill-runs:read")
 
 
 @pytest.fixture(scope="module")
 def client(url: str, temporal_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with client_for(url, temporal_address, tmp_path_factory.mktemp("api")) as client:
+    with client_for(url, tmp_path_factory.mktemp("api"), temporal=temporal_address) as client:
         yield client
 
 
@@ -97,7 +77,7 @@ def test_the_lag_of_event_readers_is_told(client: TestClient, url: str) -> None:
 
 
 def test_health_tells_of_postgres_being_away_and_not_of_a_lag(temporal_address: str, tmp_path: Path) -> None:
-    with client_for("postgresql://me@127.0.0.1:1/x", temporal_address, tmp_path) as lonely:
+    with client_for("postgresql://me@127.0.0.1:1/x", tmp_path, temporal=temporal_address) as lonely:
         answer = lonely.get("/health")
     assert answer.status_code == 503
     assert (answer.json()["postgres"], answer.json()["event_readers"]) == (False, None)
@@ -150,7 +130,7 @@ def test_a_key_may_do_what_its_scopes_say_and_no_more(client: TestClient) -> Non
 
 
 def test_while_temporal_is_away_runs_can_still_be_read(url: str, billed: str, tmp_path: Path) -> None:
-    with client_for(url, "127.0.0.1:1", tmp_path) as client:
+    with client_for(url, tmp_path) as client:
         assert client.get(f"/v1/bill-runs/{billed}").status_code == 200
         assert client.get("/health").status_code == 503
         started = client.post("/v1/bill-runs", json={"as_of": "2026-12-01"})

@@ -15,30 +15,18 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from api.app import create_app
-from api.security import hash_key
-from runtime.settings import Settings
 from storage.database import make_engine
 from tests.activities.acme import SECRET, Vendor, running_vendor
 from tests.activities.calling import MAIL, NAME, STREET, Tries, prepare
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.api.served import NOBODY, client_for, database_with_keys
+from tests.conftest import PostgresForTests
 
-KEYS = {"operator": ["*"], "reader": ["parked:read"]}
 CANARIES = (SECRET, NAME, MAIL, STREET, "Quillfeather", "12345")
-
-NOBODY = "01a205bd-0000-7000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
 def url(pg_server: PostgresForTests) -> str:
-    url = pg_server.fresh_database("api_parked")
-    with psycopg.connect(url) as connection:
-        for name, scopes in KEYS.items():
-            connection.execute(
-                "insert into api_key (id, name, key_hash, scopes) values (%s, %s, %s, %s)",
-                (str(uuid4()), name, hash_key(f"mh_{name}"), scopes),
-            )
-    return url
+    return database_with_keys(pg_server, "api_parked", "parked:read")
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +44,7 @@ def vendor() -> Iterator[Vendor]:
 
 @pytest.fixture(scope="module")
 def client(url: str, temporal_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    settings = Settings(
-        MASTHEAD_HOME=tmp_path_factory.mktemp("api"),
-        DATABASE_URL=url,
-        TEMPORAL_ADDRESS=temporal_address,
-        TEMPORAL_NAMESPACE=NAMESPACE,
-    )
-    with TestClient(create_app(settings), headers={"Authorization": "Bearer mh_operator"}) as client:
+    with client_for(url, tmp_path_factory.mktemp("api"), temporal=temporal_address) as client:
         yield client
 
 
@@ -265,10 +247,7 @@ def test_while_temporal_is_away_a_decision_stands_and_is_told_later(
     url: str, engine: Engine, vendor: Vendor, tmp_path: Path
 ) -> None:
     mine = park(engine, vendor, workflow_id="subscription/1")
-    settings = Settings(
-        MASTHEAD_HOME=tmp_path, DATABASE_URL=url, TEMPORAL_ADDRESS="127.0.0.1:1", TEMPORAL_NAMESPACE=NAMESPACE
-    )
-    with TestClient(create_app(settings), headers={"Authorization": "Bearer mh_operator"}) as lonely:
+    with client_for(url, tmp_path) as lonely:
         answer = post(lonely, mine, "skip")
     assert (answer.status_code, answer.json()["told"]) == (200, False)
     assert call_of(url, mine)[0] == "skipped"

@@ -12,44 +12,20 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from api.security import hash_key
 from operations.webhooks_out.fan_out import fan_out
-from runtime.settings import Settings
 from storage.encryption import new_key
 from storage.events import NewEvent, append_events
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.api.served import NOBODY, client_for, database_with_keys
+from tests.conftest import PostgresForTests
 
-KEYS = {"operator": ["*"], "reader": ["webhook-endpoints:read"]}
 PATH = "/v1/webhook-endpoints"
 REASON = {"reason": "the CRM is being moved"}
 numbers = itertools.count(1)
 
-NOBODY = "01a205bd-0000-7000-8000-000000000000"
-
 
 @pytest.fixture(scope="module")
 def url(pg_server: PostgresForTests) -> str:
-    url = pg_server.fresh_database("api_webhooks")
-    with psycopg.connect(url) as connection:
-        for name, scopes in KEYS.items():
-            connection.execute(
-                "insert into api_key (id, name, key_hash, scopes) values (%s, %s, %s, %s)",
-                (str(uuid4()), name, hash_key(f"mh_{name}"), scopes),
-            )
-    return url
-
-
-def client_for(url: str, home: Path, **settings: str) -> TestClient:
-    """An API whose Temporal is away all the time: nothing here needs it."""
-    chosen = Settings(
-        MASTHEAD_HOME=home,
-        DATABASE_URL=url,
-        TEMPORAL_ADDRESS="127.0.0.1:1",
-        TEMPORAL_NAMESPACE=NAMESPACE,
-        **settings,
-    )
-    return TestClient(create_app(chosen), headers={"Authorization": "Bearer mh_operator"})
+    return database_with_keys(pg_server, "api_webhooks", "webhook-endpoints:read")
 
 
 @pytest.fixture(scope="module")

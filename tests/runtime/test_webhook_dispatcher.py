@@ -18,8 +18,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from connectors.sdk.webhooks.shelf import bundled_recipes
 from operations.webhooks_in.handlers import Outcome, Signal, WebhookHandlers
 from runtime import webhook_dispatcher
-from runtime.dispatcher import Complaints
-from runtime.webhook_dispatcher import Term, dispatch_webhooks, purge_all, register_handlers
+from runtime.leading import Complaints, Lead
+from runtime.webhook_dispatcher import ROLE, Term, dispatch_webhooks, purge_all, register_handlers
 from storage.database import PgConnection, make_engine
 from storage.inbound_endpoints import InboundEndpoint
 from storage.webhook_inbox import StoredDelivery
@@ -44,8 +44,12 @@ async def dispatching(
     engine: Engine, handlers: WebhookHandlers, client: Client | None = None
 ) -> AsyncIterator[asyncio.Task[None]]:
     """One process that leads or stands by."""
-    term = Term(engine, client, handlers, bundled_recipes(), Complaints())
-    task = asyncio.create_task(term.serve())
+
+    async def serve() -> None:
+        async with Lead(engine, ROLE, "webhooks-in") as lead:
+            await Term(lead, engine, client, handlers, bundled_recipes(), Complaints()).serve()
+
+    task = asyncio.create_task(serve())
     try:
         yield task
     finally:
