@@ -40,6 +40,7 @@ from operations.calls.sending import (
 )
 from storage.calls import CallRow
 from storage.database import DATABASE_AWAY, transaction
+from storage.storable import storable
 
 T = TypeVar("T")
 
@@ -196,6 +197,8 @@ class Attempt:
         sent = await self._do(begin_send, row, workflow_id=self._workflow_id, anew=anew)
         if sent is None:
             raise Transient("another try of the same call is under way")
+        if CallStatus(sent.status).settled:
+            return (await self._do(look, sent.id))[1]
         doubt = None if anew else self._doubt(row)
         sending = asyncio.create_task(self._sent(connector, guard, sent, arguments, doubt))
         try:
@@ -258,7 +261,7 @@ class Attempt:
     def _readable(self, answer: Any) -> Any:
         """The answer as it is stored. Raises ValidationError for one that the method may not give."""
         shape = self._method.answer
-        return _storable(shape.dump_python(shape.validate_python(answer), mode="json"))
+        return storable(shape.dump_python(shape.validate_python(answer), mode="json"))
 
     async def _succeed(self, row: CallRow, found: Any) -> CallOutcome:
         """Store what was answered. While the database is away the answer is held for some seconds; then the try ends,
@@ -308,12 +311,3 @@ def described(error: Exception) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" in {last[0].name}, line {last[0].lineno}" if last else ""
     return f"it failed with {type(error).__name__}{place}"
-
-
-def _storable(value: Any) -> Any:
-    """JSON without the one character that Postgres cannot keep: what was done must not be lost for it."""
-    if isinstance(value, dict):
-        return {_storable(name): _storable(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_storable(each) for each in value]
-    return value.replace("\0", "") if isinstance(value, str) else value

@@ -13,6 +13,8 @@ from connectors.sdk.errors import ConnectorError, DefinitionError, RateLimited
 
 # How long until the next try, by the tries so far; the last holds for all that follow.
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 5, 15, 30, 60, 120, 300))
+# A wait is looked at again after this long: it may be a mistake, and a person may have ended it.
+LONGEST_PAUSE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,10 @@ def kind_of(error: Exception) -> str:
 
 
 def pause_after(error: Exception, tries: int) -> timedelta:
-    """How long to wait before the next try: what the other system asks for, else more and more."""
+    """How long to wait before the next try: what the other system asks for, an hour at most, else more and more."""
     usual = PAUSES[min(max(tries, 1), len(PAUSES)) - 1]
     if isinstance(error, RateLimited) and error.after is not None:
-        return max(error.after, timedelta(seconds=1))
+        return min(max(error.after, timedelta(seconds=1)), LONGEST_PAUSE)
     return usual
 
 

@@ -22,6 +22,7 @@ from temporalio.common import (
 )
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.call_attempt import described
 from activities.errors import as_temporal, kind_of, pause_after
 from activities.heartbeat import beating, pulse
 from activities.sync_flow import FlowsOf
@@ -80,6 +81,16 @@ class SyncActivities:
     async def turn(self, order: TurnInput) -> TurnOutput:
         """Keep the connection in step for a while. Fails, and is tried again after the pause that fits, while the
         other system takes nothing at all."""
+        try:
+            return await self._turned(order)
+        except ApplicationError:
+            raise
+        except Exception as error:
+            # What the database says of a failure may hold a person's data, and a history is kept.
+            text = f"sync of {order.connection}: {described(error)}"
+            raise ApplicationError(text, type=type(error).__name__) from None
+
+    async def _turned(self, order: TurnInput) -> TurnOutput:
         turn = Turn(self._engine, order, self._open, self._flows_of, self._start_call)
         try:
             async with beating():

@@ -41,6 +41,10 @@ async def read_page(
     page = await getattr(connector, flow.pull.function)(*flow.arguments, seen)
     if page.next is not None and page.next == seen and page.items:
         raise Broken("the other system answers changes with the cursor that it was asked with")
+    if page.next is not None and "\0" in page.next:
+        raise Broken(
+            "the other system answers changes with a cursor that cannot be kept: it has a NUL character"
+        )
 
     def apply() -> Applied:
         with session.transaction():

@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from activities.sync_flow import OutboundFlow
 from connectors.sdk.connector import Connector
-from connectors.sdk.errors import Broken, ConnectorError, Rejected
+from connectors.sdk.errors import Broken, ConnectorError, Rejected, Unknown
 from connectors.sdk.key import Key
 from connectors.sdk.mapping import Drift, Mapped
 from connectors.sdk.methods import problems_of
@@ -27,6 +27,8 @@ from storage.sync import SyncedRow
 
 # So many answers in a row that cannot be read, and none that can: it is not the records.
 BROKEN_IN_A_ROW = 3
+# So often in a row nobody knows whether a batch was applied: it may be one of its records.
+UNKNOWN_IN_A_ROW = 3
 REFUSED_AT_FIRST = 10
 LONGEST_MESSAGE = 1000
 
@@ -149,7 +151,7 @@ class Sender:
         self._flow = flow
         self._work = work
         self._broken = 0
-        self._understood = False
+        self.understood = False
         self.results: list[Result] = []
 
     async def send(self, batch: Sequence[ToSend]) -> None:
@@ -159,7 +161,12 @@ class Sender:
         except (Rejected, Broken) as error:
             await self._isolate(batch, error)
             return
-        self._understood, self._broken = True, 0
+        except Unknown as error:
+            if not self._suspects(batch):
+                raise
+            await self._isolate(batch, error)
+            return
+        self.understood, self._broken = True, 0
         by_key = {outcome.key: outcome for outcome in outcomes}
         self.results += [_result(each, by_key.get(str(getattr(each.value, "key", "")))) for each in batch]
 
@@ -175,7 +182,15 @@ class Sender:
             f"not one of the first {len(refused)} records is taken; of the first it says: {first.message}",
         )
 
-    async def _isolate(self, batch: Sequence[ToSend], error: Rejected | Broken) -> None:
+    def _suspects(self, batch: Sequence[ToSend]) -> bool:
+        """Whether a batch of unknown outcome may hold a record that is to blame: it was tried often enough, or a record
+        of it was alone in that before."""
+        if self._work.seen.doubts + 1 >= UNKNOWN_IN_A_ROW:
+            return True
+        before = (self._work.before.get(each.record.subject) for each in batch)
+        return any(row is not None and row.tries > 0 for row in before)
+
+    async def _isolate(self, batch: Sequence[ToSend], error: Rejected | Broken | Unknown) -> None:
         if isinstance(error, Rejected) and error.blame == "configuration":
             raise error
         if len(batch) > 1:
@@ -183,10 +198,10 @@ class Sender:
             await self.send(batch[:middle])
             await self.send(batch[middle:])
             return
-        if isinstance(error, Broken):
+        if isinstance(error, Broken | Unknown):
             self._broken += 1
-            if self._broken >= BROKEN_IN_A_ROW and not self._understood:
-                self.results = [each for each in self.results if each.error != "broken"]
+            if self._broken >= BROKEN_IN_A_ROW and not self.understood:
+                self.results = [each for each in self.results if each.error not in ("broken", "unknown")]
                 raise error
         self.results.append(_refused(batch[0], error))
 
@@ -220,7 +235,7 @@ def _refused(sent: ToSend, error: ConnectorError) -> Result:
     payload = sent.payload()
     fields = error.fields if isinstance(error, Rejected) else {}
     return sent.result(
-        Status.PARKED,
+        Status.RETRY if isinstance(error, Unknown) else Status.PARKED,
         error=error.kind,
         code=error.code,
         payload=payload,

@@ -16,7 +16,7 @@ from activities.sync_sending import FlowTrouble, Sender, sort_out
 from activities.sync_single import CallStarter, hand_over
 from connectors.sdk.connector import Connector
 from connectors.sdk.context import traced
-from connectors.sdk.errors import Broken, ConnectorError, Rejected
+from connectors.sdk.errors import Broken, ConnectorError, Rejected, Unknown
 from connectors.sdk.mapping import TellsFields
 from contracts.names import sync_id
 from contracts.sync import LaneReport, TurnInput, TurnOutput
@@ -25,11 +25,24 @@ from operations.sync.lanes import open_lanes_of, park_lane, resolve_lane
 from storage.connections import note_refused
 from storage.database import PgConnection
 from storage.leadership import open_session
-from storage.sync import BACKFILL, INBOUND, LIVE, Lane, hold, note_trouble, read_lane
+from storage.sync import (
+    BACKFILL,
+    INBOUND,
+    LIVE,
+    Lane,
+    hold,
+    note_doubts,
+    note_rest,
+    note_trouble,
+    read_lane,
+    rest_left,
+)
 
 IDLE_SECONDS = 0.5
 LONGEST_IDLE_SECONDS = 5.0
 LANE_PAUSE_SECONDS = 60.0
+# Rests longer than this outlive the turn; to ask anew with a turn what is asked every minute costs nothing.
+SHORT_REST_SECONDS = 60
 FIELDS_KNOWN_FOR_SECONDS = 600.0
 
 OpenConnector = Callable[[str], Awaitable[Connector[Any]]]
@@ -119,7 +132,11 @@ class Turn:
     async def _round(self, flows: ConnectionFlows) -> bool:
         """One step of each flow, the backfill only where nothing else is to be done. Whether there was something."""
         names = [flow.document.name for flow in flows.outbound]
-        busy = await self._run(take_decisions, self._db, flows.connection, names) > 0
+        documents = [flow.document for flow in flows.flows]
+        decisions = await self._run(take_decisions, self._db, flows.connection, documents)
+        for name in decisions.woken:
+            self._rests[name] = 0.0
+        busy = decisions.taken > 0
         for flow in flows.outbound:
             busy |= await self._step(flows, flow, LIVE)
         for inbound in flows.pulled:
@@ -175,11 +192,16 @@ class Turn:
                         sender.check()
         except FlowTrouble:
             raise  # nothing was written
-        except BaseException:
+        except BaseException as error:
             if sender is not None and sender.results:
                 part = work._replace(passed=0, gone=[], ends=False)
                 await asyncio.shield(self._record(plan, part, sender.results))
+            if sender is not None and isinstance(error, Unknown):
+                times = 1 if sender.understood else work.seen.doubts + 1
+                await self._run(note_doubts, self._db, work.lane, times)
             raise
+        if work.seen.doubts and found.to_send:
+            await self._run(note_doubts, self._db, work.lane, 0)
         await asyncio.shield(self._record(plan, work, [*found.results, *(sender.results if sender else [])]))
 
     async def _record(self, plan: Any, work: Work, results: Any) -> None:
@@ -192,10 +214,13 @@ class Turn:
         self.output.rejected += counted.parked
 
     async def _pull(self, flows: ConnectionFlows, flow: InboundFlow, written_by: list[str]) -> bool:
-        name = flow.document.name
-        if self._rests.get(name, 0.0) > time.monotonic():
-            return False
+        name, every = flow.document.name, flow.document.every
         plan = flows.plan(flow)
+        if name not in self._rests:
+            left = await self._run(rest_left, self._db, plan.lane(INBOUND))
+            self._rests[name] = time.monotonic() + min(left, every)
+        if self._rests[name] > time.monotonic():
+            return False
         try:
             with traced(sync_id(plan.connection)):
                 page = await read_page(self._run, self._db, plan, flow, await self._opened(), written_by)
@@ -207,7 +232,9 @@ class Turn:
         self.output.written += page.applied.changed
         self.output.rejected += page.applied.parked
         if not page.more:
-            self._rests[name] = time.monotonic() + flow.document.every
+            self._rests[name] = time.monotonic() + every
+            if every > SHORT_REST_SECONDS:
+                await self._run(note_rest, self._db, plan.lane(INBOUND), every)
         return page.more or page.applied.changed > 0
 
     async def _opened(self) -> Connector[Any]:
@@ -266,7 +293,8 @@ class Turn:
                             unchanged=row.unchanged,
                             parked=row.parked,
                             behind=behind(self._db, plan, lane) if lane != INBOUND else 0,
-                            trouble=row.trouble,
+                            # Kind and code: the words of others stay in the row, out of histories.
+                            trouble=row.trouble and row.trouble.partition(": ")[0],
                         )
                     )
             return found

@@ -131,10 +131,11 @@ class WebhookActivities:
 
 
 class _Round:
-    """The letters of one activity. Its clock goes on from the workflow's time."""
+    """The letters of one activity. Its clock goes on from the workflow's time, or from now where it waited for a
+    worker: else an outage of ours would count as the endpoint's."""
 
-    def __init__(self, began: datetime) -> None:
-        self._began = began
+    def __init__(self, scheduled: datetime) -> None:
+        self._began = max(scheduled, datetime.now(UTC))
         self._started = time.monotonic()
         self._delivered = 0
         self._failed = 0
@@ -173,17 +174,17 @@ class _Round:
 
     async def _post(self, way: Way, turn: Turn, letter: Letter) -> Attempt:
         at, began = self.now(), time.monotonic()
-        signed = _signed(turn, letter, datetime.now(UTC))
-        done = await way.deliver("POST", turn.url, Headers(headers_to_send(signed)), signed.body)
-        return Attempt(
-            letter=letter,
-            at=at,
-            status=done.status,
-            milliseconds=round((time.monotonic() - began) * 1000),
-            error_kind=error_kind(done),
-            response=excerpt(done),
-            retry_after=RetryAfter().read(done.headers, datetime.now(UTC)),
-        )
+        try:
+            signed = _signed(turn, letter, datetime.now(UTC))
+            done = await way.deliver("POST", turn.url, Headers(headers_to_send(signed)), signed.body)
+            kind, shown = error_kind(done), excerpt(done)
+            status, wait = done.status, RetryAfter().read(done.headers, datetime.now(UTC))
+        except Exception as error:
+            # A mishap that is raised would be recorded nowhere, and what was sent would be sent again without end. Only
+            # the type: the text may quote the answer or the url.
+            kind, shown, status, wait = "unexpected", type(error).__name__, None, None
+        milliseconds = round((time.monotonic() - began) * 1000)
+        return Attempt(letter, at, status, milliseconds, kind, shown, wait)
 
 
 def _signed(turn: Turn, letter: Letter, now: datetime) -> WebhookRequest:

@@ -14,6 +14,7 @@ from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
+from runtime.call_keeper import keep_calls
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
@@ -37,7 +38,7 @@ WORKFLOWS: list[type] = [
 BackgroundLoop = Callable[[Engine, Client], Awaitable[None]]
 
 # Each runs beside the worker until it is canceled; one that ends or raises is started again after a pause.
-background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks, dispatch_webhooks]
+background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks, dispatch_webhooks, keep_calls]
 
 
 def build_activities(engine: Engine, client: Client) -> list[Callable[..., Any]]:

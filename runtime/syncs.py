@@ -106,4 +106,4 @@ def _take_webhooks(of: FlowsOf, connection: str, handlers: WebhookHandlers, engi
     flows = of(connection)
     for flow in flows.flows if flows else ():
         if isinstance(flow, InboundFlow) and flow.webhook is not None and flows is not None:
-            handlers.register(f"{connection}/{flow.webhook}", handler_of(flows.plan(flow), flow))
+            handlers.register_for(connection, flows.mode, flow.webhook, handler_of(flows.plan(flow), flow))

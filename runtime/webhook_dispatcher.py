@@ -37,6 +37,7 @@ BUSY_FOR_SECONDS = 30.0
 AT_ONCE = 4
 SIGNAL_TIMEOUT = timedelta(seconds=5)
 PURGE_EVERY_SECONDS = 3600.0
+FIRST_PURGE_AFTER_SECONDS = 5.0  # with the lead: a process may be restarted more often than each hour
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -85,7 +86,6 @@ class Term:
         self._complaints = complaints
         self._appliers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhooks-apply")
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._purged_at = time.monotonic()
 
     async def serve(self) -> None:
         """Wait for leadership, then lead until the session breaks (psycopg.Error)."""
@@ -100,6 +100,7 @@ class Term:
 
     async def _lead(self, session: PgConnection) -> None:
         last_work = time.monotonic()
+        purge_at = last_work + FIRST_PURGE_AFTER_SECONDS
         while True:
             waiting = await self._session.run(endpoints_with_work, session)
             for endpoint in waiting:
@@ -107,8 +108,8 @@ class Term:
                     self._watch(endpoint.id, self._drain(endpoint))
             if waiting:
                 last_work = time.monotonic()
-            if time.monotonic() - self._purged_at > PURGE_EVERY_SECONDS:
-                self._purged_at = time.monotonic()
+            if time.monotonic() >= purge_at:
+                purge_at = time.monotonic() + PURGE_EVERY_SECONDS
                 self._watch("purge", self._purge())
             busy = time.monotonic() - last_work < BUSY_FOR_SECONDS
             await asyncio.sleep(BUSY_SECONDS if busy else IDLE_SECONDS)

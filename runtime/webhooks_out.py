@@ -93,12 +93,20 @@ class _Term:
         """Wait for leadership, then lead until the session breaks (psycopg.Error)."""
         session = await self._lead.won()
         while True:
-            done: FannedOut = await self._run(fan_out, session)
+            done = await self._fan_out(session)
             called = await self._run(called_endpoints, session)
             await self._run(calls_answered, session, await self._call(called))
             await self._keep_up(session)
             if not done.messages:
                 await asyncio.sleep(IDLE_SECONDS if not done.passed else 0)
+
+    async def _fan_out(self, session: PgConnection) -> FannedOut:
+        """The next batch. One that met another's change is undone, and read again at once with the lead kept."""
+        try:
+            return await self._run(fan_out, session)
+        except psycopg.errors.SerializationFailure as error:
+            self._complaints.tell("a batch of events met another's change", error)
+            return FannedOut(1, 0)
 
     async def _call(self, called: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Call the workflows of endpoints; answers those that were. The others are called again with the next batch,

@@ -8,7 +8,7 @@ is known to have ended without an answer, when it ended.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
@@ -136,3 +136,49 @@ def older_parked(connection: PgConnection, call: CallRow) -> list[str]:
         (call.connection, call.mode, call.trace_key, call.created_at),
     )
     return [row[0] for row in rows]
+
+
+def has_newer(connection: PgConnection, call: CallRow) -> bool:
+    """Whether a later call of the same method tells of the same thing and was not given up."""
+    # With an account its index serves this; what belongs to none, as products, is little.
+    owner = "account_id = %s" if call.account_id else "account_id is null and %s::text is null"
+    row = connection.execute(
+        f"""
+        select exists (
+            select from connector_call
+            where mode = %s and connection = %s and method = %s and trace_key = %s and created_at > %s
+              and {owner}
+              and status in ('intent', 'sent', 'unknown', 'parked', 'succeeded'))
+        """.encode(),
+        (
+            call.mode,
+            call.connection,
+            call.method,
+            call.trace_key,
+            call.created_at,
+            call.account_id,
+        ),
+    ).fetchone()
+    return bool(row and row[0])
+
+
+# A call whose process is another's is followed by that one.
+_UNATTENDED = """
+    id > %(after)s and created_at < clock_timestamp() - %(idle)s
+    and (last_sent_at is null or last_sent_at < clock_timestamp() - %(idle)s)
+    and (workflow_id is null or workflow_id = 'call/' || connection || '/' || method || '/' || key)
+"""
+
+
+def unattended_calls(
+    connection: PgConnection, *, intents: bool, after: str, idle: timedelta, limit: int
+) -> list[CallRow]:
+    """Calls behind the id `after`, in its order, that nobody touched for `idle` and no other workflow waits for: those
+    that are intents, or those on their way or in doubt. Ids are in order of time."""
+    # Few calls are in the partial index of the second; the first are found along the primary key.
+    status = "status = 'intent'" if intents else "status in ('sent', 'unknown')"
+    rows = connection.execute(
+        f"select {_COLUMNS} from connector_call where {status} and {_UNATTENDED} order by id limit %(limit)s".encode(),
+        {"after": after, "idle": idle, "limit": limit},
+    )
+    return [CallRow(*row) for row in rows]

@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 from uuid_utils import uuid7
 
 from storage.database import PgConnection
+from storage.storable import storable
 
 _NAMES = [
     "id",
@@ -98,10 +99,10 @@ def park(connection: PgConnection, work: Park) -> str:
         returning id::text
         """,
         {
-            **work._asdict(),
+            **storable(work._asdict()),
             "id": str(uuid7()),
-            "payload": None if work.payload is None else Jsonb(work.payload),
-            "fields": Jsonb(dict(work.fields)) if work.fields else None,
+            "payload": None if work.payload is None else Jsonb(storable(work.payload)),
+            "fields": Jsonb(storable(dict(work.fields))) if work.fields else None,
         },
     ).fetchone()
     if row is None:

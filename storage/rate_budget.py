@@ -10,11 +10,16 @@ together.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connectors.sdk.ports import Rate
+from storage.database import DATABASE_AWAY
 from storage.pool import AsyncPgConnection, Pool
+from storage.port_away import told_as_transient
+
+log = logging.getLogger("masthead.rate_budget")
 
 _AT_ONCE = 50
 _BURST_SHARE = 20
@@ -45,24 +50,36 @@ class PostgresRateBudget:
 
     async def take(self, connection: str, rate: Rate, longest: timedelta) -> timedelta:
         """Take one call; answers how long to wait before sending it, zero for now. Where that is more than `longest`
-        nothing is taken."""
+        nothing is taken. Raises Transient while the database is away."""
         line = self._lines.setdefault((connection, rate, longest), _Line())
         told: asyncio.Future[timedelta] = asyncio.get_running_loop().create_future()
         line.waiting.append(told)
         if line.serving is None:
             line.serving = asyncio.create_task(self._serve(_Asked(connection, rate, longest), line))
-        return await told
+        with told_as_transient(connection):
+            return await told
 
     async def hold(self, connection: str, until: datetime) -> None:
-        """No call before `until`; an earlier hold that lasts longer stays."""
+        """No call before `until`; an earlier hold that lasts longer stays. While the database is away it is only
+        logged: the answer that brought it counts for more than the hold."""
+        try:
+            async with self._pool.connection() as database:
+                await database.execute(
+                    """
+                    insert into rate_bucket as b (connection, next_at, held_until)
+                    values (%(connection)s, clock_timestamp(), %(until)s)
+                    on conflict (connection) do update set held_until = greatest(b.held_until, excluded.held_until)
+                    """,
+                    {"connection": connection, "until": until},
+                )
+        except DATABASE_AWAY as away:
+            log.warning("%s: a hold until %s was not stored: %s", connection, until, type(away).__name__)
+
+    async def release(self, connection: str) -> None:
+        """End a hold: a person knows that the other system takes calls again. Raises psycopg.OperationalError."""
         async with self._pool.connection() as database:
             await database.execute(
-                """
-                insert into rate_bucket as b (connection, next_at, held_until)
-                values (%(connection)s, clock_timestamp(), %(until)s)
-                on conflict (connection) do update set held_until = greatest(b.held_until, excluded.held_until)
-                """,
-                {"connection": connection, "until": until},
+                "update rate_bucket set held_until = null where connection = %s", (connection,)
             )
 
     async def _serve(self, asked: _Asked, line: _Line) -> None:

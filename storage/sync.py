@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from storage.database import PgConnection
 from storage.events import Cursor, current_epoch
+from storage.storable import storable
 
 LIVE, BACKFILL, INBOUND = "live", "backfill", "inbound"
 _LARGEST_ID = 2**63 - 1
@@ -25,7 +26,8 @@ class Lane(NamedTuple):
 
 class LaneRow(NamedTuple):
     """Where a lane stands. asked: when it was last asked to begin anew, by which a reader that began before knows.
-    until: where a backfill ends, None when it has none or is done."""
+    until: where a backfill ends, None when it has none or is done. doubts: how often in a row nobody knew whether a
+    batch was applied."""
 
     cursor: Cursor
     inbound_cursor: str | None
@@ -35,6 +37,7 @@ class LaneRow(NamedTuple):
     unchanged: int
     parked: int
     trouble: str | None
+    doubts: int = 0
 
 
 class SyncedRow(NamedTuple):
@@ -79,10 +82,11 @@ def end_of_log(connection: PgConnection) -> Cursor:
 def open_lanes(connection: PgConnection, name: str, flow: str, *, history: bool) -> None:
     """Make the lanes of a flow that has none yet: the live one begins now, and with `history` a backfill tells what
     was before, behind it in priority."""
-    end = end_of_log(connection)
-    made = _insert_lane(connection, Lane(name, flow, LIVE), end)
-    if made and history:
-        _insert_lane(connection, Lane(name, flow, BACKFILL), Cursor(0, 0, 0), until=end)
+    with connection.transaction():
+        end = end_of_log(connection)
+        made = _insert_lane(connection, Lane(name, flow, LIVE), end)
+        if made and history:
+            _insert_lane(connection, Lane(name, flow, BACKFILL), Cursor(0, 0, 0), until=end)
 
 
 def open_inbound_lane(connection: PgConnection, name: str, flow: str) -> None:
@@ -112,7 +116,8 @@ def read_lane(connection: PgConnection, lane: Lane) -> LaneRow | None:
     until = Cursor(*state["until"]) if state.get("until") else None
     written, unchanged, parked = row[6:]
     trouble = state.get("trouble")
-    return LaneRow(Cursor(*row[:3]), row[3], until, row[5], written, unchanged, parked, trouble)
+    doubts = int(state.get("doubts") or 0)
+    return LaneRow(Cursor(*row[:3]), row[3], until, row[5], written, unchanged, parked, trouble, doubts)
 
 
 def lanes_of(connection: PgConnection, name: str | None = None) -> list[Lane]:
@@ -160,10 +165,38 @@ def count_lane(connection: PgConnection, lane: Lane, *, written: int, unchanged:
 
 def note_trouble(connection: PgConnection, lane: Lane, trouble: str | None) -> None:
     """Why the lane sends nothing, for those who look; None when it goes on."""
+    trouble = storable(trouble)
     connection.execute(
         "update sync_lane set state = coalesce(state, '{}') - 'trouble' || %s where (connection, flow, lane) ="
         " (%s, %s, %s) and coalesce(state->>'trouble', '') <> %s",
         (Jsonb({"trouble": trouble} if trouble else {}), *lane, trouble or ""),
+    )
+
+
+def rest_left(connection: PgConnection, lane: Lane) -> float:
+    """The seconds until the lane shall be asked for again; 0 when it may be asked for now."""
+    row = connection.execute(
+        "select greatest(0, (state->>'ask_at')::float8 - extract(epoch from clock_timestamp())::float8) from sync_lane"
+        " where (connection, flow, lane) = (%s, %s, %s)",
+        lane,
+    ).fetchone()
+    return float(row[0] or 0) if row else 0.0
+
+
+def note_rest(connection: PgConnection, lane: Lane, seconds: float) -> None:
+    """Ask for the lane again after so long, whoever does."""
+    connection.execute(
+        "update sync_lane set state = coalesce(state, '{}') || jsonb_build_object('ask_at',"
+        " extract(epoch from clock_timestamp())::float8 + %s::float8) where (connection, flow, lane) = (%s, %s, %s)",
+        (seconds, *lane),
+    )
+
+
+def note_doubts(connection: PgConnection, lane: Lane, times: int) -> None:
+    """How often in a row nobody knew whether a batch of the lane was applied."""
+    connection.execute(
+        "update sync_lane set state = coalesce(state, '{}') || %s where (connection, flow, lane) = (%s, %s, %s)",
+        (Jsonb({"doubts": times}), *lane),
     )
 
 
@@ -242,6 +275,7 @@ def record_synced(connection: PgConnection, lane: Lane, changes: Iterable[Synced
             [
                 {
                     **change._asdict(),
+                    "vendor_id": storable(change.vendor_id),
                     "due": change.due_in_seconds,
                     "connection": lane.connection,
                     "flow": lane.flow,
@@ -255,7 +289,7 @@ def subject_of(connection: PgConnection, name: str, flows: Sequence[str], vendor
     """Whose record the other system calls `vendor_id`, by what it answered when it was written."""
     row = connection.execute(
         "select subject from synced_record where connection = %s and flow = any(%s) and vendor_id = %s limit 1",
-        (name, list(flows), vendor_id),
+        (name, list(flows), storable(vendor_id)),
     ).fetchone()
     return row[0] if row else None
 

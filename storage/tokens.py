@@ -9,15 +9,21 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from connectors.sdk.ports import StoredToken, Token, Turn
 from storage.encryption import Encryption, Sealed
 from storage.pool import AsyncPgConnection, Pool
+from storage.port_away import told_as_transient
 
 
 class PostgresTokens:
-    """The port TokenStore. A process has one; its lease is told from those of others by the process and a number."""
+    """The port TokenStore. A process has one; its lease is told from those of others by the process and a number.
+
+    What the port has raises Transient while the database is away.
+    """
 
     def __init__(self, pool: Pool, encryption: Encryption) -> None:
         self._pool = pool
@@ -26,7 +32,7 @@ class PostgresTokens:
 
     async def read(self, connection: str) -> StoredToken:
         """The token as stored. Raises SecretKeyError when it cannot be opened."""
-        async with self._pool.connection() as database:
+        async with self._lent(connection) as database:
             return await self._read(database, connection)
 
     async def begin_refresh(self, connection: str, version: int, lease: timedelta) -> Turn:
@@ -34,7 +40,7 @@ class PostgresTokens:
         be stored."""
         self._encryption.require()
         holder = f"{os.getpid()}/{uuid.uuid4()}"
-        async with self._pool.connection() as database:
+        async with self._lent(connection) as database:
             if version == 0:
                 await database.execute(
                     "insert into connection_token (connection) values (%s) on conflict do nothing",
@@ -67,7 +73,7 @@ class PostgresTokens:
         """Store what the vendor answered, committed on return. Where `version` has moved, another's token is there
         already and stays; it is answered. A good token also ends a mark."""
         sealed = self._sealed(connection, token)
-        async with self._pool.connection() as database:
+        async with self._lent(connection) as database:
             stored = await database.execute(
                 """
                 with stored as (
@@ -97,7 +103,7 @@ class PostgresTokens:
 
     async def give_up(self, connection: str, version: int) -> None:
         """End a refresh that surely never reached the vendor; the next may try."""
-        async with self._pool.connection() as database:
+        async with self._lent(connection) as database:
             await database.execute(
                 """
                 update connection_token set lease_until = null, lease_holder = null, updated_at = clock_timestamp()
@@ -109,7 +115,7 @@ class PostgresTokens:
     async def mark(self, connection: str, version: int, reason: str) -> None:
         """The credentials are refused: nobody tries again until a person has authorised anew. Nothing happens where
         `version` has moved, for then others were accepted since; and the first reason stays."""
-        async with self._pool.connection() as database:
+        async with self._lent(connection) as database:
             if version == 0:
                 await database.execute(
                     "insert into connection_token (connection) values (%s) on conflict do nothing",
@@ -177,6 +183,12 @@ class PostgresTokens:
                 )
                 changed += 1
         return changed
+
+    @asynccontextmanager
+    async def _lent(self, connection: str) -> AsyncIterator[AsyncPgConnection]:
+        with told_as_transient(connection):
+            async with self._pool.connection() as database:
+                yield database
 
     async def _read(self, database: AsyncPgConnection, connection: str) -> StoredToken:
         found = await database.execute(

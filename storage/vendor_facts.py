@@ -11,13 +11,15 @@ from storage.database import PgConnection
 APPLIED = "fact"
 SUPERSEDED = "superseded"
 
-# Each object's latest delivery, and how many tell of it for the first time. Rows are written in the order of their
+# Each object's latest delivery, and how many tell of it for the first time: one with another effect was skipped, or
+# applied by somebody else, and is not counted yet. Rows are written in the order of their
 # keys, so that two transactions never wait for each other in a ring. `now()` would be wrong for changed_at: it is the
 # start of the transaction, which may lie before a change that another one committed meanwhile.
 _WRITE = """
     with taken as (
         select d.object_key, d.kind, d.occurred_at, d.delivery_key, d.body,
-               count(*) filter (where d.effect is null) over (partition by d.object_key) as fresh,
+               count(*) filter (where d.effect is null or d.effect not in ('fact', 'superseded'))
+                   over (partition by d.object_key) as fresh,
                row_number() over (partition by d.object_key order by d.occurred_at desc, d.delivery_key desc) as place
         from webhook_delivery d where d.id = any(%(ids)s)),
     latest as (

@@ -23,8 +23,10 @@ CallHandle = WorkflowHandle[ConnectorCallWorkflow, CallOutcome]
 RPC_TIMEOUT = timedelta(seconds=10)
 
 
-async def start_call(client: Client, ref: CallRef) -> CallHandle:
+async def start_call(client: Client, ref: CallRef, *, wake: bool = True) -> CallHandle:
     """Start the process of a prepared call, or join the one that is going on and let it look at the row.
+
+    wake: False leaves one that is going on as it is, with what it waits for.
 
     Raises temporalio.service.RPCError while Temporal is away.
     """
@@ -36,8 +38,8 @@ async def start_call(client: Client, ref: CallRef) -> CallHandle:
         # A call that goes on is joined; one that has ended finds its row settled, and ends again.
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        start_signal=CALL_CHANGED,
-        start_signal_args=[ref],
+        start_signal=CALL_CHANGED if wake else None,
+        start_signal_args=[ref] if wake else [],
         search_attributes=TypedSearchAttributes(
             [
                 SearchAttributePair(CONNECTOR, ref.connection),

@@ -47,6 +47,8 @@ class ConnectorSyncWorkflow:
         self._rejected = request.rejected
         self._lanes: list[LaneReport] = []
         self._turn: asyncio.Task[TurnOutput] | None = None
+        self._stopped = False
+        self._controls = asyncio.Lock()
         self._status: str | None = None
 
     @workflow.run
@@ -67,6 +69,7 @@ class ConnectorSyncWorkflow:
         """A turn to its end; None when it was paused."""
         self._show()
         request = self._request
+        self._stopped = False
         self._turn = asyncio.create_task(
             workflow.execute_activity_method(
                 SyncActivities.turn,
@@ -87,7 +90,7 @@ class ConnectorSyncWorkflow:
         try:
             turn = await self._turn
         except (asyncio.CancelledError, ActivityError) as error:
-            if self._paused is None or not is_cancelled_exception(error):
+            if not self._stopped or not is_cancelled_exception(error):
                 raise
             return None
         finally:
@@ -100,13 +103,16 @@ class ConnectorSyncWorkflow:
     @workflow.update
     async def pause(self, control: SyncControl) -> SyncStatus:
         """Stop telling, from the answer on; what changes meanwhile is told when it goes on."""
-        await self._record(control, "pause")
-        self._paused = f"{control.actor}: {control.reason}"
-        if self._turn is not None:
-            self._turn.cancel()
-            await workflow.wait_condition(lambda: self._turn is None)
-        self._show()
-        return self.status()
+        async with self._controls:
+            self._can_pause(control)
+            await self._record(control, "pause")
+            self._paused = f"{control.actor}: {control.reason}"
+            if self._turn is not None:
+                self._stopped = True
+                self._turn.cancel()
+                await workflow.wait_condition(lambda: self._turn is None)
+            self._show()
+            return self.status()
 
     @pause.validator
     def _can_pause(self, control: SyncControl) -> None:
@@ -115,10 +121,12 @@ class ConnectorSyncWorkflow:
 
     @workflow.update
     async def resume(self, control: SyncControl) -> SyncStatus:
-        """Go on from where it stands."""
-        await self._record(control, "resume")
-        self._paused = None
-        return self.status()
+        """Go on from where it stands, after a pause that is still coming about."""
+        async with self._controls:
+            self._can_resume(control)
+            await self._record(control, "resume")
+            self._paused = None
+            return self.status()
 
     @resume.validator
     def _can_resume(self, control: SyncControl) -> None:

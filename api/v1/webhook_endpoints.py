@@ -75,6 +75,12 @@ class Order(BaseModel):
     reason: str = Field(min_length=1, max_length=1000)
 
 
+class Rotate(Order):
+    """Why a new secret is made. force: also where the one before still signs, which then ends."""
+
+    force: bool = False
+
+
 class Resend(BaseModel):
     """One message, or all that failed of events since an instant."""
 
@@ -188,8 +194,8 @@ async def add(request: Request, response: Response, caller: Writer, order: NewEn
             description=order.description,
             mode=order.mode,
             allow_loopback=request.app.state.settings.allow_loopback,
+            by=endpoints.By(caller.name, "added over the API"),
         )
-        _audit(engine, caller, "add", issued.endpoint.id, "added over the API")
         return _with_secret(issued)
 
     added = await _do(request, act)
@@ -208,6 +214,8 @@ async def show(request: Request, _: Reader, endpoint_id: UUID) -> EndpointOut:
 async def change(request: Request, caller: Writer, endpoint_id: UUID, order: Changes) -> EndpointOut:
     """What waits goes to the new URL; new kinds are those of events from now on."""
 
+    what = ", ".join(sorted(order.model_dump(exclude_none=True))) or "nothing"
+
     def act(engine: Engine) -> EndpointOut:
         changed = endpoints.change(
             engine,
@@ -216,9 +224,8 @@ async def change(request: Request, caller: Writer, endpoint_id: UUID, order: Cha
             kinds=order.kinds,
             description=order.description,
             allow_loopback=request.app.state.settings.allow_loopback,
+            by=endpoints.By(caller.name, f"changed over the API: {what}"),
         )
-        what = ", ".join(sorted(order.model_dump(exclude_none=True))) or "nothing"
-        _audit(engine, caller, "change", str(endpoint_id), f"changed over the API: {what}")
         return _out(changed)
 
     return await _do(request, act)
@@ -229,23 +236,24 @@ async def delete(request: Request, caller: Writer, endpoint_id: UUID) -> None:
     """Its secrets go at once; the log of what it was told goes with everybody's, after 30 days."""
 
     def act(engine: Engine) -> None:
-        endpoints.delete(engine, str(endpoint_id))
-        _audit(engine, caller, "delete", str(endpoint_id), "deleted over the API")
+        endpoints.delete(engine, str(endpoint_id), by=endpoints.By(caller.name, "deleted over the API"))
 
     await _do(request, act)
 
 
 @router.post("/{endpoint_id}/rotate-secret", summary="Make a new secret")
 async def rotate_secret(
-    request: Request, response: Response, caller: Writer, endpoint_id: UUID, order: Order
+    request: Request, response: Response, caller: Writer, endpoint_id: UUID, order: Rotate
 ) -> EndpointWithSecret:
-    """Shown in this answer and never again. For 24 hours messages carry signatures of both secrets."""
+    """Shown in this answer and never again. For 24 hours messages carry signatures of both secrets, and a further
+    rotation is refused with 409 unless `force` is set."""
 
     def act(engine: Engine) -> EndpointWithSecret:
         encryption = request.app.state.encryption
-        issued = endpoints.rotate_secret(engine, encryption, str(endpoint_id), datetime.now(UTC))
-        _audit(engine, caller, "rotate-secret", str(endpoint_id), order.reason)
-        return _with_secret(issued)
+        by, now = endpoints.By(caller.name, order.reason), datetime.now(UTC)
+        return _with_secret(
+            endpoints.rotate_secret(engine, encryption, str(endpoint_id), now, force=order.force, by=by)
+        )
 
     response.headers["Cache-Control"] = "no-store"
     return await _do(request, act)
@@ -256,9 +264,8 @@ async def disable(request: Request, caller: Writer, endpoint_id: UUID, order: Or
     """What waits becomes failed and can be sent again later; events that happen meanwhile are not kept for it."""
 
     def act(engine: Engine) -> EndpointOut:
-        disabled = endpoints.disable(engine, str(endpoint_id), order.reason)
-        _audit(engine, caller, "disable", str(endpoint_id), order.reason)
-        return _out(disabled)
+        by = endpoints.By(caller.name, order.reason)
+        return _out(endpoints.disable(engine, str(endpoint_id), order.reason, by=by))
 
     return await _do(request, act)
 
@@ -268,9 +275,8 @@ async def enable(request: Request, caller: Writer, endpoint_id: UUID, order: Ord
     """What failed before can be had with `resend`."""
 
     def act(engine: Engine) -> EndpointOut:
-        enabled = endpoints.enable(engine, str(endpoint_id))
-        _audit(engine, caller, "enable", str(endpoint_id), order.reason)
-        return _out(enabled)
+        by = endpoints.By(caller.name, order.reason)
+        return _out(endpoints.enable(engine, str(endpoint_id), by=by))
 
     return await _do(request, act)
 
@@ -363,6 +369,7 @@ def _problem(error: Exception) -> Problem | None:
         BadUrl: (422, "bad_url"),
         BadKinds: (422, "bad_kinds"),
         endpoints.EndpointExists: (409, "endpoint_exists"),
+        endpoints.RotatedLately: (409, "rotated_lately"),
         EndpointOff: (409, "endpoint_disabled"),
     }
     if isinstance(error, SecretKeyError):

@@ -25,6 +25,12 @@ from storage.webhook_inbox import STORE_MANY, STORE_ONE
 
 POOL_SIZE = 8
 WAIT_SECONDS = 2.0  # for a connection: a sender rather hears "later" soon than nothing for long
+STATEMENT_MILLISECONDS = 2000
+LOCK_MILLISECONDS = 1000
+UNACKNOWLEDGED_MILLISECONDS = 4000  # on the wire to the database, before the connection counts as lost
+# For all that one statement takes, with the wait for a connection and the second try: even a database that neither
+# answers nor closes the connection must not hold a sender longer.
+ANSWER_SECONDS = 6.0
 KEPT_SECONDS = 5.0  # how long a disabled endpoint may still take something
 KEPT_ENDPOINTS = 10_000
 
@@ -66,6 +72,8 @@ def make_pool(url: str, size: int = POOL_SIZE) -> Pool:
         kwargs={
             "autocommit": True,
             "connect_timeout": 5,
+            "tcp_user_timeout": UNACKNOWLEDGED_MILLISECONDS,
+            "options": f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout={LOCK_MILLISECONDS}",
             "application_name": "masthead webhooks",
             "prepare_threshold": 1,
         },
@@ -81,6 +89,7 @@ class Intake:
         self._secrets = SecretCache(resolve)
         self._endpoints: dict[str, tuple[float, InboundEndpoint]] = {}
         self._complaints = Complaints()
+        self._running: set[asyncio.Task[list[tuple[Any, ...]]]] = set()
 
     async def take(self, arrival: Arrival) -> Answer:
         """Verify and store what arrived; the answer that its sender expects. A repetition is answered the same.
@@ -140,19 +149,34 @@ class Intake:
             )
 
     async def _execute(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """Run one statement of ours. What a restarted database left of the pool is thrown away, and the statement sent
-        once more: ours may be repeated. Raises DatabaseAway when that fails too."""
+        """Run one statement of ours, within ANSWER_SECONDS. Raises DatabaseAway when it fails or takes longer."""
+        # In a task of its own, which is not waited for any longer: a canceled statement first waits for the server.
+        running = asyncio.create_task(self._with_second_try(statement, parameters))
+        self._running.add(running)
+        running.add_done_callback(self._let_go)
         try:
-            try:
-                return await self._once(statement, parameters)
-            except PoolTimeout:
-                raise
-            except (psycopg.OperationalError, psycopg.InterfaceError):
-                await self._pool.check()
-                return await self._once(statement, parameters)
-        except psycopg.Error as error:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await asyncio.shield(running)
+        except (psycopg.Error, TimeoutError) as error:
+            running.cancel()
             self._complaints.tell("the inbox", f"the database does not take it ({type(error).__name__})")
             raise DatabaseAway from error
+
+    def _let_go(self, task: asyncio.Task[list[tuple[Any, ...]]]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, so that the loop does not complain of what came after its time
+
+    async def _with_second_try(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """What a restarted database left of the pool is thrown away, and the statement sent once more: ours may be
+        repeated. What took too long is not."""
+        try:
+            return await self._once(statement, parameters)
+        except (PoolTimeout, psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
+            raise
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            await self._pool.check()
+            return await self._once(statement, parameters)
 
     async def _once(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:

@@ -10,14 +10,15 @@ connection is marked for a person, and nobody asks again.
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors.sdk.auth import Auth, Credentials, Shown, needs_fields, secret_of
-from connectors.sdk.errors import ConnectorError, Transient, Unauthorized
+from connectors.sdk.errors import ConnectorError, DefinitionError, Transient, Unauthorized
 from connectors.sdk.ports import StoredToken, Token, Turn
 from connectors.sdk.redaction import learn
 from connectors.sdk.token_request import TokenRequest, signed_assertion
@@ -25,10 +26,17 @@ from connectors.sdk.token_request import TokenRequest, signed_assertion
 if TYPE_CHECKING:
     from connectors.sdk.connector import Connector
 
+log = logging.getLogger("masthead.oauth")
+
 LEASE = timedelta(seconds=60)
 # A token is refreshed before its end, so that a request under way does not meet it.
 _EARLY = timedelta(seconds=60)
 _LONGEST_PAUSE = 1.0
+# How long the outcome of a refresh is held that the store cannot take at the moment, and how often it is tried.
+_HELD_FOR = timedelta(seconds=20)
+_HELD_PAUSE = 0.5
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,38 +230,70 @@ class SharedToken(Credentials):
             raise await self._marked(
                 version, "a refresh was interrupted, and its refresh token may be used up"
             )
-        before = (await self._store.read(self._connection)).token
-        form = self._auth.form(self._connector, before)
-        if form is None:
+        try:
+            before = (await self._store.read(self._connection)).token
+            form = self._auth.form(self._connector, before)
+            request = self._request() if form is not None else None
+        except Exception:
+            await self._give_up_turn(version)
+            raise
+        if form is None or request is None:
             raise await self._marked(version, "nobody has authorised it yet")
         refusal: str | None = None
         try:
-            token = await self._ask(form, before)
+            token = await request.send({**form, **self._beside()}, before)
         except Unauthorized as refused:
             refusal = refused.message
-        except Transient:
-            await self._store.give_up(self._connection, version)
+        except (Transient, DefinitionError):
+            await self._give_up_turn(version)
             raise
         except ConnectorError as failed:
             unlucky = Transient(f"{failed.message}; the request itself was not sent", status=failed.status)
             if not self._auth.uses_up:
-                await self._store.give_up(self._connection, version)
+                await self._give_up_turn(version)
             elif turn is Turn.INTERRUPTED:
                 refusal = f"a second refresh was interrupted, too: {failed.message}"
             # Otherwise the lease runs out, and the next one learns of the interruption.
         else:
-            return self._keep(await self._store.finish_refresh(self._connection, version, token))
+            # The old refresh token may be used up by now: this is the only copy of what follows it.
+            return self._keep(
+                await self._held(lambda: self._store.finish_refresh(self._connection, version, token))
+            )
         raise unlucky if refusal is None else await self._marked(version, refusal)
 
-    async def _ask(self, form: dict[str, str], before: Token | None) -> Token:
+    async def _give_up_turn(self, version: int) -> None:
+        """Nothing was sent, or nothing used up. Where not even that can be stored, the lease runs out."""
+        try:
+            await self._held(lambda: self._store.give_up(self._connection, version))
+        except Transient as away:
+            log.warning(
+                "%s: a token refresh that was not sent stays open: %s", self._connection, away.message
+            )
+
+    async def _held(self, step: Callable[[], Awaitable[_T]]) -> _T:
+        """Do a step of the store, again for some seconds while it is away. Raises Transient after that."""
+        until = self._clock.now() + _HELD_FOR
+        while True:
+            try:
+                return await step()
+            except Transient:
+                if self._clock.now() >= until:
+                    raise
+            await self._clock.sleep(_HELD_PAUSE)
+
+    def _request(self) -> TokenRequest:
+        """Raises MissingSecret."""
         auth, connector = self._auth, self._connector
         client = (
             secret_of(connector, auth.client_id),
             secret_of(connector, auth.client_secret) if auth.client_secret else None,
         )
-        scope = {"scope": auth.scope} if auth.scope else {}
-        request = TokenRequest(connector, _url(connector, auth.token_url), client, auth.client_in == "basic")
-        return await request.send({**form, **scope, **auth.extra}, before)
+        return TokenRequest(connector, _url(connector, auth.token_url), client, auth.client_in == "basic")
+
+    def _beside(self) -> dict[str, str]:
+        """What goes with every form."""
+        scope = {"scope": self._auth.scope} if self._auth.scope else {}
+        return {**scope, **self._auth.extra}
 
     async def _marked(self, version: int, reason: str) -> Unauthorized:
         await self._store.mark(self._connection, version, reason)

@@ -76,7 +76,7 @@ def _number(text: str) -> float | None:
 def _date(text: str, now: datetime) -> timedelta | None:
     try:
         at = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     # RFC 9110: an HTTP date is in UTC, also where the zone is left out.
     return (at if at.tzinfo else at.replace(tzinfo=UTC)) - now

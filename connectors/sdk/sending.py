@@ -128,7 +128,7 @@ class Sender:
         if problem is None:
             problem = self._verdict(out, call.delivered)
             if isinstance(problem, Unauthorized) and self._credentials is not None and call.tries > 1:
-                await self._credentials.give_up(call.shown)
+                problem = await self._given_up(call, problem)
         note_request(
             reading=out.method in READING,
             applied=problem.kind == "unknown" if problem else 200 <= (call.delivered.status or 0) < 300,
@@ -172,6 +172,15 @@ class Sender:
         except MissingSecret as missing:
             what = f"was not sent: {missing}"
         return out.place(self._context.connection).failure("unauthorized", what)
+
+    async def _given_up(self, call: _Call, refused: Unauthorized) -> ConnectorError:
+        """Mark the connection; where that cannot be written down now, the next try finds the refusal again."""
+        try:
+            if self._credentials is not None:
+                await self._credentials.give_up(call.shown)
+        except ConnectorError as away:
+            return away
+        return refused
 
     async def _take(self, out: Outgoing) -> ConnectorError | None:
         """Take a call from the budget and wait for it; answers the error where that would be too long."""

@@ -87,6 +87,8 @@ class Way:
             return Delivered(Phase.NOT_SENT, problem=str(refused), refused=True)
         except TimeoutError:
             seen.problem = f"took longer than {limit:g} s"
+        except httpx.InvalidURL:
+            seen.problem = "has a url that cannot be read"
         except httpcore.TimeoutException:
             seen.problem = "stalled" if seen.sent else "could not be connected to in time"
         except (httpcore.ConnectError, httpcore.UnsupportedProtocol):

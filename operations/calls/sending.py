@@ -9,12 +9,13 @@ from typing import Any
 
 from contracts.connector_call import CallOutcome, CallStatus
 from operations.calls.outcome import outcome_of
-from storage.calls import CallRow, change_call, older_parked, read_call
+from storage.calls import CallRow, change_call, has_newer, older_parked, read_call
 from storage.connections import note_refused
 from storage.database import PgConnection
 from storage.parked import Park, park, resolve_parks_of_call
 
 CALL = "call"  # the kind of parked work
+BY_A_FLOW = "sync:"  # how the keys of what flows prepare begin
 
 REMEDIES = {
     "transient": "The other system was away for long. Once it is back: masthead errors retry ID.",
@@ -56,11 +57,18 @@ def begin_send(
 ) -> CallRow | None:
     """Note that the call goes out now; None when the row is no longer as it was `seen`. Commit before sending.
 
-    anew: it was found that no earlier send was applied, so that the doubt begins now.
+    anew: it was found that no earlier send was applied, so that the doubt begins now. A flow's call that tells of an
+    older state than one that was prepared since is not sent: it is answered as skipped.
     """
     row = read_call(connection, seen.id, lock=True)
     if (row.status, row.attempts, row.request_version) != (seen.status, seen.attempts, seen.request_version):
         return None
+    undoubted = anew or row.first_sent_at is None
+    if undoubted and _tells_a_state(row) and has_newer(connection, row):
+        changes = {"status": CallStatus.SKIPPED.value, "first_sent_at": None, "ended_at": row.now}
+        change_call(connection, row.id, changes)
+        resolve_parks_of_call(connection, row.id, "superseded")
+        return read_call(connection, row.id)
     change_call(
         connection,
         row.id,
@@ -161,6 +169,13 @@ def park_call(
     if trouble.kind == "unauthorized":
         note_refused(connection, row.connection, trouble.message)
     return outcome_of(connection, read_call(connection, row.id), park_id=park_id)
+
+
+def _tells_a_state(row: CallRow) -> bool:
+    """Whether a flow prepared it for the state of a record, and nobody has edited it since. Calls of others may share
+    a trace key though each of them counts."""
+    of_a_flow = row.trace_key is not None and row.trace_key.startswith(f"{row.connection}/")
+    return of_a_flow and row.key.startswith(BY_A_FLOW) and row.request_version == 1
 
 
 def _still(connection: PgConnection, seen: CallRow) -> CallRow | None:

@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from contracts.connector_call import CallStatus
 from contracts.parked import Action, Decided
 from operations.calls.prepare import ref_of
+from operations.sync.commands import COMMANDS
 from storage.calls import CallRow, change_call, read_call
 from storage.database import PgConnection
 from storage.parked import ParkRow, change_payload, read_park, resolve_park
@@ -20,6 +21,8 @@ from storage.parked import ParkRow, change_payload, read_park, resolve_park
 # Parked work without a call whose owner looks in the table for what was decided. All other has a way of its own to be
 # done again, which its remedy says.
 _DECIDED_HERE = frozenset({"sync"})
+# Work that is done again in a way of its own, and can be let go here: nobody waits for what was decided.
+_LET_GO_HERE = frozenset({"webhook_out"})
 
 RequestCheck = Callable[[str, Any], Mapping[str, str]]
 
@@ -74,8 +77,14 @@ def decide(
         raise NoSuchPark(f"there is no parked work {park_id}")
     if not row.open:
         return _repeated(row, decision, call, masks)
-    if call is None and row.kind not in _DECIDED_HERE:
+    let_go = row.kind in _LET_GO_HERE and decision.action in (Action.SKIP, Action.FAIL)
+    if call is None and row.kind not in _DECIDED_HERE and not let_go:
         raise CannotDecide("own_way", f"work of the kind {row.kind} is not decided here. {row.remedy}")
+    told_to_us = row.kind == "sync" and row.method in COMMANDS
+    if call is None and told_to_us and decision.action in (Action.RETRY, Action.EDIT):
+        raise CannotDecide(
+            "told_to_us", f"what another system told us cannot be tried again or edited here. {row.remedy}"
+        )
     detail: dict[str, Any] = {"park": row.id, "call": row.call_id, "not_applied": decision.not_applied}
     if call is not None:
         _move(connection, call, decision, check, masks, detail)

@@ -7,7 +7,7 @@ harm. A record that is refused is parked and holds up no other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -18,8 +18,10 @@ from operations.webhooks_out.kinds import like_patterns
 from storage.database import PgConnection
 from storage.events import Cursor, read_batch
 from storage.parked import Park, park
+from storage.storable import storable
 from storage.sync import (
     BACKFILL,
+    INBOUND,
     LIVE,
     Lane,
     LaneRow,
@@ -30,6 +32,7 @@ from storage.sync import (
     events_behind,
     make_due,
     move_lane,
+    note_trouble,
     read_lane,
     record_synced,
     resolve_parks,
@@ -64,7 +67,7 @@ class Plan:
 
     def trace_key(self, subject: str) -> str:
         """By which what is parked of a record is found again."""
-        return f"{self.connection}/{self.flow.name}/{subject}"
+        return str(storable(f"{self.connection}/{self.flow.name}/{subject}"))
 
 
 class Work(NamedTuple):
@@ -222,22 +225,38 @@ def _park(plan: Plan, result: Result) -> Park:
     )
 
 
-def take_decisions(connection: PgConnection, name: str, flows: Collection[str]) -> int:
-    """Carry out what people decided about parked records of a connection: those to be tried again are looked at next,
-    an edited one is sent as it was edited. Answers how many there were."""
-    rows = connection.execute(
-        """
-        update parked set next_retry_at = now()
-        where kind = %s and connection = %s and resolution in ('retry', 'edit') and next_retry_at is null
-        returning trace_key, resolution, payload
-        """,
-        (PARK_KIND, name),
-    ).fetchall()
-    for trace_key, resolution, payload in sorted(rows, key=lambda row: row[0]):
-        flow, _, subject = trace_key.removeprefix(f"{name}/").partition("/")
-        if flow in flows:
-            make_due(connection, name, flow, subject, payload if resolution == "edit" else None)
-    return len(rows)
+class Decisions(NamedTuple):
+    """What people decided. woken: the flows that shall be tried again as a whole, at once."""
+
+    taken: int
+    woken: frozenset[str]
+
+
+def take_decisions(connection: PgConnection, name: str, flows: Sequence[FlowDocument]) -> Decisions:
+    """Carry out what people decided about parked work of a connection's flows, in one transaction: records to be tried
+    again are looked at next, an edited one is sent as it was edited, and a flow that was held goes on."""
+    known = {flow.name: flow for flow in flows}
+    woken = set()
+    with connection.transaction():
+        rows = connection.execute(
+            """
+            update parked set next_retry_at = now()
+            where kind = %(kind)s and connection = %(name)s and resolution in ('retry', 'edit')
+              and next_retry_at is null and starts_with(trace_key, %(name)s || '/')
+              and split_part(substr(trace_key, length(%(name)s) + 2), '/', 1) = any(%(flows)s)
+            returning trace_key, resolution, payload
+            """,
+            {"kind": PARK_KIND, "name": name, "flows": sorted(known)},
+        ).fetchall()
+        for trace_key, resolution, payload in sorted(rows, key=lambda row: row[0]):
+            flow, _, subject = trace_key.removeprefix(f"{name}/").partition("/")
+            if not subject:
+                woken.add(flow)
+                for lane in (LIVE, BACKFILL, INBOUND):
+                    note_trouble(connection, Lane(name, flow, lane), None)
+            elif known[flow].outbound:
+                make_due(connection, name, flow, subject, payload if resolution == "edit" else None)
+    return Decisions(len(rows), frozenset(woken))
 
 
 def behind(connection: PgConnection, plan: Plan, lane: str) -> int:

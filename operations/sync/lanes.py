@@ -29,6 +29,10 @@ REMEDIES = {
 }
 
 
+class TellsNoHistory(ValueError):
+    """The flow does not tell what was before it, and to begin it anew would. The message says what to do."""
+
+
 def open_lanes_of(connection: PgConnection, plans: Sequence[Plan]) -> None:
     """Make the lanes of flows that have none yet."""
     for plan in plans:
@@ -66,7 +70,8 @@ def resolve_lane(connection: PgConnection, plan: Plan, lane: str) -> None:
 
 def reset_flow(connection: PgConnection, plan: Plan) -> int:
     """Let the flow read the whole log anew and write every record again, whatever was written before. A flow that does
-    a thing once only never does it twice. Answers how many records were forgotten."""
+    a thing once only never does it twice. Answers how many records were forgotten. Raises TellsNoHistory."""
+    _check_history(plan)
     with connection.transaction():
         forgotten = 0 if plan.flow.once else forget_written(connection, plan.connection, plan.flow.name)
         restart_lane(connection, plan.lane(LIVE))
@@ -74,6 +79,17 @@ def reset_flow(connection: PgConnection, plan: Plan) -> int:
 
 
 def backfill_flow(connection: PgConnection, plan: Plan) -> None:
-    """Let a second reading of the whole log bring what differs from what was written, behind everything that is new."""
+    """Let a second reading of the whole log bring what differs from what was written, behind everything that is new.
+    Raises TellsNoHistory."""
+    _check_history(plan)
     with connection.transaction():
         restart_lane(connection, plan.lane(BACKFILL), until=end_of_log(connection))
+
+
+def _check_history(plan: Plan) -> None:
+    if not plan.flow.tells_history:
+        raise TellsNoHistory(
+            f"{plan.flow.name} does not tell what was before it, and from the beginning of the log it would. If all of "
+            "that shall be told, write `history: true` into the flow; single records that are parked are tried again "
+            "with masthead errors retry ID"
+        )

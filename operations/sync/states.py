@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -203,5 +204,13 @@ def subjects_of(connection: PgConnection, state: str, events: Sequence[Event]) -
 
 def load_states(connection: PgConnection, state: str, subjects: Collection[str]) -> dict[str, Loaded]:
     """The current state of each subject, by one statement; those that do not exist are missing."""
-    rows = connection.execute(LOAD[state].encode(), {"ids": list(subjects)})
+    ids = [subject for subject in subjects if state == "product" or _is_uuid(subject)]
+    rows = connection.execute(LOAD[state].encode(), {"ids": ids})
     return {subject: Loaded(subject, account, found) for subject, account, found in rows}
+
+
+def _is_uuid(subject: str) -> bool:
+    try:
+        return str(UUID(subject)) == subject.lower()
+    except ValueError:
+        return False

@@ -26,6 +26,9 @@ from storage.webhook_inbox import (
 BATCH = 500
 TRIES = 5
 _LONGEST_MESSAGE = 300
+# Of what psycopg files under OperationalError: connections lost or refused, resources used up, shutdown, and
+# transactions that met another. The rest (too deeply nested, too large, canceled...) is the delivery's own doing.
+_PASSING = ("08", "53", "57P", "40")
 
 
 @dataclass
@@ -54,7 +57,8 @@ def apply_batch(
     that each delivery has one effect. When one of them cannot be applied the batch is halved until it stands alone; it
     is tried again later, at most `TRIES` times, then parked, and the others do not wait for it.
 
-    Raises psycopg.OperationalError when the database is away; nothing is counted against a delivery then.
+    Raises psycopg.OperationalError when the database is away or the transaction met another; nothing is counted against
+    a delivery then.
     """
     return _apply(engine, endpoint, handlers, limit, None)
 
@@ -76,14 +80,19 @@ def _apply(
             _decide(connection, endpoint, batch, outcomes)
         signals = [signal for outcome in outcomes for signal in outcome.signals]
         return Applied(len(batch), len(batch), signals=signals)
-    except psycopg.OperationalError:
-        raise
     except Exception as error:
-        if not batch:
+        if not batch or _passes(error):
             raise
         if len(batch) > 1:
             return _apply_halves(engine, endpoint, handlers, [delivery.id for delivery in batch])
         return _put_back(engine, endpoint, Failure(batch[0], type(error).__name__, _said(error)))
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it is the database's trouble and no delivery's. A lost connection has no state to tell."""
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith(_PASSING)
 
 
 def _outcomes(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from storage.database import PgConnection
 from storage.inbound_endpoints import InboundEndpoint
@@ -68,11 +68,44 @@ def keep_facts(
     return [Outcome(effect) for effect in effects]
 
 
+class WrongEndpoint(Exception):
+    """A delivery came to an endpoint whose mode is not that of its connection: it would change the accounts of the
+    other mode."""
+
+
+def refuse_mode(
+    connection: PgConnection, endpoint: InboundEndpoint, _: Sequence[StoredDelivery]
+) -> list[Outcome]:
+    """The handler of deliveries at an endpoint of the wrong mode. Raises WrongEndpoint for all of them."""
+    raise WrongEndpoint(
+        f"endpoint {endpoint.id} is in {endpoint.mode} mode and its connection {endpoint.connection} is not;"
+        " make an endpoint in the connection's mode and disable this one"
+    )
+
+
+class _Rule(NamedTuple):
+    """Who takes the kinds that fit `kinds`: of a name (which may be a recipe) where `mode` is None, else of the
+    connection of that very name."""
+
+    name: str
+    kinds: str
+    handler: Handler
+    mode: str | None = None
+
+    def handler_for(self, endpoint: InboundEndpoint, kind: str) -> Handler | None:
+        if self.mode is None:
+            names, pattern = (endpoint.connection, endpoint.recipe), f"{self.name}/{self.kinds}"
+            return self.handler if any(fnmatchcase(f"{name}/{kind}", pattern) for name in names) else None
+        if endpoint.connection != self.name or not fnmatchcase(kind, self.kinds):
+            return None
+        return self.handler if endpoint.mode == self.mode else refuse_mode
+
+
 class WebhookHandlers:
     """The handlers of one process, asked in the order of registration; `otherwise` takes what none of them wants."""
 
     def __init__(self, otherwise: Handler = keep_facts) -> None:
-        self._rules: list[tuple[str, Handler]] = []
+        self._rules: list[_Rule] = []
         self._otherwise = otherwise
 
     def register(self, pattern: str, handler: Handler) -> None:
@@ -80,11 +113,18 @@ class WebhookHandlers:
         both may hold `*`. Raises ValueError for a pattern without a slash."""
         if "/" not in pattern:
             raise ValueError(f"{pattern!r} is no pattern: write NAME/KIND, as in crm/contact.*")
-        self._rules.append((pattern, handler))
+        name, _, kinds = pattern.partition("/")
+        self._rules.append(_Rule(name, kinds, handler))
+
+    def register_for(self, connection: str, mode: str, kinds: str, handler: Handler) -> None:
+        """Let `handler` apply the kinds that fit `kinds` (which may hold `*`) at the endpoints of the connection called
+        `connection`, in `mode` alone; at its endpoints in the other mode they are refused. For handlers that change
+        accounts: no other connection's webhooks reach them, be they signed by the same recipe."""
+        self._rules.append(_Rule(connection, kinds, handler, mode))
 
     def of(self, endpoint: InboundEndpoint, kind: str) -> Handler:
         """The handler for deliveries of `kind` at `endpoint`."""
-        for pattern, handler in self._rules:
-            if any(fnmatchcase(f"{name}/{kind}", pattern) for name in (endpoint.connection, endpoint.recipe)):
+        for rule in self._rules:
+            if (handler := rule.handler_for(endpoint, kind)) is not None:
                 return handler
         return self._otherwise

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
 from contracts.names import webhook_delivery_id
+from operations.audit import append_action
 from operations.webhooks_out.kinds import checked_kinds
-from operations.webhooks_out.parks import close_parks
+from operations.webhooks_out.parks import close_parks, close_parks_of_endpoint
 from operations.webhooks_out.secrets import BOTH_ACTIVE, new_secret, sealed
 from operations.webhooks_out.urls import checked_url
 from storage.database import PgConnection, transaction
@@ -29,6 +30,7 @@ from storage.webhooks_out import (
 )
 
 DISABLED_EVENT = "webhook_endpoint.disabled"
+_WELL: dict[str, Any] = {"failures": 0, "failing_since": None, "held_until": None}
 
 
 class UnknownEndpoint(LookupError):
@@ -41,6 +43,17 @@ class EndpointExists(Exception):
     def __init__(self, endpoint_id: str) -> None:
         super().__init__(f"there is a webhook endpoint at this url already: {endpoint_id}")
         self.endpoint_id = endpoint_id
+
+
+class RotatedLately(Exception):
+    """The secret before still signs, and may be the only one that the receiver knows."""
+
+
+class By(NamedTuple):
+    """Who acts and why, for the audit table: written in the transaction of what is done."""
+
+    actor: str
+    reason: str
 
 
 class Issued(NamedTuple):
@@ -62,6 +75,7 @@ def add_endpoint(
     description: str = "",
     mode: str = "live",
     allow_loopback: bool = False,
+    by: By | None = None,
 ) -> Issued:
     """Add an endpoint. It is told of events from now on.
 
@@ -81,6 +95,7 @@ def add_endpoint(
             secret=stored,
         ):
             raise EndpointExists(endpoint_at(connection, mode, url) or "")
+        _audit(connection, by, "add", endpoint_id)
         return Issued(_shown(connection, endpoint_id), secret)
 
 
@@ -92,8 +107,10 @@ def change(
     kinds: Sequence[str] | None = None,
     description: str | None = None,
     allow_loopback: bool = False,
+    by: By | None = None,
 ) -> Endpoint:
-    """Change what is given. What waits is sent to the new URL; new kinds are those of events from now on.
+    """Change what is given. What waits is sent to the new URL, of which nothing bad is known; new kinds are those of
+    events from now on.
 
     Raises UnknownEndpoint, BadUrl, BadKinds and EndpointExists.
     """
@@ -108,17 +125,38 @@ def change(
         at = _locked(connection, endpoint_id)
         if url is not None and (other := endpoint_at(connection, at.mode, url)) not in (None, endpoint_id):
             raise EndpointExists(other or "")
+        if url is not None and url != at.url:
+            columns |= _WELL
         change_endpoint(connection, endpoint_id, columns)
+        _audit(connection, by, "change", endpoint_id)
         return _shown(connection, endpoint_id)
 
 
-def rotate_secret(engine: Engine, encryption: Encryption, endpoint_id: str, now: datetime) -> Issued:
-    """Give the endpoint a new secret; the one before signs beside it for 24 h. Raises UnknownEndpoint and
-    SecretKeyError."""
+def rotate_secret(
+    engine: Engine,
+    encryption: Encryption,
+    endpoint_id: str,
+    now: datetime,
+    *,
+    force: bool = False,
+    by: By | None = None,
+) -> Issued:
+    """Give the endpoint a new secret; the one before signs beside it for 24 h. In that time a second rotation, also a
+    repeated first one, would end the secret that the receiver knows: it needs `force`.
+
+    Raises UnknownEndpoint, RotatedLately and SecretKeyError.
+    """
     secret = new_secret()
     stored = sealed(encryption, secret, endpoint_id)
     with transaction(engine) as connection:
         before = _locked(connection, endpoint_id)
+        until = before.previous_secret_until
+        if until is not None and now < until and not force:
+            hours = int((now - until + BOTH_ACTIVE) / timedelta(hours=1))
+            raise RotatedLately(
+                f"the secret was rotated {hours} hours ago, and the one before still signs: it would end at once, "
+                "though the receiver may know no other. Use force where that is meant"
+            )
         change_endpoint(
             connection,
             endpoint_id,
@@ -128,15 +166,17 @@ def rotate_secret(engine: Engine, encryption: Encryption, endpoint_id: str, now:
                 "previous_secret_until": now + BOTH_ACTIVE,
             },
         )
+        _audit(connection, by, "rotate-secret", endpoint_id)
         return Issued(_shown(connection, endpoint_id), secret)
 
 
-def disable(engine: Engine, endpoint_id: str, reason: str) -> Endpoint:
+def disable(engine: Engine, endpoint_id: str, reason: str, *, by: By | None = None) -> Endpoint:
     """Send it nothing more. What waits becomes failed and can be sent again later; events that happen meanwhile are
     not kept for it. Raises UnknownEndpoint."""
     with transaction(engine) as connection:
         if _locked(connection, endpoint_id).status != "disabled":
             switch_off(connection, endpoint_id, reason)
+        _audit(connection, by, "disable", endpoint_id)
         return _shown(connection, endpoint_id)
 
 
@@ -146,27 +186,18 @@ def switch_off(connection: PgConnection, endpoint_id: str, reason: str) -> None:
     append_events(connection, [NewEvent(DISABLED_EVENT, None, endpoint_id, version)])
 
 
-def enable(engine: Engine, endpoint_id: str) -> Endpoint:
+def enable(engine: Engine, endpoint_id: str, *, by: By | None = None) -> Endpoint:
     """Tell it of events again, from now on. Raises UnknownEndpoint."""
     with transaction(engine) as connection:
         if _locked(connection, endpoint_id).status == "disabled":
-            change_endpoint(
-                connection,
-                endpoint_id,
-                {
-                    "status": "enabled",
-                    "disabled_reason": None,
-                    "failures": 0,
-                    "failing_since": None,
-                    "held_until": None,
-                },
-            )
+            change_endpoint(connection, endpoint_id, {"status": "enabled", "disabled_reason": None, **_WELL})
             begin_anew(connection, endpoint_id)
             close_parks(connection, [webhook_delivery_id(endpoint_id)], "enabled again")
+        _audit(connection, by, "enable", endpoint_id)
         return _shown(connection, endpoint_id)
 
 
-def delete(engine: Engine, endpoint_id: str) -> None:
+def delete(engine: Engine, endpoint_id: str, *, by: By | None = None) -> None:
     """Remove the endpoint and its secrets; the log of what it was told stays for as long as others' does. Raises
     UnknownEndpoint."""
     with transaction(engine) as connection:
@@ -182,7 +213,20 @@ def delete(engine: Engine, endpoint_id: str) -> None:
                 "previous_secret_until": None,
             },
         )
-        close_parks(connection, [webhook_delivery_id(endpoint_id)], "the endpoint was deleted")
+        close_parks_of_endpoint(connection, endpoint_id, "the endpoint was deleted")
+        _audit(connection, by, "delete", endpoint_id)
+
+
+def _audit(connection: PgConnection, by: By | None, action: str, endpoint_id: str) -> None:
+    if by is not None:
+        append_action(
+            connection,
+            key=str(uuid7()),
+            actor=by.actor,
+            action=f"webhooks-out.{action}",
+            subject=webhook_delivery_id(endpoint_id),
+            reason=by.reason,
+        )
 
 
 def _locked(connection: PgConnection, endpoint_id: str) -> Destination:

@@ -1,5 +1,5 @@
 """From the event log to messages: a reader with its own cursor makes, for each event, one message to each endpoint
-that wants it, in the transaction that moves the cursor."""
+that wants it, in the transaction that moves the cursor. The endpoints' workflows are asked for in one of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,18 @@ def fan_out(connection: PgConnection, *, limit: int = EVENTS_AT_ONCE) -> FannedO
 
     One snapshot for all that is read: an endpoint that was there before an event is then seen with it. Raises
     psycopg's SerializationFailure when another reader moved the cursor meanwhile; nothing is written then.
+
+    The endpoints are called afterwards, outside of the snapshot: deliveries write how they fare into the same rows all
+    the time, which would undo the batch for everybody. After a crash between the two `neglected_endpoints` finds
+    whoever was not called, by the messages that wait.
     """
+    done, endpoints = _fan_out(connection, limit)
+    if endpoints:
+        call_endpoints(connection, endpoints)
+    return done
+
+
+def _fan_out(connection: PgConnection, limit: int) -> tuple[FannedOut, set[str]]:
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
         listening = subscribers(connection)
@@ -38,13 +49,11 @@ def fan_out(connection: PgConnection, *, limit: int = EVENTS_AT_ONCE) -> FannedO
         kinds = like_patterns({kind for each in listening for kind in each.kinds})
         batch = read_batch(connection, seen, limit=limit, kinds=kinds)
         if not batch.passed:
-            return FannedOut(0, 0)
+            return FannedOut(0, 0), set()
         messages = _messages(connection, listening, batch.events)
         made = insert_messages(connection, messages) if messages else 0
-        if made:
-            call_endpoints(connection, {each.endpoint_id for each in messages})
         move_cursor(connection, CURSOR, seen, batch.upto)
-        return FannedOut(batch.passed, made)
+        return FannedOut(batch.passed, made), {each.endpoint_id for each in messages} if made else set()
 
 
 def _messages(connection: PgConnection, listening: list[Subscriber], events: list[Event]) -> list[NewMessage]:
@@ -53,18 +62,33 @@ def _messages(connection: PgConnection, listening: list[Subscriber], events: lis
         kind: [each for each in listening if wants(each.kinds, kind)]
         for kind in {event.kind for event in events}
     }
-    in_test_mode = _test_accounts(connection, {event.account_id for event in events if event.account_id})
+    in_test_mode = _in_test_mode(connection, events)
     return [
         NewMessage(str(uuid7()), subscriber.id, event)
         for event in events
         for subscriber in wanting[event.kind]
         if event.at >= subscriber.begins
-        and subscriber.mode == ("test" if event.account_id in in_test_mode else "live")
+        and subscriber.mode == ("test" if (event.account_id or event.subject_id) in in_test_mode else "live")
     ]
 
 
-def _test_accounts(connection: PgConnection, accounts: set[str]) -> set[str]:
-    rows = connection.execute(
-        "select id::text from account where id = any(%s::uuid[]) and mode = 'test'", (id_array(accounts),)
-    )
-    return {account for (account,) in rows}
+# Whose mode an event without an account has, by the first word of its kind.
+_SUBJECTS = {
+    "vendor": "select id::text from vendor_fact where id = any(%s::uuid[]) and mode = 'test'",
+    "webhook_endpoint": "select id::text from webhook_endpoint where id = any(%s::uuid[]) and mode = 'test'",
+}
+_ACCOUNTS = "select id::text from account where id = any(%s::uuid[]) and mode = 'test'"
+
+
+def _in_test_mode(connection: PgConnection, events: list[Event]) -> set[str]:
+    """Which accounts of these events are in test mode, and which subjects of those that have no account."""
+    wanted = {_ACCOUNTS: {event.account_id for event in events if event.account_id}}
+    for word, query in _SUBJECTS.items():
+        of_kind = (each for each in events if each.account_id is None and each.kind.startswith(f"{word}."))
+        wanted[query] = {event.subject_id for event in of_kind}
+    return {
+        found
+        for query, ids in wanted.items()
+        if ids
+        for (found,) in connection.execute(query.encode(), (id_array(ids),))
+    }

@@ -64,6 +64,16 @@ def park_endpoint(
     )
 
 
+def close_parks_of_endpoint(connection: PgConnection, endpoint_id: str, resolution: str) -> None:
+    """Close the parks of an endpoint and of all messages to it."""
+    close_parks(connection, [webhook_delivery_id(endpoint_id)], resolution)
+    connection.execute(
+        "update parked p set resolved_at = now(), resolution = %s from webhook_message m where m.endpoint_id = %s"
+        " and p.kind = %s and p.resolved_at is null and p.trace_key = 'msg_' || m.id",
+        (resolution, endpoint_id, WEBHOOK_OUT),
+    )
+
+
 def close_parks(connection: PgConnection, keys: Sequence[str], resolution: str) -> None:
     """Close the parks with these trace keys: somebody has acted."""
     connection.execute(

@@ -110,15 +110,9 @@ def record_turn(engine: Engine, endpoint_id: str, attempts: Sequence[Attempt]) -
             return
         rows = [_row(attempt) for attempt in attempts]
         moved = set(record_attempts(connection, rows))
-        park_messages(
-            connection,
-            at.mode,
-            [
-                (row.message_id, row.error_kind or "")
-                for row in rows
-                if row.becomes == "failed" and row.message_id in moved
-            ],
-        )
+        failed = [row for row in rows if row.becomes == "failed" and row.message_id in moved]
+        if at.status != "deleted":  # nobody could do anything about those
+            park_messages(connection, at.mode, [(row.message_id, row.error_kind or "") for row in failed])
         _judge(connection, endpoint_id, at, attempts)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 LONGEST_URL = 2_000
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+# What sends takes a name that ends like a number for a broken address.
+_NAME = re.compile(r"([a-z0-9_-]+\.)*[a-z][a-z0-9_-]*", re.ASCII)
 
 
 class BadUrl(ValueError):
@@ -37,14 +40,16 @@ def checked_url(url: str, *, allow_loopback: bool) -> str:
     if parts.scheme != "https" and not (here and parts.scheme == "http"):
         raise BadUrl("the url must begin with https://")
     if not here:
-        _refuse_inner(host)
+        _refuse_inner(host, bracketed="[" in parts.netloc)
     return url
 
 
-def _refuse_inner(host: str) -> None:
+def _refuse_inner(host: str, *, bracketed: bool) -> None:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
+        if bracketed or not _NAME.fullmatch(host):
+            raise BadUrl("the url's host cannot be read: write a name, as in crm.example.com") from None
         return
     if not address.is_global or address.is_multicast:
         raise BadUrl("the url leads to an address that is not on the public internet")

@@ -39,6 +39,8 @@ def authorise(
 ) -> None:
     """Take a connection's mark away once its credentials are good again, and try again all that waited for it.
 
+    A wait that its system had asked for ends, too.
+
     An OAuth refresh token is stored encrypted. The connection is checked: when its system still refuses us, the work
     stays parked, with exit code 1.
     """
@@ -56,6 +58,8 @@ async def _authorised(settings: Settings, stack: Stack, name: str, refresh_token
     try:
         connections.get(name)
         await connections.tokens.authorise(name, _token(refresh_token))
+        # A long wait that its system once asked for would else outlast the repair.
+        await connections.budget.release(name)
         health = await connections.health(name)
     except (DefinitionError, MissingSecret, ValueError) as error:
         raise UserError(str(error), remedy="Nothing was changed.") from None

@@ -20,7 +20,7 @@ from contracts.names import sync_id
 from contracts.sync import SyncControl
 from operations.audit import record_action
 from operations.sync.batch import Plan, behind
-from operations.sync.lanes import backfill_flow, reset_flow
+from operations.sync.lanes import TellsNoHistory, backfill_flow, reset_flow
 from runtime.bill_runs import root_cause
 from runtime.cli.errors import CommandFailed, UserError
 from runtime.cli.tables import wide_console
@@ -219,8 +219,12 @@ def _on_database(
     with ensure_stack(load_settings(), workers=False) as stack:
         engine = make_engine(stack.database_url)
         try:
-            with transaction(engine) as opened:
-                done = work(opened)
+            try:
+                with transaction(engine) as opened:
+                    done = work(opened)
+            except TellsNoHistory as error:
+                what, _, remedy = str(error).partition(". ")
+                raise UserError(what, remedy=f"{remedy}.") from None
             if action:
                 record_action(
                     engine,

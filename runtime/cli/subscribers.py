@@ -88,20 +88,27 @@ def add(
                 description=description,
                 mode="test" if test else "live",
                 allow_loopback=settings.allow_loopback,
+                by=_by("added on the command line"),
             )
         )
-        _audit(engine, "add", issued.endpoint.id, "added on the command line")
     _print_issued(issued, as_json)
 
 
 @subscribers_app.command("rotate-secret")
-def rotate_secret(endpoint: EndpointId, reason: Reason = ASKED, as_json: AsJson = False) -> None:
+def rotate_secret(
+    endpoint: EndpointId,
+    reason: Reason = ASKED,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also within 24 hours of the last; the secret before then ends.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Make a new secret and print it; the one before stays good for 24 hours."""
     endpoint = _id(endpoint)
     encryption = _told(lambda: Encryption.of(load_settings().secret_key))
     with _database() as engine:
-        issued = _told(lambda: endpoints.rotate_secret(engine, encryption, endpoint, datetime.now(UTC)))
-        _audit(engine, "rotate-secret", endpoint, reason)
+        now, by = datetime.now(UTC), _by(reason)
+        issued = _told(lambda: endpoints.rotate_secret(engine, encryption, endpoint, now, force=force, by=by))
     _print_issued(issued, as_json)
 
 
@@ -110,8 +117,7 @@ def disable(endpoint: EndpointId, reason: Reason = ASKED) -> None:
     """Send ENDPOINT nothing more. What waits becomes failed; events that happen meanwhile are not kept for it."""
     endpoint = _id(endpoint)
     with _database() as engine:
-        _told(lambda: endpoints.disable(engine, endpoint, reason))
-        _audit(engine, "disable", endpoint, reason)
+        _told(lambda: endpoints.disable(engine, endpoint, reason, by=_by(reason)))
     print(f"{endpoint} is told nothing more. `masthead webhooks enable {endpoint}` takes it up again.")
 
 
@@ -120,8 +126,7 @@ def enable(endpoint: EndpointId, reason: Reason = ASKED) -> None:
     """Tell ENDPOINT of events again, from now on."""
     endpoint = _id(endpoint)
     with _database() as engine:
-        _told(lambda: endpoints.enable(engine, endpoint))
-        _audit(engine, "enable", endpoint, reason)
+        _told(lambda: endpoints.enable(engine, endpoint, by=_by(reason)))
     print(f"{endpoint} is told of events from now on.")
     print(f"What failed before can be sent again: `masthead webhooks resend {endpoint} --since INSTANT`.")
 
@@ -201,6 +206,8 @@ def _told(work: Callable[[], _T]) -> _T:
         return work()
     except (endpoints.UnknownEndpoint, EndpointOff) as error:
         raise UserError(str(error), remedy=_LIST) from None
+    except endpoints.RotatedLately as error:
+        raise UserError(str(error), remedy="Add --force where the receiver has the new secret.") from None
     except UnknownMessage as error:
         raise UserError(str(error), remedy="See `masthead webhooks deliveries`.") from None
     except endpoints.EndpointExists as error:
@@ -243,6 +250,10 @@ def _last_answer(message: dict[str, Any]) -> str:
     last = message["log"][-1]
     told = str(last["status"] or last["error_kind"])
     return f"{told} in {last['milliseconds']} ms" + (f": {last['response'][:60]}" if last["response"] else "")
+
+
+def _by(reason: str) -> endpoints.By:
+    return endpoints.By(getpass.getuser(), reason)
 
 
 def _audit(engine: Engine, action: str, endpoint: str, reason: str) -> None:

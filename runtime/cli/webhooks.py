@@ -27,6 +27,7 @@ from runtime.cli.errors import CommandFailed, UserError
 from runtime.cli.tables import wide_console
 from runtime.settings import load_settings
 from runtime.stack.client import Stack, ensure_stack
+from runtime.yaml_source import DocumentError, read_document
 from storage import inbound_endpoints
 from storage.database import PgConnection, make_engine, transaction
 from storage.webhook_inbox import Chosen, replay, set_aside
@@ -73,6 +74,7 @@ def add(
     """Make an endpoint and print its address, which is told once and never again."""
     _recipe(recipe)
     references = [_reference(each) for each in secret]
+    _check_mode(connection, "test" if test else "live")
     base = public_url or f"http://127.0.0.1:{load_settings().api_port}"
     if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
         raise UserError(
@@ -274,6 +276,28 @@ def _signed(recipe: str, secret: str, body: Path, url: str, header: list[str] | 
         raise UserError(str(error)) from None
     except ValueError as error:
         raise UserError(f"it cannot be signed: {error}") from None
+
+
+def _check_mode(connection: str, mode: str) -> None:
+    """Raise UserError where the configuration has the connection in the other mode. Nothing else of it is looked at:
+    its secrets need not be known here."""
+    file = load_settings().config_file
+    if file is None:
+        return
+    try:
+        node: object = read_document(file).content
+    except DocumentError as error:
+        raise UserError(str(error), remedy="Correct masthead.yaml.") from None
+    for name in ("connections", connection):
+        node = node.get(name) if isinstance(node, dict) else None
+    if not isinstance(node, dict):
+        return
+    configured = node.get("mode", "test" if node.get("sandbox") is True else None)
+    if configured in ("live", "test") and configured != mode:
+        raise UserError(
+            f"{connection} is in {configured} mode in {file.name}, and this endpoint would be in {mode} mode",
+            remedy="Say --test." if configured == "test" else "Leave --test out.",
+        )
 
 
 def _recipe(name: str) -> Recipe:

@@ -15,6 +15,8 @@ from sqlalchemy import Engine
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.call_attempt import Patience
+from activities.errors import pause_after
+from connectors.sdk.errors import RateLimited
 from connectors.sdk.idempotency import Never, idempotency_of
 from connectors.sdk.methods import all_methods
 from contracts.connector_call import CallOutcome, CallRef, CallStatus
@@ -416,6 +418,38 @@ async def test_a_newer_success_settles_older_parks_about_the_same(
     assert (park_of(url, old), row(url, old)["status"]) == (None, "skipped")
     assert row(url, other)["status"] == "parked"
     assert (await tries.once(old)).status is CallStatus.SKIPPED
+
+
+async def test_an_older_state_of_a_record_is_not_sent_after_a_newer_one(
+    url: str, engine: Engine, vendor: Vendor, tries: Tries
+) -> None:
+    about = {"trace_key": "users/people/acct-7"}
+    old = prepare(engine, "users", "sync:people:acct-7:1:aa", **about).ref
+    new = prepare(engine, "users", "sync:people:acct-7:2:bb", active=False, **about).ref
+    other = prepare(engine, "users", "sync:people:acct-8:1:cc", trace_key="users/people/acct-8").ref
+    assert (await tries.once(old)).status is CallStatus.SKIPPED
+    assert vendor.requests.total() == 0
+    for ref in (new, other):
+        assert (await tries.once(ref)).status is CallStatus.SUCCEEDED
+    assert (await tries.once(old)).status is CallStatus.SKIPPED
+    assert row(url, old)["ended_at"] is not None
+
+
+@pytest.mark.parametrize("key", ["charge:inv-7", "sync:people:acct-9"])
+async def test_calls_that_count_each_and_those_in_doubt_are_sent_though_newer_ones_share_their_trace_key(
+    url: str, engine: Engine, vendor: Vendor, tries: Tries, key: str
+) -> None:
+    old = prepare(engine, "pay", f"{key}:1", trace_key="pay/people/inv-7").ref
+    prepare(engine, "pay", f"{key}:2", trace_key="pay/people/inv-7")
+    if key.startswith("sync"):
+        left_as_sent(url, old)
+    assert (await tries.once(old)).status is CallStatus.SUCCEEDED
+    assert vendor.count("charge") == 1
+
+
+async def test_a_long_wait_that_is_asked_for_is_looked_at_again_within_the_hour() -> None:
+    asked = RateLimited("later", after=timedelta(days=20))
+    assert pause_after(asked, 1) == timedelta(hours=1)
 
 
 async def test_what_postgres_cannot_keep_of_an_answer_costs_neither_the_answer_nor_a_second_send(

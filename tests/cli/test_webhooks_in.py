@@ -142,6 +142,28 @@ async def test_a_parked_delivery_is_given_up_with_a_reason(
     assert rows(url, "select action, reason from audit") == [("skip", "the sender's test")]
 
 
+def test_an_endpoint_has_the_mode_of_its_connection(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "masthead.yaml"
+    file.write_text(
+        "connections:\n  tried: {connector: crm, mode: test}\n  boxed: {connector: crm, sandbox: true}\n"
+        "  real: {connector: crm, mode: live, config: {key: env:NOT_SET_HERE}}\n"
+    )
+    monkeypatch.setenv("MASTHEAD_CONFIG", str(file))
+    for wrong in (["tried"], ["boxed"], ["real", "--test"]):
+        with pytest.raises(UserError, match=f"{wrong[0]} is in (test|live) mode in masthead.yaml"):
+            run("add", *wrong, *SIGNING)
+    for right in (["tried", "--test"], ["boxed", "--test"], ["real"], ["unknown"]):
+        run("add", *right, *SIGNING)
+    assert rows(url, "select connection, mode from inbound_endpoint order by 1") == [
+        ("boxed", "test"),
+        ("real", "live"),
+        ("tried", "test"),
+        ("unknown", "live"),
+    ]
+
+
 def test_what_is_signed_is_printed_as_it_is_sent(url: str, body: Path, capsys: Capture) -> None:
     run("sign", *SIGNING, "--body", str(body), "--header", "X-Trace: 7")
     shown = json.loads(capsys.readouterr().out)

@@ -165,6 +165,20 @@ async def test_an_open_workflow_is_told_and_one_that_is_not_there_does_no_harm(
     assert applied(url, endpoint) == 1
 
 
+async def test_what_is_old_is_removed_soon_after_the_start(
+    url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_dispatcher, "FIRST_PURGE_AFTER_SECONDS", 0.1)
+    endpoint = make_endpoint(url)
+    put(url, endpoint, [Told("old")])
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "update webhook_delivery set status = 'done', received_at = received_at - interval '1 year'"
+        )
+    async with dispatching(engine, WebhookHandlers()):
+        await until("the old one is gone", lambda: rows(url, "select 1 from webhook_delivery") == [])
+
+
 def test_keys_are_kept_for_as_long_as_the_sender_repeats(url: str, engine: Engine) -> None:
     endpoint = make_endpoint(url)  # of Standard Webhooks: five days
     put(url, endpoint, [Told(f"k{number}") for number in range(3)])

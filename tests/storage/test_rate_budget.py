@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from connectors.sdk.errors import Transient
 from connectors.sdk.ports import Rate
 from storage.pool import Pool
 from storage.rate_budget import PostgresRateBudget, spacing
@@ -137,9 +138,26 @@ async def test_a_caller_that_gives_up_leaves_the_others_their_answer(pool: Pool)
 
 async def test_when_the_database_is_away_the_caller_is_told() -> None:
     pool = Pool("postgresql://nobody@127.0.0.1:1/nowhere", longest_wait=0.3)
-    with pytest.raises(psycopg.OperationalError):
+    with pytest.raises(Transient, match="our own database is away"):
         await PostgresRateBudget(pool).take("away", Rate(10), HOUR)
     await pool.aclose()
+
+
+async def test_a_hold_that_cannot_be_stored_does_not_fail_the_answer_that_brought_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pool = Pool("postgresql://nobody@127.0.0.1:1/nowhere", longest_wait=0.3)
+    await PostgresRateBudget(pool).hold("away", datetime.now(UTC) + timedelta(hours=1))
+    await pool.aclose()
+    assert "away: a hold until" in caplog.text
+
+
+async def test_a_person_ends_a_hold(pool: Pool) -> None:
+    budget = PostgresRateBudget(pool)
+    await budget.hold("released", datetime.now(UTC) + timedelta(days=20))
+    assert await budget.take("released", Rate(10), HOUR) > HOUR
+    await budget.release("released")
+    assert await budget.take("released", Rate(10), HOUR) <= timedelta(seconds=1)
 
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(30, marks=[pytest.mark.deep, pytest.mark.timeout(120)])])

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from connectors.sdk.errors import Transient
 from connectors.sdk.ports import StoredToken, Token, Turn
 from storage.connections import ConnectionRow, connection_states, note_connections
 from storage.encryption import Encryption, SecretKeyError, new_key
@@ -178,3 +179,18 @@ async def test_keys_are_changed_without_losing_a_token(pool: Pool, one: Postgres
     assert (await PostgresTokens(pool, Encryption.of(new)).read("shop")).token == FIRST
     with pytest.raises(SecretKeyError, match="which MASTHEAD_SECRET_KEY does not hold"):
         await one.read("shop")
+
+
+async def test_while_the_database_is_away_every_turn_tells_so_as_what_passes() -> None:
+    pool = Pool("postgresql://nobody@127.0.0.1:1/nowhere", longest_wait=0.2)
+    store = PostgresTokens(pool, Encryption.of(KEY))
+    for step in (
+        store.read("shop"),
+        store.begin_refresh("shop", 1, LEASE),
+        store.finish_refresh("shop", 1, SECOND),
+        store.give_up("shop", 1),
+        store.mark("shop", 1, "refused"),
+    ):
+        with pytest.raises(Transient, match="our own database is away"):
+            await step
+    await pool.aclose()

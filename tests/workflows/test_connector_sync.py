@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import uuid_utils
 from sqlalchemy import Engine
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
@@ -140,6 +140,61 @@ async def test_it_is_held_and_goes_on(client: Client, synced: Synced, connection
         await until(lambda: synced.records()["a"]["status"] == "canceled")
     actions = connection.execute("select action, actor, subject from audit order by at").fetchall()
     assert actions == [("pause", "ops", "sync/crm"), ("resume", "ops", "sync/crm")]
+
+
+async def test_a_resume_right_after_a_pause_goes_on_once_the_turn_is_gone(
+    client: Client, synced: Synced, connection: PgConnection
+) -> None:
+    account = add_account(connection, "a")
+    opened, closing, close = synced.open, asyncio.Event(), asyncio.Event()
+
+    async def open_slow_to_close(name: str) -> Any:
+        connector = await opened(name)
+        aclose = connector.aclose
+
+        async def slowly() -> None:
+            closing.set()
+            await close.wait()
+            await aclose()
+
+        connector.aclose = slowly
+        return connector
+
+    synced.open = open_slow_to_close
+    async with working(client, synced) as start:
+        handle = await start(report_seconds=60.0)
+        await until(lambda: "a" in synced.records())
+        pausing = asyncio.create_task(handle.execute_update(ConnectorSyncWorkflow.pause, OPERATOR))
+        await until(closing.is_set)  # the turn is being stopped, and is not gone
+        resuming = await handle.start_update(
+            ConnectorSyncWorkflow.resume, OPERATOR, wait_for_stage=WorkflowUpdateStage.ACCEPTED
+        )
+        synced.open = opened
+        close.set()
+        assert (await pausing).paused is not None
+        assert (await resuming.result()).paused is None
+        set_status(connection, account, "paused")
+        await until(lambda: synced.records()["a"]["status"] == "paused")
+
+
+async def test_no_word_of_the_database_reaches_the_history(
+    client: Client, synced: Synced, connection: PgConnection
+) -> None:
+    account = add_account(connection, "a")
+    connection.execute("alter table synced_record add constraint refuses check (account_id is null)")
+    async with working(client, synced) as start:
+        handle = await start()
+
+        async def failure() -> str:
+            described = await handle.describe()
+            pending = described.raw_description.pending_activities
+            return str(pending[0].last_failure) if pending and pending[0].HasField("last_failure") else ""
+
+        async with asyncio.timeout(20):
+            while not (told := await failure()):  # noqa: ASYNC110 (nothing tells of it)
+                await asyncio.sleep(0.05)
+    assert "CheckViolation" in told
+    assert account not in told
 
 
 async def test_it_comes_through_what_passes(

@@ -290,6 +290,23 @@ async def test_an_event_of_another_sort_has_ids_only(house: House, receiver: Rec
     assert request.told["data"] == {"id": subject, "account_id": None, "event_version": 3}
 
 
+@pytest.mark.parametrize("broken", ["https://999.1.1.1/x", "date"])
+async def test_what_cannot_be_read_is_a_failed_attempt(house: House, receiver: Receiver, broken: str) -> None:
+    async def odd(_: web.Request) -> web.Response:
+        later = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+        return web.Response(status=500, headers={"Retry-After": later})
+
+    receiver.answers = [odd]
+    issued = house.add(receiver.url)
+    house.happen()
+    if broken != "date":
+        house.rows("update webhook_endpoint set url = %s returning 1", broken)
+    result = await house.deliver(issued.endpoint.id)
+    assert result.failed == len(DELAYS)
+    kind = "http_500" if broken == "date" else "not_sent"
+    assert house.rows("select distinct error_kind from webhook_attempt") == [(kind,)]
+
+
 @workflow.defn(name="WebhookDelivery", sandboxed=False)
 class Forgetful(WebhookDeliveryWorkflow):
     """Whose history is long after each turn."""

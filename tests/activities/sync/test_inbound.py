@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
+from contracts.parked import Action
+from operations.parked.decide import CannotDecide, Decision, decide
 from operations.sync.commands import (
     COMMANDS,
     ConsentChange,
@@ -16,9 +19,10 @@ from operations.sync.commands import (
     set_consent,
     update_contact,
 )
+from runtime.flow_source import SHIPPED
 from sandbox.reference.stand_in import ReferenceStandIn
 from storage.database import PgConnection
-from tests.synced import Synced, add_account, parks, shipped
+from tests.synced import Synced, add_account, flow_of, parks, shipped
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -66,6 +70,50 @@ async def test_what_cannot_be_applied_is_parked_and_holds_up_nothing(
     assert person(connection, account)[1] == "new@example.com"
     ((trace, kind, _),) = parks(url)
     assert (trace.startswith("crm/crm-contact-changes/"), kind) == (True, "rejected")
+
+
+async def test_a_nul_character_from_there_is_parked_and_holds_up_nothing(
+    engine: Engine, stand_in: ReferenceStandIn, connection: PgConnection, url: str
+) -> None:
+    synced = Synced(engine, stand_in, [shipped("crm-contact-changes")])
+    account = add_account(connection, "known")
+    for key, email in (("kn\0own", "x@example.com"), ("known", "new@example.com")):
+        stand_in.memory.add("record", kind="contact", key=key, place=key, fields={"email": email})
+    await synced.turn()
+    assert person(connection, account)[1] == "new@example.com"
+    assert [kind for _, kind, _ in parks(url)] == ["rejected"]
+    assert connection.execute("select payload->>'account' from parked").fetchone() == ("known",)
+
+
+@pytest.mark.parametrize("action", [Action.RETRY, Action.EDIT])
+async def test_what_was_told_to_us_is_not_tried_again_from_here(
+    engine: Engine, stand_in: ReferenceStandIn, connection: PgConnection, action: Action
+) -> None:
+    synced = Synced(engine, stand_in, [shipped("crm-contact-changes")])
+    stand_in.memory.add(
+        "record", kind="contact", key="unknown", place="unknown", fields={"email": "x@example.com"}
+    )
+    await synced.turn()
+    ((park,),) = connection.execute("select id::text from parked").fetchall()
+    with pytest.raises(CannotDecide, match="skip this one"), connection.transaction():
+        decide(connection, park, Decision(action, "ops", "again", {}))
+    with connection.transaction():
+        decide(connection, park, Decision(Action.SKIP, "ops", "nobody of ours"))
+
+
+async def test_what_is_asked_once_a_day_is_not_asked_anew_by_the_next_turn(
+    engine: Engine, stand_in: ReferenceStandIn, connection: PgConnection, tmp_path: Path
+) -> None:
+    daily = (SHIPPED / "crm-contact-changes.yaml").read_text()
+    synced = Synced(engine, stand_in, [flow_of(tmp_path, daily, every="every: 86400")])
+    account = add_account(connection, "a")
+    await synced.turn()
+    stand_in.memory.add("record", kind="contact", key="a", place="a", fields={"email": "new@example.com"})
+    await synced.turn()
+    assert person(connection, account)[1] == "a@example.com"
+    connection.execute("update sync_lane set state = state || jsonb_build_object('ask_at', 0)")  # a day later
+    await synced.turn()
+    assert person(connection, account)[1] == "new@example.com"
 
 
 def test_an_older_change_does_not_undo_a_newer_one(connection: PgConnection) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from activities.sync_flow import ConnectionFlows
 from contracts.connector_call import CallRef
+from operations.sync.lanes import TellsNoHistory, backfill_flow, reset_flow
 from sandbox.reference.stand_in import ReferenceStandIn
 from storage.calls import read_call
 from storage.database import PgConnection
@@ -102,3 +103,16 @@ async def test_a_newer_state_makes_an_older_call_superfluous(
         append_events(other, [NewEvent("invoice.posted", account, invoice, 1)])
     await synced.turn()
     assert synced.records()["INV-2"]["description"] == "paid"
+
+
+async def test_what_was_before_a_flow_that_tells_no_history_is_not_told_by_beginning_it_anew(
+    receipts: Synced, connection: PgConnection
+) -> None:
+    assert receipts.flows is not None
+    plan = receipts.flows.plan(receipts.flows.flows[0])
+    with pytest.raises(TellsNoHistory, match="history: true"):
+        reset_flow(connection, plan)
+    with pytest.raises(TellsNoHistory, match="history: true"):
+        backfill_flow(connection, plan)
+    await receipts.turn()
+    assert receipts.calls == []

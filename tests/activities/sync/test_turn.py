@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from activities.sync_flow import ConnectionFlows
 from connectors.sdk.errors import RateLimited, Transient, Unauthorized, Unknown
 from connectors.sdk.methods import method
+from connectors.sdk.values import RecordOutcome
 from contracts.parked import Action
 from operations.parked.decide import Decision, decide
+from operations.sync.batch import TRIES_BEFORE_PARKING
 from operations.sync.lanes import backfill_flow, reset_flow
 from storage.database import PgConnection
-from tests.synced import CONTACTS, NAME, Synced, add_account, flow_of, parks, set_name, set_status, until
+from tests.synced import (
+    CONTACTS,
+    CRM,
+    NAME,
+    Synced,
+    add_account,
+    flow_of,
+    opener,
+    parks,
+    set_name,
+    set_status,
+    until,
+)
 
 
 async def test_what_was_there_and_what_changes_is_told_once(synced: Synced, connection: PgConnection) -> None:
@@ -227,3 +242,113 @@ async def test_a_flow_of_which_nothing_is_taken_is_held_instead_of_parking_every
     synced.flows = ConnectionFlows(NAME, "live", (flow_of(tmp_path),))
     assert (await synced.turn()).written == 12
     assert parks(url) == []
+
+
+async def test_a_person_has_a_whole_flow_tried_again(
+    synced: Synced, connection: PgConnection, url: str, tmp_path: Path
+) -> None:
+    wrong = flow_of(tmp_path, CONTACTS.replace("status: status", "no_such_field: status"))
+    synced.flows = ConnectionFlows(NAME, "live", (wrong,))
+    for no in range(12):
+        add_account(connection, f"k{no}")
+    await synced.turn()
+    ((park,),) = connection.execute("select id::text from parked").fetchall()
+    with connection.transaction():
+        decide(connection, park, Decision(Action.RETRY, actor="ops", reason="corrected"))
+    synced.flows = ConnectionFlows(NAME, "live", (flow_of(tmp_path),))
+    done = await synced.turn()
+    assert (done.written, [lane.trouble for lane in done.lanes]) == (12, [None])
+    assert parks(url) == []
+
+
+async def test_a_decision_about_a_flow_that_is_not_listed_now_is_kept_until_it_is(
+    synced: Synced, connection: PgConnection, tmp_path: Path
+) -> None:
+    bad = add_account(connection, "bad", email="nowhere")
+    await synced.turn()
+    connection.execute("update person set email = 'right@example.com' where account_id = %s", (bad,))
+    ((park,),) = connection.execute("select id::text from parked").fetchall()
+    with connection.transaction():
+        decide(connection, park, Decision(Action.RETRY, actor="ops", reason="corrected"))
+    listed = synced.flows
+    synced.flows = ConnectionFlows(
+        NAME, "live", (flow_of(tmp_path, name="name: others", history="history: false"),)
+    )
+    await synced.turn()
+    synced.flows = listed
+    assert (await synced.turn()).written == 1
+
+
+class Odd(CRM):  # type: ignore[misc, valid-type]
+    """The same, but of some records the other system does not tell whether it wrote them, or says odd things."""
+
+    poison = frozenset({"poison"})
+
+    async def upsert(self, records: Any, key: Any) -> list[RecordOutcome]:
+        """As it is without poison."""
+        if any(record.key in self.poison for record in records):
+            raise Unknown("HTTP 500", status=500)
+        return [
+            RecordOutcome(
+                key=record.key, status="rejected", code="o\0dd", message="a\0b", fields={"c\0": "d\0"}
+            )
+            if record.key == "odd"
+            else RecordOutcome(key=record.key, status="written", vendor_id=f"v\0{record.key}")
+            for record in records
+        ]
+
+
+def open_odd(synced: Synced) -> None:
+    """Let the connection be one to an odd system."""
+
+    synced.open = opener(synced.stand_in, Odd)
+
+
+async def test_a_record_of_unknown_outcome_holds_up_no_other_and_is_parked_in_the_end(
+    synced: Synced, connection: PgConnection, url: str
+) -> None:
+    open_odd(synced)
+    for key in ("a", "poison", "b", "c"):
+        add_account(connection, key)
+    for _ in range(2):
+        with pytest.raises(Unknown):
+            await synced.turn()
+    assert (await synced.turn()).written == 3
+    for _ in range(TRIES_BEFORE_PARKING):
+        connection.execute("update synced_record set due_at = now() where due_at is not null")
+        await synced.turn()
+    ((trace, kind, _),) = parks(url)
+    assert (trace.startswith("crm/contacts/"), kind) == (True, "transient")
+
+
+async def test_a_system_that_answers_nothing_known_at_all_is_held_and_no_record_is_blamed(
+    synced: Synced, connection: PgConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_odd(synced)
+    monkeypatch.setattr(Odd, "poison", {f"k{no}" for no in range(5)})
+    for no in range(5):
+        add_account(connection, f"k{no}")
+    for _ in range(4):
+        with pytest.raises(Unknown):
+            await synced.turn()
+    assert connection.execute("select count(*) from synced_record").fetchone() == (0,)
+    monkeypatch.setattr(Odd, "poison", frozenset())
+    assert (await synced.turn()).written == 5
+
+
+async def test_a_refusal_with_a_nul_character_is_written_down_with_the_rest(
+    synced: Synced, connection: PgConnection
+) -> None:
+    open_odd(synced)
+    for key in ("a", "odd"):
+        add_account(connection, key)
+    done = await synced.turn()
+    assert (done.written, done.rejected) == (1, 1)
+    assert connection.execute("select message, error_code, fields from parked").fetchone() == (
+        "ab",
+        "odd",
+        {"c": "d"},
+    )
+    assert connection.execute(
+        "select vendor_id from synced_record where vendor_id is not null"
+    ).fetchall() == [("va",)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -248,6 +250,55 @@ async def test_while_the_database_is_away_the_sender_is_asked_to_come_again(
             assert {key for key, _ in endpoint.rows()} == {"evt_0", "evt_2"}
     finally:
         server.stop()
+
+
+async def test_a_statement_that_hangs_is_given_up_and_the_sender_is_asked_to_come_again(
+    client: httpx.AsyncClient, make: MakeEndpoint, url: str
+) -> None:
+    endpoint = make(BY_NAME["stripe"])
+    with psycopg.connect(url) as holder:
+        holder.execute("lock table webhook_delivery in exclusive mode")
+        held = await asyncio.gather(*(endpoint.post(client, endpoint.signed()) for _ in range(3)))
+        assert {answer.status_code for answer in held} == {503}
+        assert holder.info.transaction_status.name == "INTRANS"
+    assert endpoint.rows() == []
+    assert (await endpoint.post(client, endpoint.signed())).status_code == 200
+
+
+async def test_a_database_that_neither_answers_nor_hangs_up_holds_no_sender(
+    client: httpx.AsyncClient, make: MakeEndpoint, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "ANSWER_SECONDS", 0.5)
+    endpoint = make(BY_NAME["stripe"])
+    with psycopg.connect(url, autocommit=True) as watching:
+        backends = watching.execute(
+            "select pid from pg_stat_activity where application_name = 'masthead webhooks'"
+            " and datname = current_database()"
+        ).fetchall()
+        assert backends
+        for (pid,) in backends:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            assert (await endpoint.post(client, endpoint.signed())).status_code == 503
+        finally:
+            for (pid,) in backends:
+                os.kill(pid, signal.SIGCONT)
+    statuses: list[int] = []
+    while 200 not in statuses:
+        assert len(statuses) < 30, "the inbox did not come back"
+        statuses.append((await endpoint.post(client, endpoint.signed())).status_code)
+    assert len(endpoint.rows()) == 1
+
+
+async def test_shopify_under_another_id_is_a_repetition_as_the_id_is_not_signed(
+    client: httpx.AsyncClient, make: MakeEndpoint
+) -> None:
+    endpoint = make(BY_NAME["shopify"])
+    request = endpoint.signed()
+    for number in ("1", "2"):
+        again = replace(request, headers={**request.headers, "x-shopify-webhook-id": number})
+        assert (await endpoint.post(client, again)).status_code == 200
+    assert len(endpoint.rows()) == 1
 
 
 async def test_other_routes_still_need_a_key(client: httpx.AsyncClient, base: str) -> None:

@@ -210,6 +210,64 @@ async def test_the_new_token_is_stored_before_it_is_used() -> None:
         assert (stored_at, len(w.server.received)) == ([2], 3)
 
 
+async def test_a_store_that_is_away_for_seconds_does_not_lose_the_new_refresh_token() -> None:
+    async with world() as w:
+        finish, away = w.tokens.finish_refresh, [Transient("away")] * 5
+
+        async def failing(connection: str, version: int, token: Token) -> StoredToken:
+            if away:
+                raise away.pop()
+            return await finish(connection, version, token)
+
+        object.__setattr__(w, "tokens", _Store(w.tokens, failing))
+        w.tokens.put("bank-1", Token("access-old-canary", "refresh-0-canary"))
+        assert await w.worker().write() == {"ok": 1}
+        assert (away, len(w.vendor.asked)) == ([], 1)
+        token = (await w.stored()).token
+        assert token is not None
+        assert token.refresh == "refresh-1-canary"
+
+
+@pytest.mark.parametrize("missing", ["secret", "token_url", "store"])
+async def test_a_refresh_that_fails_before_it_is_sent_leaves_its_turn_to_the_next(missing: str) -> None:
+    async with world() as w:
+        store = w.tokens
+        store.put("bank-1", Token("access-old-canary", "refresh-0-canary"))
+        if missing == "store":
+            object.__setattr__(w, "tokens", _Forgetful(store))
+        worker = w.worker()
+        if missing == "secret":
+            object.__setattr__(worker.context, "secrets", memory_context("bank-1").secrets)
+        elif missing == "token_url":
+            worker.config = worker.config.model_copy(update={"token_url": "http://10.0.0.1/token"})
+        with pytest.raises((Unauthorized, DefinitionError, Transient)):
+            await worker.write()
+        assert w.vendor.asked == []
+        stored = await store.read("bank-1")
+        assert stored.needs_authorisation is None
+        assert await store.begin_refresh("bank-1", stored.version, LEASE) is Turn.MINE
+
+
+class _Forgetful:
+    """A store that is away for one reading, the one after the turn was given."""
+
+    def __init__(self, inner: MemoryTokens) -> None:
+        self._inner, self._away = inner, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def begin_refresh(self, connection: str, version: int, lease: timedelta) -> Turn:
+        self._away = True
+        return await self._inner.begin_refresh(connection, version, lease)
+
+    async def read(self, connection: str) -> StoredToken:
+        if self._away:
+            self._away = False
+            raise Transient("away")
+        return await self._inner.read(connection)
+
+
 class _Store:
     def __init__(self, inner: MemoryTokens, finish: Any) -> None:
         self._inner, self.finish_refresh = inner, finish

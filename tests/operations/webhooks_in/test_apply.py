@@ -249,9 +249,22 @@ def test_a_replay_is_chosen_by_id_key_and_time_and_counts_no_delivery_twice(url:
         assert rows(url, FACTS, "again") == facts
 
 
-@pytest.mark.parametrize("body", [b"not json", b"\xff", b'{"a": "\\u0000"}', b'{"a": NaN}', b'"\\ud800"'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(body, id=body[:20].hex())
+        for body in (
+            b"not json",
+            b"\xff",
+            b'{"a": "\\u0000"}',
+            b'{"a": NaN}',
+            b'"\\ud800"',
+            b"[" * 100_000 + b"]" * 100_000,
+        )
+    ],
+)
 def test_a_body_that_is_no_json_is_parked_and_not_lost(url: str, engine: Engine, body: bytes) -> None:
-    name = f"strange-{body.hex()}"
+    name = f"strange-{body[:20].hex()}"
     endpoint = make_endpoint(url, name)
     put(url, endpoint, [Told("good"), Told("bad", "broken", body=body), Told("also good", about="another")])
     for _ in range(TRIES):
@@ -309,6 +322,47 @@ def test_a_database_error_that_passes_counts_against_nobody(url: str, engine: En
         apply_batch(engine, endpoint, WebhookHandlers(interrupted))
     assert drain(engine, endpoint).decided == 1
     assert rows(url, "select attempts from webhook_delivery where endpoint_id = %s", endpoint.id) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "do $$ begin raise query_canceled; end $$",
+        "do $$ begin raise lock_not_available; end $$",
+        "do $$ begin raise program_limit_exceeded; end $$",
+    ],
+)
+def test_what_the_database_refuses_of_one_is_counted_against_that_one(
+    url: str, engine: Engine, statement: str
+) -> None:
+    endpoint = make_endpoint(url, statement)
+    put(url, endpoint, [Told("a"), Told("poison"), Told("b")])
+
+    @each
+    def handle(connection: PgConnection, delivery: StoredDelivery, _: InboundEndpoint) -> Outcome:
+        if delivery.key == "poison":
+            connection.execute(statement.encode())
+        return Outcome("seen")
+
+    for _ in range(TRIES):
+        drain(engine, endpoint, WebhookHandlers(handle))
+        hurry(url)
+    assert counted(url, endpoint) == {"done": 2, "parked": 1}
+
+
+def test_a_transaction_that_met_another_counts_against_nobody(url: str, engine: Engine) -> None:
+    endpoint = make_endpoint(url, "met")
+    put(url, endpoint, [Told("a"), Told("b")])
+
+    def meet(connection: PgConnection, *_: object) -> list[Outcome]:
+        connection.execute("do $$ begin raise serialization_failure; end $$")
+        return []
+
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        apply_batch(engine, endpoint, WebhookHandlers(meet))
+    assert rows(url, "select sum(attempts) from webhook_delivery where endpoint_id = %s", endpoint.id) == [
+        (0,)
+    ]
 
 
 def test_only_what_is_decided_and_old_is_purged(url: str, engine: Engine) -> None:

@@ -6,11 +6,12 @@ import psycopg
 import pytest
 
 from operations.verify import LawResult, verify
-from operations.webhooks_in.apply import apply_batch
-from operations.webhooks_in.handlers import WebhookHandlers
-from storage.database import make_engine
+from operations.webhooks_in.apply import TRIES, apply_batch
+from operations.webhooks_in.handlers import Outcome, WebhookHandlers
+from storage.database import make_engine, transaction
+from storage.webhook_inbox import Chosen, replay, set_aside
 from tests.conftest import PostgresForTests
-from tests.operations.webhooks_in.inbox import Told, make_endpoint, put
+from tests.operations.webhooks_in.inbox import Told, make_endpoint, put, rows
 
 
 def _law(url: str) -> LawResult:
@@ -62,3 +63,27 @@ def test_each_damage_is_named(url: str, damage: str, told: str) -> None:
     found = _law(url)
     assert found.broken > 0
     assert told in "\n".join(violation.what for violation in found.violations)
+
+
+def test_what_was_skipped_and_is_replayed_keeps_the_law(url: str) -> None:
+    endpoint = make_endpoint(url, "skipping")
+    put(url, endpoint, [Told("later", "c", 9)])
+    engine = make_engine(url)
+
+    def refuse(*_: object) -> list[Outcome]:
+        raise RuntimeError("not yet")
+
+    for _ in range(TRIES):
+        apply_batch(engine, endpoint, WebhookHandlers(refuse))
+        with psycopg.connect(url) as connection:
+            connection.execute("update webhook_delivery set retry_at = null")
+    ((number,),) = rows(url, "select id from webhook_delivery where status = 'parked'")
+    with transaction(engine) as connection:
+        assert set_aside(connection, number) is not None
+    for _ in range(2):
+        with transaction(engine) as connection:
+            assert replay(connection, Chosen(ids=[number])) == 1
+        assert apply_batch(engine, endpoint, WebhookHandlers()).decided == 1
+    engine.dispose()
+    assert rows(url, "select seen from vendor_fact where object_key = 'c'") == [(1,)]
+    assert (_law(url).checked, _law(url).broken) == (4, 0)

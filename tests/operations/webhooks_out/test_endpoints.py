@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -47,6 +48,9 @@ def engine(pg_server: PostgresForTests) -> Iterator[Engine]:
         ("http://127.0.0.1:9/", "this machine"),
         ("https://localhost/", "this machine"),
         ("https://127.0.0.9/", "not on the public internet"),
+        ("https://999.1.1.1/x", "host cannot be read"),
+        ("https://1.2.3.04/a", "host cannot be read"),
+        ("https://[v1.a]/", "cannot be read"),
         ("https://" + "a" * 2000 + ".com", "at most 2000"),
     ],
 )
@@ -167,3 +171,32 @@ def test_a_key_is_changed_without_changing_secrets(engine: Engine) -> None:
         at = read_destination(connection, made.endpoint.id)
     assert at is not None
     assert active_secrets(both, made.endpoint.id, at, made.endpoint.created_at) == (new.secret, made.secret)
+
+
+def test_a_repeated_rotation_keeps_the_secret_that_the_receiver_knows(engine: Engine) -> None:
+    encryption = Encryption.of(new_key())
+    made = endpoints.add_endpoint(engine, encryption, url=f"{URL}/twice", kinds=["*"])
+    id_, now = made.endpoint.id, made.endpoint.created_at
+    second = endpoints.rotate_secret(engine, encryption, id_, now)
+    by = endpoints.By("ops", "again")
+    with pytest.raises(endpoints.RotatedLately, match="rotated 5 hours ago"):
+        endpoints.rotate_secret(engine, encryption, id_, now + timedelta(hours=5), by=by)
+    with transaction(engine) as connection:
+        at = read_destination(connection, id_)
+        assert connection.execute("select 1 from audit where reason = 'again'").fetchall() == []
+    assert at is not None
+    assert active_secrets(encryption, id_, at, now) == (second.secret, made.secret)
+    endpoints.rotate_secret(engine, encryption, id_, now, force=True, by=by)
+    endpoints.rotate_secret(engine, encryption, id_, now + timedelta(hours=25))
+
+
+def test_nothing_bad_is_known_of_a_new_url(engine: Engine) -> None:
+    made = endpoints.add_endpoint(engine, Encryption.of(new_key()), url=f"{URL}/bad", kinds=["*"]).endpoint
+    with transaction(engine) as connection:
+        connection.execute(
+            "update webhook_endpoint set failures = 9, failing_since = now(), held_until = now() where id = %s",
+            (made.id,),
+        )
+    assert endpoints.change(engine, made.id, url=made.url).failures == 9
+    moved = endpoints.change(engine, made.id, url=f"{URL}/good")
+    assert (moved.failures, moved.failing_since, moved.held_until) == (0, None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import uuid_utils
 from sqlalchemy import Engine
 
+from contracts.parked import Action
+from operations.parked.decide import CannotDecide, Decision, decide
 from operations.webhooks_out import endpoints
 from operations.webhooks_out.fan_out import CURSOR, fan_out
 from operations.webhooks_out.upkeep import forget_old_messages
@@ -162,3 +165,59 @@ def test_what_is_old_is_forgotten_but_not_what_is_parked(place: Place) -> None:
     assert forget_old_messages(place.reader, datetime.now(UTC) - timedelta(days=2)) == 0
     assert forget_old_messages(place.reader, datetime.now(UTC)) == 2
     assert len(place.told(endpoint)) == 1
+
+
+def test_an_endpoint_that_is_being_written_down_undoes_no_batch(place: Place) -> None:
+    endpoint = place.add("flapping")
+    place.happen(CHANGED)
+    with (
+        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(place.url) as delivery,
+        psycopg.connect(place.url, autocommit=True) as onlooker,
+    ):
+        delivery.execute("update webhook_endpoint set failures = failures + 1")
+        reading = thread.submit(fan_out, place.reader)
+        waiting = "select count(*) from pg_locks where not granted"
+        while onlooker.execute(waiting).fetchone() == (0,) and not reading.done():
+            pass
+        assert onlooker.execute("select count(*) from webhook_message").fetchone() == (1,)
+        delivery.commit()
+        assert reading.result().messages == 1
+    assert [each for each, _ in called_endpoints(place.reader) if each == endpoint] == [endpoint]
+
+
+def test_an_event_without_an_account_has_its_subjects_mode(place: Place) -> None:
+    live, test = place.add("live"), place.add("test", mode="test")
+    other = place.add("other", "x.y", mode="test")
+    endpoints.disable(place.engine, other, "moved")
+    place.read()
+    assert (place.told(live), place.told(test)) == ([], [endpoints.DISABLED_EVENT])
+
+
+def _parked(place: Place) -> tuple[str, str]:
+    endpoint = place.add("parked")
+    place.happen(CHANGED)
+    place.read()
+    row = place.reader.execute(
+        "insert into parked (id, kind, trace_key, error_kind, message, remedy)"
+        " select gen_random_uuid(), 'webhook_out', 'msg_' || id, 'http_500', '', '' from webhook_message"
+        " returning id::text"
+    ).fetchone()
+    assert row is not None
+    return endpoint, str(row[0])
+
+
+def test_a_deleted_endpoint_leaves_nothing_parked(place: Place) -> None:
+    endpoint, _ = _parked(place)
+    endpoints.delete(place.engine, endpoint)
+    assert place.reader.execute("select 1 from parked where resolved_at is null").fetchall() == []
+
+
+@pytest.mark.parametrize("action", [Action.SKIP, Action.FAIL])
+def test_a_message_can_be_let_go_but_is_sent_again_its_own_way(place: Place, action: Action) -> None:
+    _, park = _parked(place)
+    with psycopg.connect(place.url) as connection, pytest.raises(CannotDecide):
+        decide(connection, park, Decision(Action.RETRY, "ops", "again"))
+    with psycopg.connect(place.url) as connection:
+        decide(connection, park, Decision(action, "ops", "they know already"))
+    assert place.reader.execute("select resolution from parked").fetchall() == [(action.value,)]

@@ -77,6 +77,7 @@ def _json(value: object) -> bytes:
 
 AT = datetime(2026, 11, 20, 11, 59, tzinfo=UTC)
 TRACKED = _json({"event": "track_updated", "data": {"carrier": "usps", "tracking_number": "9205"}})
+ORDER = _json({"id": 820982911, "updated_at": "2026-11-20T12:59:00+01:00"})
 SENDERS = [
     Sender(
         "standard-webhooks",
@@ -121,8 +122,8 @@ SENDERS = [
         "shopify",
         "hush",
         "hash",
-        _json({"id": 820982911, "updated_at": "2026-11-20T12:59:00+01:00"}),
-        "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
+        ORDER,
+        f"orders/updated:{hashlib.sha256(ORDER).hexdigest()}",
         "orders/updated",
         "820982911",
         AT,
