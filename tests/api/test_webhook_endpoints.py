@@ -71,6 +71,10 @@ def test_the_secret_is_shown_when_it_is_made_and_never_again(client: TestClient)
     assert rotated.json()["secret"] not in ("", made["secret"])
     assert rotated.headers["cache-control"] == "no-store"
     assert rotated.json()["previous_secret_until"] is not None
+    again = client.post(f"{PATH}/{made['id']}/rotate-secret", json=REASON)
+    assert (again.status_code, again.json()["type"]) == (409, "urn:masthead:problem:rotated_lately")
+    forced = client.post(f"{PATH}/{made['id']}/rotate-secret", json={**REASON, "force": True})
+    assert forced.status_code == 200
     for text in (client.get(PATH).text, client.get(f"{PATH}/{made['id']}").text):
         assert "whsec_" not in text
         assert 'secret"' not in text
