@@ -48,15 +48,16 @@ def check_connections(settings: Settings, sandbox: str | None) -> Mapping[str, C
     """The connections as configured, with the sandbox at its place. Raises StackError with all that is wrong."""
     if settings.config_file is None:
         return {}
-    with in_turn:
-        from runtime.connections import (
-            configured,  # vendors' libraries are slow to import and needed only here
-        )
+    with in_turn:  # vendors' libraries are slow to import and needed only here
+        from runtime.connections import configured
+        from runtime.flow_source import FlowErrors
+        from runtime.syncs import load_flows
         from runtime.yaml_source import DocumentError
 
     try:
-        return configured(settings.model_copy(update={"sandbox_url": sandbox}))
-    except DocumentError as error:
+        flows = load_flows(settings).names_for
+        return configured(settings.model_copy(update={"sandbox_url": sandbox}), flows=flows)
+    except (DocumentError, FlowErrors) as error:
         raise StackError(f"the connections cannot be used as they are configured:\n{error}") from error
 
 
