@@ -120,16 +120,6 @@ def read_lane(connection: PgConnection, lane: Lane) -> LaneRow | None:
     return LaneRow(Cursor(*row[:3]), row[3], until, row[5], written, unchanged, parked, trouble, doubts)
 
 
-def lanes_of(connection: PgConnection, name: str | None = None) -> list[Lane]:
-    """Every lane, or those of one connection, in order."""
-    rows = connection.execute(
-        "select connection, flow, lane from sync_lane where %(name)s::text is null or connection = %(name)s"
-        " order by 1, 2, 3",
-        {"name": name},
-    )
-    return [Lane(*row) for row in rows]
-
-
 def move_lane(
     connection: PgConnection,
     lane: Lane,

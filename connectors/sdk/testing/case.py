@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
-from connectors.sdk.testing.surroundings import KitClock, Recorder
+from connectors.sdk.memory import MemoryLog
+from connectors.sdk.testing.surroundings import KitClock
 
 
 class StandIn(Protocol):
@@ -61,7 +62,7 @@ class Bench:
     connector: Any
     stand_in: StandIn
     clock: KitClock
-    log: Recorder
+    log: MemoryLog
     made: Callable[..., Any] = field(repr=False)
     samples: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

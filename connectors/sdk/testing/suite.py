@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Literal
 from connectors.sdk.capabilities.capability import capabilities_of
 from connectors.sdk.connector import Connector
 from connectors.sdk.context import Context
-from connectors.sdk.memory import LocalBudget, MemoryTokens
+from connectors.sdk.memory import LocalBudget, MemoryLog, MemoryTokens
 from connectors.sdk.testing import faults, laws, lookup_laws, money_laws, record_laws, webhook_laws
 from connectors.sdk.testing.case import Bench, Case, Skipped, StandIn
-from connectors.sdk.testing.surroundings import KitClock, KitSecrets, Recorder
+from connectors.sdk.testing.surroundings import KitClock, KitSecrets
 
 #: A port on which nobody listens.
 CLOSED = {"http": "http://127.0.0.1:9", "smtp": "smtp://127.0.0.1:9"}
@@ -62,7 +62,7 @@ async def bench(
     """A bench on a running stand-in, which is brought back to its empty state first."""
     stand_in.reset()
     clock = KitClock(stand_in.advance)
-    log = Recorder()
+    log = MemoryLog()
     open_ones: list[Connector[Any]] = []
 
     def made(*, closed: bool = False, timeout: float | None = None, url: str | None = None) -> Connector[Any]:
@@ -109,16 +109,6 @@ async def judge(case: Case, opened: Callable[[], Any]) -> Result:
     except Exception as error:
         return Result(case, "red", f"{type(error).__name__}: {error}"[:500])
     return Result(case, "green")
-
-
-async def run(connector: type[Connector[Any]], stand_in: StandIn, **options: Any) -> list[Result]:
-    """Every case of the connector, one after the other, on one stand-in that is started here."""
-    stand_in.start()
-    try:
-        opened = partial(bench, connector, stand_in, **options)
-        return [await judge(case, opened) for case in cases(connector)]
-    finally:
-        stand_in.stop()
 
 
 class Suite:

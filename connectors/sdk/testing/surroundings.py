@@ -1,12 +1,10 @@
-"""What the kit gives a connector in place of Postgres: a clock that waits at once, planted secrets, a readable log."""
+"""What the kit gives a connector in place of Postgres: a clock that waits at once, and planted secrets."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-
-from connectors.sdk.ports import RequestEntry
 
 #: Stands in every secret that the kit hands out; found in any repr, log or error, it is a leak.
 CANARY = "canary-3f9a41d07c"
@@ -34,17 +32,6 @@ class KitClock:
         """Be later by `step`."""
         self._offset += step
         self._moved(step)
-
-
-class Recorder:
-    """The request log, kept in memory."""
-
-    def __init__(self) -> None:
-        self.entries: list[RequestEntry] = []
-
-    async def record(self, entry: RequestEntry) -> None:
-        """Keep one entry."""
-        self.entries.append(entry)
 
 
 class KitSecrets:
