@@ -32,15 +32,10 @@ def payer(account: AccountState) -> Payer:
     """The account as invoices need it."""
     tax = account.terms.tax
     policy = TaxPolicy(tax.inclusive, tax.treatment, Rounding(account.policy.tax_rounding))
-    return Payer(
-        account.id,
-        account.mode,
-        account.currency,
-        tax.region,
-        False,
-        account.policy.payment_terms_days,
-        policy,
-    )
+    days = account.terms.payment_terms_days
+    if days is None:
+        days = account.policy.payment_terms_days
+    return Payer(account.id, account.mode, account.currency, tax.region, False, days, policy)
 
 
 def take_credits(account: AccountState, credits: Sequence[CreditLine]) -> list[CreditLine]:

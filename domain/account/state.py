@@ -79,7 +79,8 @@ class Receipt:
 
 @dataclass(slots=True)
 class UsageRecord:
-    """One record of usage; `billed` by the number of an invoice, 0 while its charge waits for one, or not yet."""
+    """One record of usage; `billed` by the number of an invoice, 0 while its charge waits for one, or not yet. `id` is
+    that of its row, where it has one."""
 
     subscription: str
     item_id: str
@@ -87,6 +88,7 @@ class UsageRecord:
     at: datetime
     quantity: Decimal
     billed: int | None = None
+    id: str | None = None
 
 
 @dataclass(slots=True)
@@ -164,6 +166,7 @@ class AccountState:
     dunning: list[tuple[date, str]] = field(default_factory=list)
     happened: list[Happened] = field(default_factory=list)
     latest: datetime | None = None
+    recognised_through: date | None = None
     id: str = "account"
     mode: str = "live"
     ids: Callable[[], str] = field(default_factory=lambda: counted_ids().__next__)

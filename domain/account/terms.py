@@ -37,3 +37,6 @@ class AccountTerms(_Strict):
     auto_pay: bool = Field(
         True, description="whether invoices are charged to a payment method when they are finalised"
     )
+    payment_terms_days: int | None = Field(
+        None, ge=0, le=365, description="days from invoice date to due date; default: the policy's"
+    )
