@@ -108,12 +108,16 @@ class Mirror:
         for step in self.scenario.steps:
             self.step(step)
         # A bill run by the subscriptions alone leaves what is dated to whoever looks at the account next.
-        at = instant_of(self.scenario.steps[-1].at, self.zone())
+        self.look(instant_of(self.scenario.steps[-1].at, self.zone()))
+        return self
+
+    def look(self, at: datetime) -> None:
+        """Have what is dated until `at` recorded."""
         with (
             transaction(self.engine) as connection,
             changing(connection, self.tariff, self.account_id, at, through=at.date()),
         ):
-            return self
+            pass
 
     def step(self, step: verbs.Step) -> None:
         """One step, in a transaction of its own."""
