@@ -221,7 +221,7 @@ async def _decide(
     except NoSuchPark as error:
         raise Problem(404, "no_such_parked_work", f"There is no parked work {park_id}.") from error
     except CannotDecide as error:
-        more = {"fields": error.fields} if error.fields else {}
+        more: dict[str, Any] = {"fields": error.fields} if error.fields else {}
         raise Problem(_STATUS.get(error.kind, 409), error.kind, _sentence(str(error)), **more) from error
     return Outcome(id=park_id, action=action, repeated=decided.repeated, told=await _told(request, decided))
 

@@ -22,6 +22,7 @@ from storage.tables.accounts import (
     subscription_item,
     usage_record,
 )
+from storage.tables.api import api_key_retired, idempotency_key
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
 from storage.tables.connections import (
     connection,
@@ -45,6 +46,7 @@ __all__ = [
     "Xid8",
     "account",
     "api_key",
+    "api_key_retired",
     "audit",
     "bill_run",
     "bill_run_chunk",
@@ -54,6 +56,7 @@ __all__ = [
     "connector_call",
     "event_cursor",
     "event_log",
+    "idempotency_key",
     "import_job",
     "import_rejection",
     "inbound_endpoint",
