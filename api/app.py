@@ -95,7 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
     problems.install(app)
-    openapi.describe(app)
+    openapi.describe(app, (health_routes, *ROUTERS))
     app.add_middleware(BodyGuard)
     app.include_router(health_routes)
     for router in ROUTERS:

@@ -3,10 +3,10 @@ asks for, and which headers it cannot do without."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -29,23 +29,18 @@ _REQUIRED_HEADERS = {"Idempotency-Key", "If-Match"}
 _PROBLEM = "#/components/schemas/Problem"
 
 
-def describe(app: FastAPI) -> None:
-    """Let `app` answer the finished document."""
+def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Let `app` answer the finished document; `routers` are those that it includes, with their own prefixes."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _finished(app)
+            app.openapi_schema = _finished(app, routers)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
 
 
-def scope_of(route: APIRoute) -> str | None:
-    """The scope that `route` asks for; None where it asks for none."""
-    return next(_scopes(route.dependant), None)
-
-
-def _finished(app: FastAPI) -> dict[str, Any]:
+def _finished(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, summary=app.summary, description=DESCRIPTION, routes=app.routes
     )
@@ -55,10 +50,12 @@ def _finished(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = model
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for route in app.routes:
+    for route in (route for router in routers for route in router.routes):
         if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods or ():
-                _finish(document["paths"][route.path_format][method.lower()], scope_of(route))
+                _finish(
+                    document["paths"][route.path_format][method.lower()], next(_scopes(route.dependant), None)
+                )
     return document
 
 

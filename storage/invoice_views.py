@@ -19,8 +19,9 @@ _FROM = f"from invoice v join account a on a.id = v.account_id where {WITHIN}"
 
 _LINES = """
     select l.no, l.kind, l.parent_no, i.subscription_id::text, l.item_id::text, i.plan_code as plan,
-           n.name as plan_name, p.code as price, l.part, l.period_start, l.period_end, trim_scale(l.quantity)::text as quantity, l.amount,
-           l.reference, trim_scale(l.rate)::text as rate, l.voided_at
+           n.name as plan_name, p.code as price, l.part, l.period_start, l.period_end,
+           trim_scale(l.quantity)::text as quantity, l.amount, l.reference, trim_scale(l.rate)::text as rate,
+           l.voided_at
     from invoice_line l
     left join subscription_item i on i.id = l.item_id left join plan n on n.code = i.plan_code
     left join price p on p.id = l.price_id

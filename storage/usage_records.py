@@ -48,7 +48,7 @@ class KnownUsage(NamedTuple):
 def find_metered(connection: PgConnection, sight: Sight, ids: Collection[str]) -> dict[str, Metered]:
     """The subscriptions of `ids` that `sight` has, by id, with all their items in order."""
     found: dict[str, Metered] = {}
-    for row in connection.execute(
+    for subscription, *terms in connection.execute(
         f"""
         select s.id::text, a.currency, a.time_zone, s.starts_on, s.ends_on, s.next_bill_on
         from subscription s join account a on a.id = s.account_id
@@ -56,7 +56,8 @@ def find_metered(connection: PgConnection, sight: Sight, ids: Collection[str]) -
         """.encode(),
         {"ids": id_array(ids), **sight.parameters},
     ):
-        found[row[0]] = Metered(*row, [])
+        currency, zone, starts_on, ends_on, next_bill_on = terms
+        found[subscription] = Metered(subscription, currency, zone, starts_on, ends_on, next_bill_on, [])
     for row in connection.execute(
         """
         select subscription_id::text, id::text, plan_code, plan_version, quantity, price_override, starts_on, ends_on
