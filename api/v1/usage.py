@@ -24,9 +24,9 @@ _STATUS = {"no_such_subscription": 404, "usage_key_reused": 409, "too_late": 409
 _EXAMPLE: dict[str, Any] = {
     "subscription_id": "01a205bd-7c1e-7000-8000-000000000002",
     "meter": "articles",
-    "at": "2026-12-01T09:30:00Z",
+    "at": "2026-11-02T09:30:00Z",
     "quantity": "1",
-    "key": "reader-4711/article-815/2026-12-01",
+    "key": "reader-4711/article-815/2026-11-02",
 }
 
 
@@ -88,7 +88,7 @@ class BatchOut(BaseModel):
                 "refused": 0,
                 "records": [
                     {
-                        "key": "reader-4711/article-815/2026-12-01",
+                        "key": "reader-4711/article-815/2026-11-02",
                         "result": "recorded",
                         "item_id": "01a205bd-7c1e-7000-8000-000000000003",
                         "kind": None,

@@ -7,52 +7,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
 from contracts.scopes import SCOPES
+from tests.api.described import (
+    IDS,
+    NAMES,
+    NOT_ACCOUNTS,
+    body_schema,
+    example_body,
+    fields_of,
+    operations,
+    resolved,
+)
 from tests.api.served import NOBODY
-from tests.api.world import READERS, World, build_world, calling, settings_for, with_key
+from tests.api.world import READERS, World, build_world, calling, with_key
 from tests.conftest import PostgresForTests
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-# A parameter or a field of a body by its name: which of the other reader's ids it is given. A path or query parameter
-# that is no account's stands in NOT_ACCOUNTS with the reason.
-THEIR_IDS: dict[str, str] = {
-    "account_id": "account",
-    "subscription_id": "subscription",
-    "invoice_id": "invoice",
-    "item_id": "item",
-}
-# These find by what the other account is called: a list without it is as good as 404.
-THEIR_NAMES = {"external_key": "key"}
-NOT_ACCOUNTS = {
-    "code": "a plan's, and the catalog is everybody's",
-    "on": "a day",
-    "after": "a cursor",
-    "before": "a cursor",
-    "limit": "a number",
-    "status": "a word",
-    "kind": "a word; routes of parked work and events are not for keys of one account",
-    "action": "a word",
-    "run_id": "a bill run's: not for keys of one account",
-    "park_id": "parked work's: not for keys of one account",
-    "endpoint_id": "a webhook endpoint's: not for keys of one account",
-    "key_id": "an API key's: not for keys of one account",
-    "account": "a filter of parked work: not for keys of one account",
-    "connection": "a filter of parked work",
-    "error_kind": "a filter of parked work",
-    "method": "a filter of parked work",
-    "trace_key": "a filter of parked work",
-}
-# What a body needs to be valid, where its example in the document is not enough.
-BODIES: dict[str, dict[str, Any]] = {}
 
 
 class Call(NamedTuple):
@@ -66,21 +42,6 @@ class Call(NamedTuple):
     operation: dict[str, Any]
 
 
-def document() -> dict[str, Any]:
-    app = create_app(settings_for("postgresql://me@127.0.0.1:1/x", Path()))
-    return app.openapi()
-
-
-DOCUMENT = document()
-
-
-def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in DOCUMENT["paths"].items():
-        for method, operation in methods.items():
-            if path.startswith("/v1/"):
-                yield method, path, operation
-
-
 def calls() -> Iterator[Call]:
     for method, path, operation in operations():
         scope = operation.get("x-scope")
@@ -88,41 +49,8 @@ def calls() -> Iterator[Call]:
             if parameter["in"] in ("path", "query") and parameter["name"] not in NOT_ACCOUNTS:
                 yield Call(method, path, scope, parameter["in"], parameter["name"], operation)
         for name in fields_of(body_schema(operation)):
-            if name in THEIR_IDS:
+            if name in IDS:
                 yield Call(method, path, scope, "body", name, operation)
-
-
-def body_schema(operation: dict[str, Any]) -> dict[str, Any]:
-    content = operation.get("requestBody", {}).get("content", {})
-    schema: dict[str, Any] = content.get("application/json", {}).get("schema", {})
-    return schema
-
-
-def resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" in schema:
-        found: dict[str, Any] = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-        return found
-    return schema
-
-
-def fields_of(schema: dict[str, Any]) -> Iterator[str]:
-    schema = resolved(schema)
-    for name, inner in schema.get("properties", {}).items():
-        yield name
-        for each in (inner, *inner.get("anyOf", ())):
-            yield from fields_of(each)
-    if "items" in schema:
-        yield from fields_of(schema["items"])
-
-
-def example_body(operation: dict[str, Any]) -> Any:
-    if operation.get("operationId") in BODIES:
-        return BODIES[operation["operationId"]]
-    schema = resolved(body_schema(operation))
-    if not schema:
-        return None
-    assert "example" in schema, f"the body of {operation['operationId']} has no example in its model: add one"
-    return schema["example"]
 
 
 def replaced(value: Any, name: str, their_id: str) -> Any:
@@ -152,15 +80,15 @@ def sent(client: TestClient, world: World, call: Call, *, key: str, nobody: bool
     reader = world.theirs._asdict()
 
     def their(name: str) -> str:
-        if name in THEIR_IDS:
-            return NOBODY if nobody else str(reader[THEIR_IDS[name]])
-        return "nobody" if nobody else str(reader[THEIR_NAMES[name]])
+        if name in IDS:
+            return NOBODY if nobody else str(reader[IDS[name]])
+        return "nobody" if nobody else str(reader[NAMES[name]])
 
     path, query = call.path, {}
     for parameter in call.operation.get("parameters", ()):
         name = parameter["name"]
         if parameter["in"] == "path":
-            path = path.replace(f"{{{name}}}", their(name) if name in THEIR_IDS else NOBODY)
+            path = path.replace(f"{{{name}}}", their(name) if name in IDS else NOBODY)
         elif parameter["in"] == "query" and name == call.name:
             query[name] = their(name)
     body = example_body(call.operation)
@@ -182,12 +110,12 @@ def test_every_parameter_is_known_to_the_matrix() -> None:
         for method, path, operation in operations()
         for parameter in operation.get("parameters", ())
         if parameter["in"] in ("path", "query")
-        and parameter["name"] not in THEIR_IDS.keys() | THEIR_NAMES.keys() | NOT_ACCOUNTS.keys()
+        and parameter["name"] not in IDS.keys() | NAMES.keys() | NOT_ACCOUNTS.keys()
     }
     assert not unknown, (
-        f"{sorted(unknown)}: add the name to THEIR_IDS (an id of something that an account has: give Reader a field "
-        "for it in tests/api/world.py), to THEIR_NAMES (finds by an account's own name), or to NOT_ACCOUNTS with the "
-        "reason why it cannot lead to another account"
+        f"{sorted(unknown)}: name the parameter in tests/api/described.py. An id of something that an account has goes to "
+        "IDS, and Reader in tests/api/world.py gets a field for it; what finds by an account's own name, to NAMES; all "
+        "else to NOT_ACCOUNTS, with the reason why it cannot lead to another account"
     )
 
 
@@ -209,7 +137,7 @@ def test_what_is_another_accounts_is_not_there(client: TestClient, world: World,
     if answer.status_code == 403:
         assert answer.json()["kind"] == "not_for_account_keys"
         return
-    if call.name in THEIR_NAMES:
+    if call.name in NAMES:
         assert (answer.status_code, answer.json()["items"]) == (200, [])
         return
     if call.place == "body" and answer.status_code == 200:
@@ -221,7 +149,7 @@ def test_what_is_another_accounts_is_not_there(client: TestClient, world: World,
     assert answer.status_code == 404, answer.text
     # And it looks just as if there were nothing of that id at all.
     nothing = sent(client, world, call, key="mine", nobody=True)
-    reader = world.theirs._asdict()[THEIR_IDS[call.name]]
+    reader = world.theirs._asdict()[IDS[call.name]]
     assert json.loads(answer.text.replace(reader, NOBODY)) == nothing.json()
 
 
@@ -229,7 +157,7 @@ def test_what_is_another_accounts_is_not_there(client: TestClient, world: World,
 def test_what_is_of_the_other_mode_is_not_there(client: TestClient, world: World, call: Call) -> None:
     other = world._replace(theirs=world.test)
     answer = sent(client, other, call, key="live")
-    if call.name in THEIR_NAMES:
+    if call.name in NAMES:
         assert (answer.status_code, answer.json()["items"]) == (200, [])
     elif call.place == "body" and answer.status_code == 200:
         assert {record["result"] for record in answer.json()["records"]} == {"refused"}

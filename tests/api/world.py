@@ -156,10 +156,14 @@ def with_key(name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer mh_{name}"}
 
 
-def settings_for(url: str, home: Path, temporal: str = NOWHERE) -> Settings:
+def settings_for(url: str, home: Path, temporal: str = NOWHERE, **settings: str) -> Settings:
     """Settings of an API over the world; without `temporal` that is away all the time."""
     return Settings(
-        MASTHEAD_HOME=home, DATABASE_URL=url, TEMPORAL_ADDRESS=temporal, TEMPORAL_NAMESPACE=NAMESPACE
+        MASTHEAD_HOME=home,
+        DATABASE_URL=url,
+        TEMPORAL_ADDRESS=temporal,
+        TEMPORAL_NAMESPACE=NAMESPACE,
+        **settings,
     )
 
 
