@@ -14,6 +14,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from contracts.scopes import SCOPES
+from storage.encryption import new_key
+from storage.parked import Park, park
 from tests.api.described import (
     IDS,
     NAMES,
@@ -71,7 +73,7 @@ def world(pg_server: PostgresForTests) -> World:
 
 @pytest.fixture(scope="module")
 def client(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with calling(world, tmp_path_factory.mktemp("others")) as client:
+    with calling(world, tmp_path_factory.mktemp("others"), MASTHEAD_SECRET_KEY=new_key()) as client:
         yield client
 
 
@@ -113,9 +115,9 @@ def test_every_parameter_is_known_to_the_matrix() -> None:
         and parameter["name"] not in IDS.keys() | NAMES.keys() | NOT_ACCOUNTS.keys()
     }
     assert not unknown, (
-        f"{sorted(unknown)}: name the parameter in tests/api/described.py. An id of something that an account has goes to "
-        "IDS, and Reader in tests/api/world.py gets a field for it; what finds by an account's own name, to NAMES; all "
-        "else to NOT_ACCOUNTS, with the reason why it cannot lead to another account"
+        f"{sorted(unknown)}: name the parameter in tests/api/described.py. An id of something that an account has goes "
+        "to IDS, and Reader in tests/api/world.py gets a field for it; what finds by an account's own name, to NAMES; "
+        "all else to NOT_ACCOUNTS, with the reason why it cannot lead to another account"
     )
 
 
@@ -193,3 +195,35 @@ def test_the_matrix_does_meet_what_is_there(client: TestClient, world: World) ->
     assert met > 5
     with psycopg.connect(world.url) as connection:
         assert connection.execute("select count(*) from usage_record").fetchone() == (0,)
+
+
+def test_operators_routes_keep_to_the_mode_of_a_key(client: TestClient, world: World) -> None:
+    with psycopg.connect(world.url) as connection:
+        parks = {
+            mode: park(connection, Park("subscription", mode, "invalid", "it broke", "mend it", mode=mode))
+            for mode in ("live", "test")
+        }
+    endpoints = {
+        mode: client.post(
+            "/v1/webhook-endpoints",
+            json={"url": f"https://{mode}.example.com/", "kinds": ["*"], "mode": mode},
+        ).json()["id"]
+        for mode in ("live", "test")
+    }
+    for mode, other in (("live", "test"), ("test", "live")):
+        headers = with_key(mode)
+        for path in ("/v1/parked", "/v1/bill-runs", "/v1/webhook-endpoints"):
+            items = client.get(path, headers=headers).json()["items"]
+            assert {item["mode"] for item in items} == {mode}, path
+            shown = client.get(f"{path}/{items[0]['id']}", headers=headers)
+            assert shown.status_code == 200
+            assert client.get(f"{path}/{items[0]['id']}", headers=with_key(other)).status_code == 404
+        assert (
+            sum(group["count"] for group in client.get("/v1/parked/groups", headers=headers).json()["items"])
+            == 1
+        )
+        order = {"reason": "not mine"}
+        for path in (f"/v1/parked/{parks[other]}/skip", f"/v1/webhook-endpoints/{endpoints[other]}/disable"):
+            assert client.post(path, json=order, headers=headers).status_code == 404
+    run = client.post("/v1/bill-runs", json={"as_of": "2026-12-01"}, headers=with_key("test"))
+    assert (run.status_code, run.json()["kind"]) == (422, "other_mode")

@@ -1,5 +1,5 @@
-"""The whole OpenAPI document against the real API and database: whatever is sent, nothing fails inside, and every answer
-is as the document says. A new operation is covered as soon as it exists."""
+"""The whole OpenAPI document against the real API and database: whatever is sent, nothing fails inside, and every
+answer is as the document says. A new operation is covered as soon as it exists."""
 
 from __future__ import annotations
 

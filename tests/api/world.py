@@ -168,9 +168,10 @@ def settings_for(url: str, home: Path, temporal: str = NOWHERE, **settings: str)
 
 
 @contextmanager
-def calling(world: World, home: Path) -> Iterator[TestClient]:
+def calling(world: World, home: Path, **settings: str) -> Iterator[TestClient]:
     """A client of the API over the world, with the operator's key."""
-    with TestClient(create_app(settings_for(world.url, home)), headers=with_key("operator")) as client:
+    app = create_app(settings_for(world.url, home, **settings))
+    with TestClient(app, headers=with_key("operator")) as client:
         yield client
 
 
