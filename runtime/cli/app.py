@@ -26,6 +26,7 @@ from runtime.cli import (
     doctor,
     flows,
     imports,
+    keys,
     migrate,
     parked,
     rules,
@@ -82,6 +83,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(flows.flows_app, name="flows")
 app.add_typer(subscribers.subscribers_app, name="webhooks")
+app.add_typer(keys.keys_app, name="keys")
 
 
 @app.command()
