@@ -18,6 +18,7 @@ from api.body_guard import BodyGuard
 from api.key_ring import KeyRing
 from api.security import open_route, require_key
 from api.v1 import (
+    account_commands,
     accounts,
     api_keys,
     bill_runs,
@@ -25,6 +26,7 @@ from api.v1 import (
     events,
     invoices,
     parked,
+    subscription_commands,
     subscriptions,
     usage,
     webhook_endpoints,
@@ -50,6 +52,8 @@ ROUTERS = (
     catalog.router,
     accounts.router,
     subscriptions.router,
+    subscription_commands.router,
+    account_commands.router,
     usage.router,
     invoices.router,
     events.router,

@@ -31,7 +31,7 @@ class Changing:
     def __init__(self, account: AccountState, rows: Rows) -> None:
         self.account = account
         self.rows = rows
-        self.written = Written([], [])
+        self.written = Written([], [], {})
         self.bill_run_id: str | None = None
 
 
