@@ -29,6 +29,7 @@ from runtime.cli import (
     keys,
     migrate,
     parked,
+    rules,
     runs,
     schedules,
     settings,
@@ -68,6 +69,7 @@ app.command("migrate")(migrate.migrate)
 app.command("settings")(settings.settings)
 app.command("demo")(demo.demo)
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(rules.app, name="rules")
 app.command("simulate")(simulate.simulate)
 app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)

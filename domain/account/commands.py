@@ -1,5 +1,6 @@
-"""The verbs of a scenario: one model each, with its own fields. Amounts are in major units as text (12.00), as in a
-catalog; days are local days of the account."""
+"""What can be asked of an account, the verbs of a scenario: one model each, with its own fields.
+
+Amounts are in major units as text (12.00), as in a catalog; days are local days of the account."""
 
 from __future__ import annotations
 

@@ -1,15 +1,19 @@
-"""The world of a simulation: one account, what it subscribes to, its documents and its books, in memory.
+"""One account as a whole, in memory: what it subscribes to, its documents and its books.
 
-It keeps what the database keeps, and nothing of it is a rule: the rules are in the modules that act on it."""
+It keeps what the database keeps, and nothing of it is a rule: the rules are in the modules that act on it. The database
+loads it and writes back what changed (`operations.accounts`); a simulation begins with an empty one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import count
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from domain.account.terms import AccountTerms
 from domain.account_credit import AccountCredit
 from domain.amendments import Account, History, Moved, Refused
 from domain.catalog import Catalog, PlanVersion
@@ -22,7 +26,6 @@ from domain.media.gifts import Gift
 from domain.media.holiday_stops import HolidayStop
 from domain.money import format_minor, parse_minor
 from domain.pending import Waiting, as_billed
-from domain.phase_prices import prices_of
 from domain.plan_changes import Swap
 from domain.policy import Policy
 from domain.price_book import PriceBook
@@ -30,9 +33,12 @@ from domain.rating import UsageAnswers
 from domain.receivables import Balance, InvoiceStatus
 from domain.received_payments import Application, Payment
 from domain.revenue import Schedule
-from domain.simulation.scenario import AccountTerms, Scenario
+from domain.rule_book import RuleBook
 from domain.subscription_terms import SubscriptionTerms
 from domain.tax import TaxTable
+
+# What price an id stands for: (plan, price) by their codes.
+PriceNames = Mapping[str, tuple[str, str]]
 
 
 @dataclass(slots=True)
@@ -73,7 +79,8 @@ class Receipt:
 
 @dataclass(slots=True)
 class UsageRecord:
-    """One record of usage; `billed` by the number of an invoice, 0 while its charge waits for one, or not yet."""
+    """One record of usage; `billed` by the number of an invoice, 0 while its charge waits for one, or not yet. `id` is
+    that of its row, where it has one."""
 
     subscription: str
     item_id: str
@@ -81,6 +88,7 @@ class UsageRecord:
     at: datetime
     quantity: Decimal
     billed: int | None = None
+    id: str | None = None
 
 
 @dataclass(slots=True)
@@ -129,16 +137,15 @@ class Happened(NamedTuple):
 
 
 @dataclass(slots=True)
-class World:
+class AccountState:
     """Everything of one account."""
 
     terms: AccountTerms
     catalog: Catalog
-    policy: Policy
-    scenario: Scenario
+    rules: RuleBook
     book: PriceBook
     tax: TaxTable
-    prices: dict[str, tuple[str, str]]
+    prices: PriceNames
     today: date
     zone: ZoneInfo
     bill_cycle_day: int | None
@@ -158,18 +165,25 @@ class World:
     collecting: Collecting | None = None
     dunning: list[tuple[date, str]] = field(default_factory=list)
     happened: list[Happened] = field(default_factory=list)
-    last_id: int = 0
     latest: datetime | None = None
+    recognised_through: date | None = None
+    id: str = "account"
+    mode: str = "live"
+    ids: Callable[[], str] = field(default_factory=lambda: counted_ids().__next__)
 
     @property
     def currency(self) -> str:
         """Of the account."""
         return self.terms.currency
 
+    @property
+    def policy(self) -> Policy:
+        """The publisher's choices that hold for it."""
+        return self.rules.policy
+
     def new_id(self) -> str:
-        """An id in the form of a UUID, the same in every play of a scenario."""
-        self.last_id += 1
-        return f"00000000-0000-7000-8000-{self.last_id:012d}"
+        """A new id, a UUID in its text form."""
+        return self.ids()
 
     def subscription(self, name: str) -> Subscription:
         """The subscription called `name`. Raises Refused when there is none."""
@@ -232,7 +246,7 @@ class World:
         return format_minor(amount, self.currency)
 
 
-def snapshot(world: World) -> World:
+def snapshot(account: AccountState) -> AccountState:
     """A copy that later steps do not reach: what is replaced as a whole, never altered, is shared."""
 
     def subscription(each: Subscription) -> Subscription:
@@ -246,66 +260,54 @@ def snapshot(world: World) -> World:
         )
 
     return replace(
-        world,
-        subscriptions={name: subscription(each) for name, each in world.subscriptions.items()},
-        invoices=[replace(each) for each in world.invoices],
-        credit_notes=[*world.credit_notes],
-        receipts=[replace(each) for each in world.receipts],
-        credits=[*world.credits],
-        voided={*world.voided},
-        pending=[*world.pending],
-        usage=[replace(each) for each in world.usage],
-        journal=[*world.journal],
-        revenue={key: replace(each) for key, each in world.revenue.items()},
-        gifts={**world.gifts},
-        failing={**world.failing},
-        collecting=world.collecting and replace(world.collecting, failed=[*world.collecting.failed]),
-        dunning=[*world.dunning],
-        happened=[*world.happened],
+        account,
+        subscriptions={name: subscription(each) for name, each in account.subscriptions.items()},
+        invoices=[replace(each) for each in account.invoices],
+        credit_notes=[*account.credit_notes],
+        receipts=[replace(each) for each in account.receipts],
+        credits=[*account.credits],
+        voided={*account.voided},
+        pending=[*account.pending],
+        usage=[replace(each) for each in account.usage],
+        journal=[*account.journal],
+        revenue={key: replace(each) for key, each in account.revenue.items()},
+        gifts={**account.gifts},
+        failing={**account.failing},
+        collecting=account.collecting and replace(account.collecting, failed=[*account.collecting.failed]),
+        dunning=[*account.dunning],
+        happened=[*account.happened],
     )
 
 
-def open_world(scenario: Scenario, catalog: Catalog) -> World:
-    """The world at the beginning of `scenario`, before its first step."""
-    zone = ZoneInfo(scenario.account.timezone)
-    first = scenario.steps[0].at
-    price_ids: dict[tuple[str, int, str, str, str], str] = {}
-    names: dict[str, tuple[str, str]] = {}
-    for plan in catalog.plans:
-        for version in plan.versions:
-            for phase in version.phases:
-                for price in prices_of(version, phase):
-                    for currency in catalog.currencies:
-                        no = f"00000000-0000-7000-9000-{len(names):012d}"
-                        price_ids[plan.code, version.version, phase.kind.value, price.code, currency] = no
-                        names[no] = (plan.code, price.code)
-    book = PriceBook(
-        {plan.code: plan.versions for plan in catalog.plans},
-        {plan.code: plan.product for plan in catalog.plans},
-        {product.code: product.tax_category for product in catalog.products},
-        price_ids,
-        scenario.policy.zero_usage,
-    )
-    world = World(
-        scenario.account,
+def counted_ids() -> Iterator[str]:
+    """Ids in the form of UUIDs that are the same in every play of a scenario."""
+    for number in count(1):
+        yield f"00000000-0000-7000-8000-{number:012d}"
+
+
+def open_account(
+    terms: AccountTerms, catalog: Catalog, rules: RuleBook, book: PriceBook, names: PriceNames, today: date
+) -> AccountState:
+    """An account that has nothing so far, on its local day `today`."""
+    account = AccountState(
+        terms,
         catalog,
-        scenario.policy,
-        scenario,
+        rules,
         book,
         TaxTable(catalog.tax_rates),
         names,
-        first.date() if isinstance(first, datetime) else first,
-        zone,
-        scenario.account.bill_cycle_day,
+        today,
+        ZoneInfo(terms.timezone),
+        terms.bill_cycle_day,
     )
-    world.credit = AccountCredit(scenario.account.currency)
-    world.dunning.append((world.today, scenario.policy.dunning.clear.name))
-    return world
+    account.credit = AccountCredit(terms.currency)
+    account.dunning.append((today, rules.policy.dunning.clear.name))
+    return account
 
 
-def plan_version(world: World, plan: str, version: int | None, day: date) -> PlanVersion:
+def plan_version(account: AccountState, plan: str, version: int | None, day: date) -> PlanVersion:
     """The version of `plan` that is sold on `day`, or `version` of it. Raises Refused when there is none."""
-    for each in world.catalog.plans:
+    for each in account.catalog.plans:
         if each.code == plan:
             found = each.version_on(day) if version is None else None
             if version is not None:
@@ -313,10 +315,10 @@ def plan_version(world: World, plan: str, version: int | None, day: date) -> Pla
             if found is None:
                 raise Refused(f"plan {plan!r} has no version {version or f'sold on {day}'}")
             return found
-    known = ", ".join(each.code for each in world.catalog.plans)
+    known = ", ".join(each.code for each in account.catalog.plans)
     raise Refused(f"there is no plan {plan!r} in the catalog; it has: {known}")
 
 
-def minor(world: World, amount: str) -> int:
+def minor(account: AccountState, amount: str) -> int:
     """An amount of a step, major units as text, in minor units of the account's currency. Raises MoneyError."""
-    return parse_minor(amount, world.currency)
+    return parse_minor(amount, account.currency)

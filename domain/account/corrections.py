@@ -1,4 +1,4 @@
-"""Corrections in a simulation: credit notes, voids, write-offs and adjustments of finalised invoices (law 9)."""
+"""Corrections of an account's documents: credit notes, voids, write-offs, adjustments of what is finalised (law 9)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from domain import credit_notes
+from domain.account import billing
+from domain.account.state import AccountState, Invoice, Receipt
 from domain.account_credit import Grant, Source, add_grant, expire
 from domain.adjustments import ExtraCharge, adjust
 from domain.amendments import Refused
@@ -19,44 +21,44 @@ from domain.pending import Waiting, laid_out, waiting
 from domain.proration import day_of
 from domain.received_payments import Payment, PaymentStatus
 from domain.refunds import RefundRefused, refund, refund_limit
-from domain.simulation import billing
-from domain.simulation.world import Invoice, Receipt, World
 from domain.write_offs import write_off
 
 
-def grant(world: World, amount: int, source: Source, what: str, expires_on: date | None = None) -> None:
+def grant(
+    account: AccountState, amount: int, source: Source, what: str, expires_on: date | None = None
+) -> None:
     """Account credit of `amount` minor units, which expires as the policy says unless a day is given."""
-    days = world.policy.credit_expires_after_days
+    days = account.policy.credit_expires_after_days
     if expires_on is None and days is not None:
-        expires_on = world.today + timedelta(days=days)
-    world.credit = add_grant(world.credit, Grant(f"{what}", world.today, amount, source, expires_on))
+        expires_on = account.today + timedelta(days=days)
+    account.credit = add_grant(account.credit, Grant(f"{what}", account.today, amount, source, expires_on))
 
 
-def expire_credit(world: World) -> None:
+def expire_credit(account: AccountState) -> None:
     """Account credit that is gone today: breakage."""
-    world.credit, movements = expire(world.credit, world.today)
+    account.credit, movements = expire(account.credit, account.today)
     for movement in movements:
-        world.tell(f"{world.money(movement.amount)} of account credit expired ({movement.grant})")
-        world.post(Event.ACCOUNT_CREDIT_EXPIRED, {"amount": movement.amount}, movement.grant)
+        account.tell(f"{account.money(movement.amount)} of account credit expired ({movement.grant})")
+        account.post(Event.ACCOUNT_CREDIT_EXPIRED, {"amount": movement.amount}, movement.grant)
 
 
-def delivery_days(world: World, line: BilledLine) -> list[date]:
+def delivery_days(account: AccountState, line: BilledLine) -> list[date]:
     """The days on which issues of `line` are delivered: of printed products, where the scenario has a calendar."""
-    if world.scenario.delivery is None or line.start is None or line.end is None:
+    if account.rules.delivery is None or line.start is None or line.end is None:
         return []
-    if line.product != world.scenario.delivery.edition:
+    if line.product != account.rules.delivery.edition:
         return []
-    issues = issues_delivered(world.scenario.delivery, day_of(line.start), day_of(line.end))
+    issues = issues_delivered(account.rules.delivery, day_of(line.start), day_of(line.end))
     return [issue.delivered_on for issue in issues]
 
 
-def split_off_credits(world: World, lines: Sequence[Line]) -> list[Line]:
+def split_off_credits(account: AccountState, lines: Sequence[Line]) -> list[Line]:
     """Credit notes for the credits of finalised lines among `lines`; the lines that are left."""
     groups = waiting(lines)
     credits: list[CreditLine] = []
     rest: list[Waiting] = []
     for each in groups:
-        if each.head.reference in world.revenue and each.head.amount <= 0:
+        if each.head.reference in account.revenue and each.head.amount <= 0:
             taxes = tuple(
                 TaxAmount(line.reference or "", line.rate or ONE, line.amount) for line in each.lines[1:]
             )
@@ -68,48 +70,54 @@ def split_off_credits(world: World, lines: Sequence[Line]) -> list[Line]:
             )
         else:
             rest.append(each)
-    give_back(world, credits, Destination.ACCOUNT_CREDIT, "unused time", noted=True)
+    give_back(account, credits, Destination.ACCOUNT_CREDIT, "unused time", noted=True)
     return laid_out(rest)
 
 
 def give_back(
-    world: World, credits: Sequence[CreditLine], to: Destination, reason: str, *, noted: bool = False
+    account: AccountState, credits: Sequence[CreditLine], to: Destination, reason: str, *, noted: bool = False
 ) -> None:
-    """A credit note for each invoice that `credits` correct. `noted`: they stand in the world's credits already."""
+    """A credit note for each invoice that `credits` correct. `noted`: they stand in the account's credits already."""
     by_invoice: dict[int, list[CreditLine]] = {}
     for credit in credits:
-        found = world.billed_line(credit.corrects)
+        found = account.billed_line(credit.corrects)
         if not credit.gross and not noted:
-            world.credits.append(credit)
+            account.credits.append(credit)
         elif found is not None:
             by_invoice.setdefault(found[0].number, []).append(credit)
     for number, lines in by_invoice.items():
-        _note(world, world.invoice(number), lines, to, reason, noted=noted)
+        _note(account, account.invoice(number), lines, to, reason, noted=noted)
 
 
 def _note(
-    world: World, invoice: Invoice, lines: Sequence[CreditLine], to: Destination, reason: str, *, noted: bool
+    account: AccountState,
+    invoice: Invoice,
+    lines: Sequence[CreditLine],
+    to: Destination,
+    reason: str,
+    *,
+    noted: bool,
 ) -> None:
-    number = len(world.credit_notes) + 1
-    mine = list(world.credits)
+    number = len(account.credit_notes) + 1
+    mine = list(account.credits)
     if noted:
         for line in lines:
             mine.remove(line)
-    heading = credit_notes.Heading(f"CN-{number}", world.today, reason)
+    heading = credit_notes.Heading(f"CN-{number}", account.today, reason)
     note = credit_notes.credit_note(heading, invoice.billed, mine, lines)
-    receipt = _last_payment(world, invoice)
+    receipt = _last_payment(account, invoice)
     refundable = 0
     if to is Destination.REFUND and receipt is not None:
         refundable = refund_limit(receipt.payment, [invoice.balance])
     placed = place(invoice.balance, note.amount, to, refundable)
-    deferred = sum(billing.take_off_schedule(world, line) for line in lines) if invoice.gift is None else 0
+    deferred = sum(billing.take_off_schedule(account, line) for line in lines) if invoice.gift is None else 0
     invoice.balance = placed.balance
-    world.credit_notes.append(note)
-    world.tell(str(number), "credit_note")
+    account.credit_notes.append(note)
+    account.tell(str(number), "credit_note")
     if not noted:
-        world.credits += lines
+        account.credits += lines
     given = {"gift": -note.net} if invoice.gift else {"deferred": deferred, "revenue": -note.net - deferred}
-    world.post(
+    account.post(
         Event.CREDIT_NOTE_ISSUED,
         {
             **given,
@@ -122,14 +130,14 @@ def _note(
         f"credit note {number}",
     )
     if placed.to_account_credit:
-        world.tell(f"{world.money(placed.to_account_credit)} of it became account credit")
-        grant(world, placed.to_account_credit, Source.CREDIT_NOTE, f"credit note {number}")
+        account.tell(f"{account.money(placed.to_account_credit)} of it became account credit")
+        grant(account, placed.to_account_credit, Source.CREDIT_NOTE, f"credit note {number}")
     if placed.to_refund and receipt is not None:
-        pay_back(world, receipt, [invoice], placed.to_refund)
+        pay_back(account, receipt, [invoice], placed.to_refund)
 
 
-def _last_payment(world: World, invoice: Invoice) -> Receipt | None:
-    for receipt in reversed(world.receipts):
+def _last_payment(account: AccountState, invoice: Invoice) -> Receipt | None:
+    for receipt in reversed(account.receipts):
         if receipt.payment.status is PaymentStatus.SUCCEEDED and any(
             each.invoice == invoice.id for each in receipt.applied
         ):
@@ -137,31 +145,36 @@ def _last_payment(world: World, invoice: Invoice) -> Receipt | None:
     return None
 
 
-def pay_back(world: World, receipt: Receipt, invoices: Sequence[Invoice], amount: int) -> None:
+def pay_back(account: AccountState, receipt: Receipt, invoices: Sequence[Invoice], amount: int) -> None:
     """Refund `amount` of a payment for `invoices`, promised by credit notes before."""
     done = refund(receipt.payment, [invoice.balance for invoice in invoices], amount)
     receipt.payment = done.payment
     for invoice, balance in zip(invoices, done.balances, strict=True):
         invoice.balance = balance
-    world.tell(f"{world.money(amount)} of payment {receipt.number} refunded")
-    world.post(Event.REFUND_PAID, {"refund": amount, "clearing": amount}, f"payment {receipt.number}")
+    account.tell(f"{account.money(amount)} of payment {receipt.number} refunded")
+    account.post(Event.REFUND_PAID, {"refund": amount, "clearing": amount}, f"payment {receipt.number}")
 
 
 def write_credit_note(
-    world: World, number: int, places: Sequence[int], amount: int | None, to: Destination, reason: str
+    account: AccountState,
+    number: int,
+    places: Sequence[int],
+    amount: int | None,
+    to: Destination,
+    reason: str,
 ) -> None:
     """A credit note on an invoice: over the lines at `places` (from 1), or of `amount`, or whole."""
-    invoice = world.invoice(number)
+    invoice = account.invoice(number)
     keys = [_line_at(invoice, place).key for place in places]
     if keys and amount is not None and len(keys) > 1:
         raise Refused("an amount can be credited on one line or on the whole invoice; name one line, or none")
     if keys:
-        lines = credit_notes.by_line(invoice.billed, world.credits, dict.fromkeys(keys, amount))
+        lines = credit_notes.by_line(invoice.billed, account.credits, dict.fromkeys(keys, amount))
     elif amount is not None:
-        lines = credit_notes.by_amount(invoice.billed, world.credits, amount)
+        lines = credit_notes.by_amount(invoice.billed, account.credits, amount)
     else:
-        lines = credit_notes.whole(invoice.billed, world.credits)
-    _note(world, invoice, lines, to, reason, noted=False)
+        lines = credit_notes.whole(invoice.billed, account.credits)
+    _note(account, invoice, lines, to, reason, noted=False)
 
 
 def _line_at(invoice: Invoice, place: int) -> BilledLine:
@@ -175,13 +188,13 @@ def _line_at(invoice: Invoice, place: int) -> BilledLine:
     raise Refused(f"line {place} of invoice {invoice.number} is a {shown[place - 1].kind}, no charge")
 
 
-def adjust_line(world: World, number: int, place: int, amount: int, reason: str) -> None:
+def adjust_line(account: AccountState, number: int, place: int, amount: int, reason: str) -> None:
     """A charge adjusted by `amount` minor units before tax: down by a credit note, up on the next invoice."""
-    invoice = world.invoice(number)
+    invoice = account.invoice(number)
     line = _line_at(invoice, place)
-    done = adjust(line, world.credits, amount, reason).line
+    done = adjust(line, account.credits, amount, reason).line
     if isinstance(done, ExtraCharge):
-        text = f"adjustment|{world.new_id()}"
+        text = f"adjustment|{account.new_id()}"
         extra = Line(
             "adjustment",
             done.item_id,
@@ -198,33 +211,33 @@ def adjust_line(world: World, number: int, place: int, amount: int, reason: str)
             text,
             done.category,
         )
-        world.pending.append(Waiting((extra,)))
+        account.pending.append(Waiting((extra,)))
     else:
-        _note(world, invoice, [done], Destination.ACCOUNT_CREDIT, reason, noted=False)
+        _note(account, invoice, [done], Destination.ACCOUNT_CREDIT, reason, noted=False)
 
 
-def give_up(world: World, invoice: Invoice, amount: int | None = None) -> None:
+def give_up(account: AccountState, invoice: Invoice, amount: int | None = None) -> None:
     """Write off what is open of `invoice`, or `amount` of it."""
     invoice.balance, given = write_off(invoice.balance, amount)
-    world.tell(f"{world.money(given)} of invoice {invoice.number} written off")
-    world.post(
+    account.tell(f"{account.money(given)} of invoice {invoice.number} written off")
+    account.post(
         Event.INVOICE_WRITTEN_OFF, {"bad_debt": given, "receivable": given}, f"invoice {invoice.number}"
     )
 
 
-def refund_payment(world: World, number: int | None, amount: int | None, reason: str) -> None:
+def refund_payment(account: AccountState, number: int | None, amount: int | None, reason: str) -> None:
     """Money of a payment back to the payer: the invoices that it paid are credited by that amount first."""
-    receipt = _receipt(world, number)
-    paid = [world.invoice(int(each.invoice)) for each in receipt.applied]
+    receipt = _receipt(account, number)
+    paid = [account.invoice(int(each.invoice)) for each in receipt.applied]
     limit = refund_limit(receipt.payment, [invoice.balance for invoice in paid])
     wanted = limit if amount is None else amount
     if not 0 < wanted <= limit:
         raise RefundRefused(f"at most {limit} minor units of payment {receipt.number} can be refunded")
     for invoice in paid:
-        part = min(wanted, invoice.balance.kept, _left(world, invoice))
+        part = min(wanted, invoice.balance.kept, _left(account, invoice))
         if part > 0:
-            lines = credit_notes.by_amount(invoice.billed, world.credits, part)
-            _note(world, invoice, lines, Destination.REFUND, reason, noted=False)
+            lines = credit_notes.by_amount(invoice.billed, account.credits, part)
+            _note(account, invoice, lines, Destination.REFUND, reason, noted=False)
             wanted -= part
     if wanted:
         raise RefundRefused(
@@ -232,22 +245,22 @@ def refund_payment(world: World, number: int | None, amount: int | None, reason:
         )
 
 
-def _left(world: World, invoice: Invoice) -> int:
-    rest = credit_notes.whole(invoice.billed, world.credits)
+def _left(account: AccountState, invoice: Invoice) -> int:
+    rest = credit_notes.whole(invoice.billed, account.credits)
     return -sum(line.gross for line in rest)
 
 
-def _receipt(world: World, number: int | None) -> Receipt:
+def _receipt(account: AccountState, number: int | None) -> Receipt:
     if number is not None:
-        if not 0 < number <= len(world.receipts):
+        if not 0 < number <= len(account.receipts):
             raise Refused(f"there is no payment {number} at this point")
-        return world.receipts[number - 1]
-    for receipt in reversed(world.receipts):
+        return account.receipts[number - 1]
+    for receipt in reversed(account.receipts):
         if receipt.payment.status is PaymentStatus.SUCCEEDED:
             return receipt
     raise Refused("no payment has succeeded so far, so there is nothing to refund")
 
 
-def as_payment(world: World, amount: int, status: PaymentStatus) -> Payment:
+def as_payment(account: AccountState, amount: int, status: PaymentStatus) -> Payment:
     """A payment of the account with the next number."""
-    return Payment(f"payment {len(world.receipts) + 1}", world.currency, amount, status)
+    return Payment(f"payment {len(account.receipts) + 1}", account.currency, amount, status)

@@ -1,30 +1,30 @@
-"""The laws of the books over a simulated account: what `masthead verify` asks of a database, asked of the memory."""
+"""The laws of the books over an account: what `masthead verify` asks of a database, asked of the memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
 
+from domain.account.spans import credited_days, live_days, without
+from domain.account.state import AccountState, Subscription
 from domain.account_credit import balance_on
 from domain.coverage import Days, cover
 from domain.credits import left_of
 from domain.ledger import ACCOUNT_CREDIT, DEFERRED, RECEIVABLE, REFUNDS_PAYABLE
 from domain.ledger_events import trial_balance
 from domain.proration import day_of
-from domain.simulation.spans import credited_days, live_days, without
-from domain.simulation.world import Subscription, World
 from domain.subscription_terms import Item
 from domain.subscriptions import State
 
 
-def broken_laws(world: World) -> list[str]:
+def broken_laws(account: AccountState) -> list[str]:
     """Every law that does not hold, with the place; none when the books are sound."""
-    return [*_documents(world), *_controls(world), *_credits(world), *_coverage(world)]
+    return [*_documents(account), *_controls(account), *_credits(account), *uncovered(account)]
 
 
-def _documents(world: World) -> Iterator[str]:
+def _documents(account: AccountState) -> Iterator[str]:
     keys: set[str] = set()
-    for place, invoice in enumerate(world.invoices, 1):
+    for place, invoice in enumerate(account.invoices, 1):
         if invoice.number != place:
             yield f"I4: invoice {invoice.number} stands in place {place}"
         total = sum(line.amount for line in invoice.lines)
@@ -38,44 +38,45 @@ def _documents(world: World) -> Iterator[str]:
             yield f"invoice {invoice.number} is settled by more than its total"
 
 
-def _controls(world: World) -> Iterator[str]:
-    for entry in world.journal:
+def _controls(account: AccountState) -> Iterator[str]:
+    for entry in account.journal:
         if sum(each.debit - each.credit for each in entry.postings):
             yield f"I1: the entry of {entry.document} does not balance"
-    books = trial_balance(world.journal).get(world.currency, {})
-    for account, expected in (
-        (RECEIVABLE, sum(invoice.balance.open for invoice in world.invoices)),
-        (ACCOUNT_CREDIT, -balance_on(world.credit, world.today)),
+    books = trial_balance(account.journal).get(account.currency, {})
+    for code, expected in (
+        (RECEIVABLE, sum(invoice.balance.open for invoice in account.invoices)),
+        (ACCOUNT_CREDIT, -balance_on(account.credit, account.today)),
         (REFUNDS_PAYABLE, 0),
-        (DEFERRED, -_deferred(world)),
+        (DEFERRED, -_deferred(account)),
     ):
-        if books.get(account, 0) != expected:
-            yield f"I2: {account} stands at {books.get(account, 0)}, and its documents at {expected}"
+        if books.get(code, 0) != expected:
+            yield f"I2: {code} stands at {books.get(code, 0)}, and its documents at {expected}"
 
 
-def _deferred(world: World) -> int:
-    return sum(books.schedule.left - books.recognised for books in world.revenue.values())
+def _deferred(account: AccountState) -> int:
+    return sum(books.schedule.left - books.recognised for books in account.revenue.values())
 
 
-def _credits(world: World) -> Iterator[str]:
-    for invoice in world.invoices:
+def _credits(account: AccountState) -> Iterator[str]:
+    for invoice in account.invoices:
         for line in invoice.billed:
-            left = left_of(line, world.credits)
+            left = left_of(line, account.credits)
             if left.net * line.net < 0 or left.tax * line.tax < 0 or abs(left.net) > abs(line.net):
                 yield f"law 5: {left.net} is left of {line.net} billed on invoice {invoice.number}"
 
 
-def _coverage(world: World) -> Iterator[str]:
-    for subscription in world.subscriptions.values():
+def uncovered(account: AccountState) -> Iterator[str]:
+    """I13: the days of each subscription item that are not covered once."""
+    for subscription in account.subscriptions.values():
         for item in subscription.terms.items:
-            yield from _covered(world, subscription, item)
+            yield from _covered(account, subscription, item)
 
 
-def _covered(world: World, subscription: Subscription, item: Item) -> Iterator[str]:
+def _covered(account: AccountState, subscription: Subscription, item: Item) -> Iterator[str]:
     """I13: each day of `item` from its start to charged-through, once: by a charge, a trial or a pause, or else by time
     that was credited."""
     terms = subscription.terms
-    version = world.book.version(item.plan, item.plan_version, world.currency)
+    version = account.book.version(item.plan, item.plan_version, account.currency)
     if not any(phase.advance for phase in version.phases):
         return
     until = terms.charged_through
@@ -86,14 +87,14 @@ def _covered(world: World, subscription: Subscription, item: Item) -> Iterator[s
         until = min(until, subscription.pauses[-1][0])
     live: set[Days] = set()
     credited: set[Days] = set()
-    for line in world.history(subscription).recurring([item]):
+    for line in account.history(subscription).recurring([item]):
         if line.start is None:
             continue
-        for gone in credited_days(line, world.credits):
+        for gone in credited_days(line, account.credits):
             credited |= set(_moved(gone, day_of(line.start), subscription))
-        for span in live_days(line, world.credits):
+        for span in live_days(line, account.credits):
             live |= set(_moved(span, day_of(line.start), subscription))
-    for gap in _idle(subscription, world.today):
+    for gap in _idle(subscription, account.today):
         live |= {(max(gap[0], item.starts_on), gap[1])} if gap[1] > item.starts_on else set()
     found = cover(item.starts_on, until, [span for span in live if span[0] < span[1]])
     where = f"of {item.plan} in subscription {subscription.name!r}"
