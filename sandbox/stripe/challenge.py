@@ -77,9 +77,7 @@ class Challenges(SetupIntents):
 
     def _page(self, intent: Object) -> Answer:
         amount = _shown(intent["amount"], intent["currency"]) if "amount" in intent else None
-        return html_answer(
-            render("stripe_challenge.html", intent=intent, amount=amount, waits=_waits(intent))
-        )
+        return html_answer(render("challenge.html", intent=intent, amount=amount, waits=_waits(intent)))
 
     def _save_for_later(self, intent: Object) -> None:
         if intent["setup_future_usage"] and intent["customer"] and intent["payment_method"]:
