@@ -40,7 +40,6 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "Contactless fallback": ("37", ""),
     "Authentication required": ("38", "1A : Authentication required"),
     "RReq not received from DS": ("39", ""),
-    "Current AID is in Penalty Box.": ("40", ""),
     "CVM Required Restart Payment": ("41", ""),
     "3DS Authentication Error": ("42", ""),
     "Online PIN required": ("43", ""),

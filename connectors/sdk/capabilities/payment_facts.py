@@ -101,13 +101,14 @@ def standing(facts: Iterable[PaymentFact], *, captures_itself: bool = True) -> S
     failed_captures = _by_id(told, {Happened.CAPTURE_FAILED})
     captures = _by_id(told, {Happened.CAPTURED}, without=failed_captures)
     captured = sum(each.amount for each in captures.values())
-    if captures_itself:
+    voided = _first(told, Happened.VOIDED)
+    if captures_itself and voided is None:
         captured = max(charged.amount - sum(each.amount for each in failed_captures.values()), 0)
     refunds = _by_id(told, {Happened.REFUNDED}, without=_by_id(told, {Happened.REFUND_FAILED}))
     failed = min(failed_captures.values(), key=_order, default=None)
     if captured:
         status, decline = PaymentStatus.SUCCEEDED, None
-    elif _first(told, Happened.VOIDED) is not None:
+    elif voided is not None:
         status, decline = PaymentStatus.CANCELED, None
     else:
         # Taken by itself and failed, it is over; held, it may be captured again.
@@ -119,6 +120,8 @@ def standing(facts: Iterable[PaymentFact], *, captures_itself: bool = True) -> S
 
 
 def _without_charge(told: Collection[PaymentFact]) -> Standing:
+    if _first(told, Happened.VOIDED) is not None:
+        return Standing(PaymentStatus.CANCELED)
     failed = _first(told, Happened.CHARGE_FAILED)
     if failed is not None:
         return Standing(PaymentStatus.FAILED, decline=failed.decline)
