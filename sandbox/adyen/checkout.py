@@ -11,6 +11,7 @@ from sandbox.adyen.cards import REFUSALS, StoredCard
 from sandbox.adyen.errors import invalid
 from sandbox.adyen.state import AdyenState, Paid, amount_of, reference_of, shown
 from sandbox.calls import Answer, Call, html_answer, json_answer
+from sandbox.figures import figures
 from sandbox.page import render
 from sandbox.routes import route
 
@@ -187,11 +188,9 @@ class Checkout(AdyenState):
 
     def _page(self, waits: _Challenge) -> Answer:
         amount, currency = amount_of(waits.asked, least=0)
-        figures = f"{amount // 100}.{amount % 100:02} {currency}" if amount else None
+        size = figures(amount, currency) if amount else None
         intent = {"id": waits.id, "status": waits.outcome or "waiting"}
-        return html_answer(
-            render("challenge.html", intent=intent, amount=figures, waits=waits.outcome is None)
-        )
+        return html_answer(render("challenge.html", intent=intent, amount=size, waits=waits.outcome is None))
 
     def _back(self, waits: _Challenge, outcome: str) -> Answer:
         if waits.outcome is None:

@@ -72,7 +72,7 @@ def charge(n: str, **changes: Any) -> payment.ChargeOrder:
 
 def tokens(connector: Any, *names: str) -> dict[str, Any]:
     """Those of the tokens that orders to the connector's stand-in need instead of the kit's."""
-    known: Mapping[str, str] = getattr(connector, "sandbox_order", {})
+    known: Mapping[str, str] = getattr(type(connector), "sandbox_order", {})
     return {name: known[name] for name in names if name in known}
 
 
