@@ -37,6 +37,7 @@ from storage.tables.accounts import (
     subscription_item,
     usage_record,
 )
+from storage.tables.api import api_key_retired, idempotency_key
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
 from storage.tables.connections import (
     connection,
@@ -63,6 +64,7 @@ __all__ = [
     "account_credit_movement",
     "account_history",
     "api_key",
+    "api_key_retired",
     "audit",
     "bill_run",
     "bill_run_chunk",
@@ -76,6 +78,7 @@ __all__ = [
     "document_series",
     "event_cursor",
     "event_log",
+    "idempotency_key",
     "import_job",
     "import_rejection",
     "inbound_endpoint",
