@@ -374,5 +374,5 @@ def _wrong_addresses(config: Config, *, loopback: bool) -> Iterator[tuple[str, s
 
 def _top_level(place: Place) -> str | None:
     if len(place) == 1:
-        return "is not a field here; connections stand under connections:, who taxes under tax:"
+        return "is not a field here; connections stand under connections:, each with a name of its own"
     return None
