@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from temporalio.client import Client
+from temporalio.worker import Worker
 
+from contracts.names import CALL_QUEUE, TASK_QUEUE
+from runtime import registry
+from runtime.connections import Connections
+from runtime.settings import load_settings
+from runtime.taxing import bill_run_taxes, running_taxing, tax_uses
 from sandbox.avatax.stand_in import AvaTaxStandIn
+from storage.database import make_engine
 from tests.faults.books import rows, value
 from tests.faults.conftest import Fleets, Workers, until
 from tests.faults.fleet import GROUP
@@ -42,7 +52,7 @@ class Taxed:
         self.url = fleets.fresh(GROUP * 2)
         self.engine = stand_in
         self._workers = workers
-        self._file = folder / "masthead.yaml"
+        self.file = folder / "masthead.yaml"
         self.configure()
         with psycopg.connect(self.url) as connection:
             connection.execute("update account set tax_region = 'US-NY' where tax_region = 'US-XX'")
@@ -64,13 +74,46 @@ class Taxed:
 
     def configure(self, when_away: str = "wait") -> None:
         """Write the configuration of workers that are started from now on."""
-        self._file.write_text(CONFIG.format(url=self.engine.base_url, when_away=when_away))
+        self.file.write_text(CONFIG.format(url=self.engine.base_url, when_away=when_away))
 
     def work(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker."""
         return self._workers.start(
-            self.url, MASTHEAD_CONFIG=str(self._file), AVATAX_KEY="sandbox-licence", **environment
+            self.url, MASTHEAD_CONFIG=str(self.file), AVATAX_KEY="sandbox-licence", **environment
         )
+
+    @asynccontextmanager
+    async def working(self, client: Client, *, keeping: bool = True) -> AsyncIterator[None]:
+        """A worker in this process, put together as in a process of its own."""
+        settings = load_settings(database_url=self.url, config_file=self.file, temporal_address="127.0.0.1:1")
+        uses = tax_uses(settings)
+        connections = Connections.of(settings)
+        database = make_engine(self.url)
+        with ThreadPoolExecutor(4) as threads:
+            worker = Worker(
+                client,
+                task_queue=TASK_QUEUE,
+                workflows=registry.WORKFLOWS,
+                activities=registry.build_activities(
+                    database, client, bill_run_taxes(database, connections, uses)
+                ),
+                activity_executor=threads,
+                max_concurrent_activities=4,
+                max_heartbeat_throttle_interval=timedelta(seconds=0.5),
+            )
+            calls = Worker(
+                client, task_queue=CALL_QUEUE, activities=registry.build_calls(database, connections.open)
+            )
+            try:
+                async with worker, calls:
+                    if keeping:
+                        async with running_taxing(client, database, connections, uses):
+                            yield
+                    else:
+                        yield
+            finally:
+                await connections.aclose()
+                database.dispose()
 
     def invoices(self) -> int:
         """How many are posted."""
