@@ -120,6 +120,7 @@ def tax_of(draft: Draft, order: TaxOrder, quote: TaxQuote, connection: str) -> E
         quote.tax_date,
         tuple(given),
         _request(order),
+        sum(line.charged or 0 for line in lines_to_tax(draft.lines) if line.number not in asked),
     )
 
 

@@ -11,7 +11,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Engine
@@ -58,8 +58,10 @@ class QuotePatience:
 AT_ONCE = QuotePatience(quote=10.0, tries=2, in_line=15.0)
 # Quotes of one process at the same time; the budget says how fast.
 SIDE_BY_SIDE = 16
-# After it was found away, the engine is left alone for as long; who asks meanwhile is told so at once.
+# After it was found away, the engine is left alone for as long; who asks meanwhile is told so at once. The next who
+# asks tries once, and not for long.
 LEFT_ALONE_SECONDS = 3.0
+PROBE_SECONDS = 5.0
 
 
 class TaxQuotes:
@@ -77,7 +79,9 @@ class TaxQuotes:
         self._open = open_connector
         self._uses = dict(uses)
         self._patience = patience or QuotePatience()
-        self._gate = asyncio.Semaphore(SIDE_BY_SIDE)
+        self._gate = asyncio.Semaphore(
+            SIDE_BY_SIDE
+        )  # of the many; who waits alone does not queue behind them
         self._away: dict[str, tuple[float, str]] = {}
 
     def asked(self, mode: str) -> bool:
@@ -117,9 +121,10 @@ class TaxQuotes:
             for draft in waiting:
                 account = draft.payer.id
                 try:
-                    found[account] = await self._quoted(
-                        draft, places.get(account, {}), use, table, self._patience
-                    )
+                    async with self._gate:
+                        found[account] = await self._quoted(
+                            draft, places.get(account, {}), use, table, self._patience
+                        )
                 except TaxNotFound as error:
                     found[account] = error
                 except Exception as error:  # whatever is wrong with one draft must not stop the others
@@ -165,24 +170,28 @@ class TaxQuotes:
     async def _asked(
         self, connector: TaxEngine, order: TaxOrder, use: TaxUse, patience: QuotePatience
     ) -> TaxQuote:
-        async with self._gate:
-            until, why = self._away.get(use.connection, (0.0, ""))
-            if time.monotonic() < until:
-                raise _pending(use, why)
-            try:
-                with traced("tax quote"):
-                    return await _tried(connector, order, patience)
-            except Rejected as error:
-                if error.blame == "data":
-                    raise _refused(use, order, error) from None
-                problem: Exception = error
-            except (ConnectorError, DefinitionError, MissingSecret) as error:
-                problem = error
-            why = _words(order, problem)
-            # An answer that cannot be read may be this draft's alone.
-            if not isinstance(problem, Broken):
-                self._away[use.connection] = (time.monotonic() + LEFT_ALONE_SECONDS, why)
+        until, why = self._away.get(use.connection, (0.0, ""))
+        if time.monotonic() < until:
             raise _pending(use, why)
+        if until:
+            patience = replace(patience, quote=min(patience.quote, PROBE_SECONDS), tries=1)
+        try:
+            with traced("tax quote"):
+                quote = await _tried(connector, order, patience)
+        except Rejected as error:
+            if error.blame == "data":
+                raise _refused(use, order, error) from None
+            problem: Exception = error
+        except (ConnectorError, DefinitionError, MissingSecret) as error:
+            problem = error
+        else:
+            self._away.pop(use.connection, None)
+            return quote
+        why = _words(order, problem)
+        # An answer that cannot be read may be this draft's alone.
+        if not isinstance(problem, Broken):
+            self._away[use.connection] = (time.monotonic() + LEFT_ALONE_SECONDS, why)
+        raise _pending(use, why)
 
 
 async def _tried(connector: TaxEngine, order: TaxOrder, patience: QuotePatience) -> TaxQuote:

@@ -30,10 +30,10 @@ class TaxSource(StrEnum):
 class EngineTax:
     """The tax of one draft, before it is posted.
 
-    given: what to put on the draft, with the places of its lines. total: the tax of the engine's document (minor
-    units), which is that of the whole invoice. tax_date: the day whose rates counted. request: the order to record
-    the document with, as JSON; its code is the invoice's number, which is not known yet. It holds an address, so it
-    belongs into rows, and never into a workflow's history.
+    given: what to put on the draft, with the places of its lines. total: the tax of the engine's document, minor units;
+    with `untold`, which is on lines that the engine is not told of, it is the tax of the invoice. tax_date: the day
+    whose rates counted. request: the order to record the document with, as JSON; its code is the invoice's number,
+    which is not known yet. It holds an address, so it belongs into rows, and never into a workflow's history.
     """
 
     connection: str
@@ -43,6 +43,7 @@ class EngineTax:
     tax_date: date
     given: tuple[GivenTax, ...]
     request: Any = field(repr=False)
+    untold: int = 0
 
 
 class LineToTax(NamedTuple):

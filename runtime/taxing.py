@@ -30,7 +30,9 @@ log = logging.getLogger("masthead.taxing")
 
 ROLE = 0x7461786B  # any number, as long as it is the same everywhere
 LOOK_EVERY_SECONDS = 0.5
-PENDING_EVERY_SECONDS = 2.0
+START_AGAIN_SECONDS = 2.0
+PENDING_EVERY_SECONDS = 3.0
+NOT_DUE_EVERY_SECONDS = 60.0
 
 
 def tax_uses(settings: Settings) -> dict[str, TaxUse]:
@@ -39,14 +41,10 @@ def tax_uses(settings: Settings) -> dict[str, TaxUse]:
     return {} if settings.config_file is None else read_taxing(settings.config_file)
 
 
-def bill_run_taxes(
-    engine: Engine, connections: Connections, uses: Mapping[str, TaxUse]
-) -> EngineTaxes | None:
-    """What asks the engines for bill runs of this process; None where the built-in table taxes everything. To be
-    called on the event loop that the connections live on."""
-    if not uses:
-        return None
-    return EngineTaxes(TaxQuotes(engine, connections.open, uses), asyncio.get_running_loop())
+def bill_run_taxes(quotes: TaxQuotes) -> EngineTaxes:
+    """What asks the engines for the bill runs of this process. To be called on the event loop that connections live
+    on."""
+    return EngineTaxes(quotes, asyncio.get_running_loop())
 
 
 @asynccontextmanager
@@ -92,22 +90,33 @@ class _Term:
         self._connections = connections
         self._uses = uses
         self._complaints = complaints
-        self._looked = float("-inf")
+        self._done: dict[str, float] = {}
 
     async def serve(self) -> None:
         """Wait for leadership, then lead until the session breaks (psycopg.Error)."""
         session = await self._lead.won()
         while True:
             for name in await self._lead.run(connections_due, session):
-                try:
-                    await start_tax_documents(self._client, name)
-                except RPCError as error:
-                    self._complaints.tell("Temporal did not start the recording of tax documents", error)
-            if time.monotonic() - self._looked >= PENDING_EVERY_SECONDS:
+                if self._is_time(f"start {name}", START_AGAIN_SECONDS):
+                    await self._record(name)
+            if self._is_time("resolve", NOT_DUE_EVERY_SECONDS):
                 await self._lead.run(resolve_not_due, session)
+            if self._is_time("catch up", PENDING_EVERY_SECONDS):
                 await self._catch_up(await self._lead.run(billing_pending, session))
-                self._looked = time.monotonic()
             await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    def _is_time(self, what: str, every: float) -> bool:
+        now = time.monotonic()
+        if now - self._done.get(what, float("-inf")) < every:
+            return False
+        self._done[what] = now
+        return True
+
+    async def _record(self, connection: str) -> None:
+        try:
+            await start_tax_documents(self._client, connection)
+        except RPCError as error:
+            self._complaints.tell("Temporal did not start the recording of tax documents", error)
 
     async def _catch_up(self, waiting: list[PendingBilling]) -> None:
         """Bill what waited for an engine that is back, each run's accounts for that run's own day."""

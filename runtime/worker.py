@@ -18,6 +18,7 @@ from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
 from activities.tax_orders import TaxUse
+from activities.tax_quotes import TaxQuotes
 from contracts.names import CALL_QUEUE, TASK_QUEUE
 from runtime import registry
 from runtime.connections import Connections
@@ -102,12 +103,13 @@ async def _running_worker(
     if not registry.WORKFLOWS:
         yield
         return
+    quotes = TaxQuotes(engine, connections.open, uses)
     with ThreadPoolExecutor(settings.worker_activities, thread_name_prefix="activity") as executor:
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,
             workflows=registry.WORKFLOWS,
-            activities=registry.build_activities(engine, client, bill_run_taxes(engine, connections, uses)),
+            activities=registry.build_activities(engine, client, bill_run_taxes(quotes)),
             activity_executor=executor,
             max_concurrent_activities=settings.worker_activities,
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,

@@ -56,13 +56,14 @@ def insert_document(
     tax_date: date,
     step: str,
     call_id: str,
+    untold: int = 0,
 ) -> None:
     """Write a pending document. Raises psycopg's UniqueViolation where the invoice or credit note has one."""
     connection.execute(
         """
         insert into tax_document (id, mode, invoice_id, credit_note_id, account_id, connection, code, source, currency,
-                                  total, tax_date, step, call_id)
-        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                  total, untold, tax_date, step, call_id)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
         (
             str(uuid7()),
@@ -75,6 +76,7 @@ def insert_document(
             source,
             currency,
             total,
+            untold,
             tax_date,
             step,
             call_id,
@@ -135,9 +137,19 @@ def hasten(connection: PgConnection, calls: list[str]) -> None:
 
 
 def connections_due(connection: PgConnection) -> list[str]:
-    """Connections with documents that something is to be done about by now."""
+    """Connections with documents that something is to be done about by now. Reads a row or two of each."""
     rows = connection.execute(
-        "select distinct connection from tax_document where settled_at is null and due_at <= clock_timestamp()"
+        """
+        with recursive known as (
+            (select connection from tax_document where settled_at is null order by connection limit 1)
+            union all
+            select (select d.connection from tax_document d where d.settled_at is null
+                    and d.connection > known.connection order by d.connection limit 1)
+            from known where known.connection is not null)
+        select connection from known where exists (
+            select from tax_document d where d.connection = known.connection and d.settled_at is null
+            and d.due_at <= clock_timestamp())
+        """
     )
     return [row[0] for row in rows]
 

@@ -75,6 +75,7 @@ def record_tax_documents(connection: PgConnection, invoices: Iterable[Taxed]) ->
             source=tax.source.value,
             currency=tax.currency,
             total=tax.total,
+            untold=tax.untold,
             tax_date=tax.tax_date,
             step="commit",
             call_id=call_id,

@@ -32,6 +32,13 @@ tax_document = Table(
     Column("source", Text, nullable=False, comment="who said how much tax it is"),
     Column("currency", Text, nullable=False),
     Column("total", BigInteger, nullable=False, comment="tax as charged, minor units"),
+    Column(
+        "untold",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="tax on the invoice that the engine is not told of, minor units",
+    ),
     Column("tax_date", Date, nullable=False),
     Column("recorded_total", BigInteger, comment="tax as the engine recorded it, minor units"),
     Column("status", Text, nullable=False, server_default=text("'pending'")),

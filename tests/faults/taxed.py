@@ -15,6 +15,7 @@ import psycopg
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.tax_quotes import TaxQuotes
 from contracts.names import CALL_QUEUE, TASK_QUEUE
 from runtime import registry
 from runtime.connections import Connections
@@ -95,7 +96,7 @@ class Taxed:
                 task_queue=TASK_QUEUE,
                 workflows=registry.WORKFLOWS,
                 activities=registry.build_activities(
-                    database, client, bill_run_taxes(database, connections, uses)
+                    database, client, bill_run_taxes(TaxQuotes(database, connections.open, uses))
                 ),
                 activity_executor=threads,
                 max_concurrent_activities=4,

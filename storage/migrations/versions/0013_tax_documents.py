@@ -35,6 +35,13 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False, comment="who said how much tax it is"),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("total", sa.BigInteger(), nullable=False, comment="tax as charged, minor units"),
+        sa.Column(
+            "untold",
+            sa.BigInteger(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="tax on the invoice that the engine is not told of, minor units",
+        ),
         sa.Column("tax_date", sa.Date(), nullable=False),
         sa.Column(
             "recorded_total",
