@@ -77,19 +77,18 @@ class _Turn:
         name = self._turn.connection
         if self._turn.changed:
             await self._do(hasten, self._turn.changed)
-        connector = await self._reached()
-        if connector is not None:
-            waiting = iter(await self._do(due_documents, name, IN_ONE_TURN))
-
-            async def work() -> None:
-                for document in waiting:
-                    if self._away is not None:
-                        return
-                    await self._settle(document, connector.records_charged)
-
-            async with asyncio.TaskGroup() as group:
-                for _ in range(SIDE_BY_SIDE):
-                    group.create_task(work())
+        connector: Connector[Any] | None = None
+        try:
+            connector = await self._open(name)
+            if not isinstance(connector, TaxEngine):
+                raise DefinitionError(f"{connector.name} is no tax engine")
+            if await self._healthy(connector):
+                await self._settle_all(connector.records_charged)
+        except (ConnectorError, DefinitionError, MissingSecret) as error:
+            self._away = error
+        finally:
+            if connector is not None:
+                await connector.aclose()
         left, _ = await self._do(unsettled, name)
         due = len(await self._do(due_documents, name, 1)) if left else 0
         done = TaxTurnDone(settled=self._settled, left=left, due=due)
@@ -98,26 +97,32 @@ class _Turn:
             done.after_seconds = pause_after(self._away, 1).total_seconds()
         return done
 
-    async def _reached(self) -> TaxEngine | None:
-        """The engine; None where it cannot be used now. After it was away its health is asked for first, since a call
-        that it refuses would be parked."""
+    async def _healthy(self, connector: Connector[Any]) -> bool:
+        """Whether calls may be made. After the engine was away its health is asked for first, since a call that it
+        refuses would be parked."""
+        if not self._turn.careful:
+            return True
         try:
-            connector: Connector[Any] = await self._open(self._turn.connection)
-            if not isinstance(connector, TaxEngine):
-                raise DefinitionError(f"{connector.name} is no tax engine")
-            if self._turn.careful:
-                async with asyncio.timeout(HEALTH_SECONDS):
-                    health = await connector.health()
-                if not health.ok:
-                    self._away, self._unreachable = (
-                        Transient(health.detail),
-                        "it does not answer as it should",
-                    )
-                    return None
-        except (ConnectorError, DefinitionError, MissingSecret, TimeoutError) as error:
-            self._away = error if not isinstance(error, TimeoutError) else Transient("no answer")
-            return None
-        return connector
+            async with asyncio.timeout(HEALTH_SECONDS):
+                health = await connector.health()
+        except TimeoutError:
+            raise Transient("no answer") from None
+        if not health.ok:
+            self._away, self._unreachable = Transient(health.detail), "it does not answer as it should"
+        return health.ok
+
+    async def _settle_all(self, records_charged: bool) -> None:
+        waiting = iter(await self._do(due_documents, self._turn.connection, IN_ONE_TURN))
+
+        async def work() -> None:
+            for document in waiting:
+                if self._away is not None:
+                    return
+                await self._settle(document, records_charged)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(SIDE_BY_SIDE):
+                group.create_task(work())
 
     async def _settle(self, document: str, records_charged: bool) -> None:
         """One document, through as many calls as it needs."""

@@ -10,7 +10,8 @@ import asyncio
 import copy
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,12 +146,12 @@ class TaxQuotes:
     ) -> EngineTax | None:
         """None where no line is left that the engine would be told of."""
         try:
-            connector = await self._opened(use)
-            settled = connector.records_charged
-            if not settled and all(line.charged is not None for line in lines_to_tax(draft.lines)):
-                return None
-            order = order_of(draft, place, use, settled=settled)
-            quote = await self._asked(connector, order, use, patience)
+            async with self._opened(use) as connector:
+                settled = connector.records_charged
+                if not settled and all(line.charged is not None for line in lines_to_tax(draft.lines)):
+                    return None
+                order = order_of(draft, place, use, settled=settled)
+                quote = await self._asked(connector, order, use, patience)
         except TaxPending:
             if use.when_away is not WhenAway.FALLBACK:
                 raise
@@ -158,14 +159,18 @@ class TaxQuotes:
             return fallback_tax(order, _of_table(draft, table), draft.issued_on, use.connection)
         return tax_of(draft, order, quote, use.connection)
 
-    async def _opened(self, use: TaxUse) -> TaxEngine:
+    @asynccontextmanager
+    async def _opened(self, use: TaxUse) -> AsyncIterator[TaxEngine]:
         try:
             connector: Connector[Any] = await self._open(use.connection)
         except (DefinitionError, MissingSecret) as error:
             raise _pending(use, str(error)) from None
-        if not isinstance(connector, TaxEngine):
-            raise _pending(use, f"{connector.name} is no tax engine")
-        return connector
+        try:
+            if not isinstance(connector, TaxEngine):
+                raise _pending(use, f"{connector.name} is no tax engine")
+            yield connector
+        finally:
+            await connector.aclose()
 
     async def _asked(
         self, connector: TaxEngine, order: TaxOrder, use: TaxUse, patience: QuotePatience
