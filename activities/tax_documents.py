@@ -22,6 +22,7 @@ from contracts.connector_call import CallOutcome, CallRef, CallStatus
 from contracts.names import tax_documents_id
 from contracts.tax import SETTLE_TAX_DOCUMENTS, TaxTurn, TaxTurnDone
 from operations.billrun.fail_points import fail_point
+from operations.tax.away import note_away, note_back
 from operations.tax.settle import advance
 from storage.database import transaction
 from storage.tax_documents import due_documents, hasten, postpone, unsettled
@@ -95,6 +96,9 @@ class _Turn:
         if self._away is not None:
             done.away = self._unreachable or kind_of(self._away).replace("_", " ")
             done.after_seconds = pause_after(self._away, 1).total_seconds()
+            await self._do(note_away, name, done.away)
+        elif self._turn.careful:
+            await self._do(note_back, name)
         return done
 
     async def _healthy(self, connector: Connector[Any]) -> bool:

@@ -163,6 +163,15 @@ def unsettled(connection: PgConnection, to: str) -> tuple[int, datetime | None]:
     return (int(row[0]), row[1]) if row else (0, None)
 
 
+def resolve_away(connection: PgConnection, trace_key: str) -> None:
+    """Close what says that an engine is away."""
+    connection.execute(
+        "update parked set resolved_at = now(), resolution = 'back' where kind = 'tax' and trace_key = %s"
+        " and resolved_at is null",
+        (trace_key,),
+    )
+
+
 def taxes_by_line(connection: PgConnection, invoice_id: str) -> dict[str, int]:
     """The tax of each line of an invoice that has any, by the line's number; minor units."""
     rows = connection.execute(

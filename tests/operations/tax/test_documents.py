@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
+from connectors.sdk.connector import Connector
+from connectors.sdk.errors import DefinitionError
 from contracts.parked import Action
 from domain.tax_documents import EngineTax
 from operations.parked.decide import Decision, decide
@@ -206,3 +209,45 @@ async def test_a_record_that_a_person_skips_is_left_out(shop: Shop) -> None:
     await shop.turn(changed=[call])
     assert shop.documents() == {"INV-1": ("left_out", 89, None, True)}
     assert shop.stand_in.count() == 0
+
+
+async def test_a_long_outage_is_in_sight_as_one_entry_until_it_is_over(shop: Shop) -> None:
+    for _ in range(3):
+        await shop.sell(shop.account())
+    shop.stand_in.inject("unavailable", None)
+    assert (await shop.turn()).away == "transient"
+    assert shop.parks() == []
+    with transaction(shop.engine) as connection:
+        connection.execute("update tax_document set created_at = now() - interval '1 hour'")
+    before = len(shop.stand_in.requests)
+    done = await shop.turn(careful=True)
+    assert (done.left, done.away) == (3, "it does not answer as it should")
+    # Its health was asked for, and no call made.
+    assert [each.path for each in shop.stand_in.requests[before:]] == ["/api/v2/utilities/ping"]
+    ((kind, error_kind, message),) = shop.parks()
+    assert (kind, error_kind) == ("tax", "tax_engine_away")
+    assert "3 documents wait to be recorded at taxes" in message
+    shop.stand_in.faults.clear()
+    assert (await shop.turn(careful=True)).left == 0
+    assert shop.parks() == []
+
+
+async def test_refused_credentials_stop_the_turn_and_park_few(shop: Shop) -> None:
+    for _ in range(40):
+        await shop.sell(shop.account())
+    shop.stand_in.inject("unauthorized_forever", path="*createoradjust")
+    done = await shop.turn()
+    assert done.away == "it refuses our credentials"
+    assert len(shop.parks()) <= 16
+    assert done.left == 40
+
+
+async def test_an_engine_that_is_not_configured_any_more_parks_nothing(shop: Shop) -> None:
+    await shop.sell(shop.account())
+
+    async def gone(name: str, /) -> Connector[Any]:
+        raise DefinitionError(f"no connection is called {name!r}")
+
+    shop.open = gone  # type: ignore[method-assign]
+    assert (await shop.turn()).away == "definition"
+    assert shop.parks() == []
