@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from psycopg.rows import dict_row
 from uuid_utils import uuid7
 
 from storage.billable import BILLED_STATES
 from storage.copying import id_array
 from storage.database import PgConnection
+
+STATUSES = ("pending", "committed", "mismatch", "voided", "left_out")
 
 _COLUMNS = """
     id::text, mode, invoice_id::text, credit_note_id::text, account_id::text, connection, code, source, currency, total,
@@ -236,3 +239,37 @@ def resolve_not_due(connection: PgConnection) -> int:
         """.encode()
     )
     return done.rowcount
+
+
+def tax_overview(connection: PgConnection) -> dict[str, Any]:
+    """`documents`: how many by connection, mode, source and status, and since when the oldest is not settled;
+    `pending_accounts`: how many wait to be billed until their engine is back."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(
+            "select connection, mode, source, status, count(*) as count,"
+            " min(created_at) filter (where settled_at is null) as unsettled_since"
+            " from tax_document group by 1, 2, 3, 4 order by 1, 2, 3, 4"
+        )
+        documents = cursor.fetchall()
+    waiting = connection.execute(f"select count(*) from parked p where {_PENDING}".encode()).fetchone()
+    return {"documents": documents, "pending_accounts": waiting[0] if waiting else 0}
+
+
+def list_documents(
+    connection: PgConnection, limit: int, *, code: str | None = None, status: str | None = None
+) -> list[dict[str, Any]]:
+    """Documents, newest first, with how the call of each stands."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(
+            """
+            select d.code, d.connection, d.mode, d.status, d.source, d.tax_date, d.currency, d.total, d.untold,
+                   d.recorded_total, d.step, d.void_requested_at, d.created_at, d.settled_at, d.invoice_id::text,
+                   d.call_id::text, coalesce(c.status, 'missing') as call_status
+            from tax_document d left join connector_call c on c.id = d.call_id
+            where (%(code)s::text is null or d.code = %(code)s)
+              and (%(status)s::text is null or d.status = %(status)s)
+            order by d.id desc limit %(limit)s
+            """,
+            {"code": code, "status": status, "limit": limit},
+        )
+        return cursor.fetchall()

@@ -110,3 +110,14 @@ def test_without_the_block_the_built_in_table_taxes(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_told_at_its_line(tmp_path: Path, tax: str, said: str) -> None:
     assert told(tmp_path, tax) == [said]
+
+
+def test_the_guide_s_example_can_be_read(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "tax.md").read_text()
+    text = guide.partition("```yaml\n")[2].partition("```")[0]
+    file = tmp_path / "masthead.yaml"
+    file.write_text(text)
+    secrets = EnvSecrets({"AVATAX_KEY": "hush"})
+    found = [Installed("avalara", "entry point", Avalara)]
+    read_connections(file, Surroundings(installed=lambda *_: found, secrets=secrets))
+    assert read_taxing(file)["live"].codes == {"news": "PN010000", "ebook": "DB020000"}
