@@ -54,6 +54,7 @@ from storage.tables.operators import api_key, audit, parked
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
 from storage.tables.sync import synced_record
+from storage.tables.tax import tax_document
 from storage.tables.webhooks import inbound_endpoint, vendor_fact, webhook_delivery
 from storage.tables.webhooks_out import webhook_attempt, webhook_endpoint, webhook_message
 
@@ -109,6 +110,7 @@ __all__ = [
     "subscription_item",
     "sync_lane",
     "synced_record",
+    "tax_document",
     "tax_rate",
     "usage_record",
     "vendor_fact",
