@@ -31,6 +31,7 @@ from storage.tables.connections import (
     request_log,
     sync_lane,
 )
+from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
@@ -44,6 +45,7 @@ from storage.tables.webhooks_out import webhook_attempt, webhook_endpoint, webho
 __all__ = [
     "Xid8",
     "account",
+    "allowance_use",
     "api_key",
     "audit",
     "bill_run",
@@ -52,8 +54,10 @@ __all__ = [
     "connection",
     "connection_token",
     "connector_call",
+    "entitlement_grant",
     "event_cursor",
     "event_log",
+    "feature",
     "import_job",
     "import_rejection",
     "inbound_endpoint",
