@@ -15,17 +15,19 @@ from temporalio.client import Client
 
 from api import problems
 from api.security import open_route, require_key
-from api.v1 import bill_runs, parked, webhook_endpoints
+from api.v1 import bill_runs, entitlements, parked, webhook_endpoints
 from api.v1.event_readers import EventReaders
-from api.webhooks.intake import Intake, close_pool, make_pool, open_pool
+from api.webhooks.intake import Intake
 from api.webhooks.routes import webhook_route
 from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.webhooks.shelf import bundled_recipes
+from operations.entitlements.paywall import Paywall
 from runtime.settings import Settings, load_settings
 from runtime.temporal import connect
 from runtime.webhooks_out import encryption_of
 from storage.database import make_engine, transaction
 from storage.events import reader_lag
+from storage.statements import Statements, close_pool, make_pool, open_pool
 
 HEALTH_TIMEOUT_SECONDS = 2.0
 
@@ -47,13 +49,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.engine = make_engine(url)
         app.state.temporal = await connect(chosen.temporal_address, chosen.temporal_namespace, lazy=True)
-        inbox = make_pool(url)
+        inbox, reads = make_pool(url, "webhooks"), make_pool(url, "entitlements")
         app.state.webhook_intake = Intake(inbox, bundled_recipes(), EnvSecrets().resolve)
+        app.state.paywall = Paywall(Statements(reads))
         await open_pool(inbox)
+        await open_pool(reads)
         try:
             yield
         finally:
             await close_pool(inbox)
+            await close_pool(reads)
             app.state.engine.dispose()
 
     app = FastAPI(
@@ -66,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.encryption = encryption_of(chosen.secret_key)
     problems.install(app)
     app.include_router(health_routes)
+    app.include_router(entitlements.router)
     app.include_router(bill_runs.router)
     app.include_router(parked.router)
     app.include_router(webhook_endpoints.router)

@@ -7,6 +7,7 @@ is one set of readings per reader and site.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -77,7 +78,7 @@ class Decision:
 
 def counting(policy: MeteringPolicy, readings: Readings, on: date) -> dict[str, date]:
     """The articles that count on the local day `on`, each with the first day it counts from."""
-    since = _window_start(policy, on)
+    since = window_start(policy.window, on)
     found: dict[str, date] = {}
     for article, day in readings:
         if day >= since:
@@ -108,7 +109,7 @@ def read_article(
         Verdict.DENY if denied else shown,
         not again and not denied,
         left,
-        _next_free_on(policy, counted, allowance),
+        next_free_on(policy.window, counted, allowance),
         frozenset(Counted(name, day) for name, day in counted.items()),
     )
 
@@ -120,10 +121,11 @@ def merge_readings(policy: MeteringPolicy, one: Readings, other: Readings, on: d
     return frozenset(Counted(name, day) for name, day in counting(policy, one | other, on).items())
 
 
-def _window_start(policy: MeteringPolicy, on: date) -> date:
-    if isinstance(policy.window, MonthWindow):
+def window_start(window: Window, on: date) -> date:
+    """The first day of which an article still counts on `on`."""
+    if isinstance(window, MonthWindow):
         return on.replace(day=1)
-    return on - timedelta(days=policy.window.days - 1)
+    return on - timedelta(days=window.days - 1)
 
 
 def free_on(window: Window, day: date) -> date:
@@ -133,9 +135,9 @@ def free_on(window: Window, day: date) -> date:
     return day + timedelta(days=window.days)
 
 
-def _next_free_on(policy: MeteringPolicy, counted: dict[str, date], allowance: int) -> date | None:
+def next_free_on(window: Window, counted: Mapping[str, date], allowance: int) -> date | None:
     """The first day on which more is left than now: after a merge more may count than the allowance has, and then as
     many have to go first. None when none counts, or when there is no allowance to free."""
-    days = sorted(free_on(policy.window, day) for day in counted.values())
+    days = sorted(free_on(window, day) for day in counted.values())
     over = max(0, len(days) - allowance)
     return days[over] if over < len(days) else None

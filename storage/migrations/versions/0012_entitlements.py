@@ -26,6 +26,11 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("code", name=op.f("feature_pk")),
     )
+    # What is loaded already entitles to something; the next load of the catalog brings the names.
+    op.execute(
+        "insert into feature (code, name) select distinct code, code"
+        " from plan_version, jsonb_array_elements_text(definition -> 'features') as code"
+    )
     op.create_table(
         "entitlement_grant",
         sa.Column("account_id", sa.Uuid(as_uuid=False), nullable=False),
