@@ -14,7 +14,8 @@ from sqlalchemy import Engine, text
 from temporalio.client import Client
 
 from api import problems
-from api.security import open_route, require_key
+from api.key_cache import KeyCache
+from api.security import find_caller, open_route, require_key
 from api.v1 import bill_runs, entitlements, parked, webhook_endpoints
 from api.v1.event_readers import EventReaders
 from api.webhooks.intake import Intake
@@ -47,7 +48,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.engine = make_engine(url)
+        app.state.engine = engine = make_engine(url)
+        app.state.keys = KeyCache(lambda hashed: find_caller(engine, hashed))
         app.state.temporal = await connect(chosen.temporal_address, chosen.temporal_namespace, lazy=True)
         inbox, reads = make_pool(url, "webhooks"), make_pool(url, "entitlements")
         app.state.webhook_intake = Intake(inbox, bundled_recipes(), EnvSecrets().resolve)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -45,15 +45,12 @@ def hash_key(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def require_key(
+async def require_key(
     request: Request,
     bearer: Annotated[object, Depends(_bearer)],
     header: Annotated[str | None, Depends(_header)],
 ) -> None:
-    """Refuse a request without a valid key (401), and put the Caller into `request.state.caller`.
-
-    Runs in a thread: it looks the key up in Postgres.
-    """
+    """Refuse a request without a valid key (401), and put the Caller into `request.state.caller`."""
     endpoint = request.scope.get("endpoint")
     if getattr(endpoint, "__masthead_open__", False):
         return
@@ -62,16 +59,17 @@ def require_key(
         raise Problem(
             401, "no_key", "This needs an API key: send it as Authorization: Bearer KEY or X-API-Key."
         )
-    caller = find_caller(request.app.state.engine, key)
+    caller = await request.app.state.keys.caller(key)
     if caller is None:
         raise Problem(401, "bad_key", "The API key is not known, or has expired.")
     request.state.caller = caller
 
 
-def require_scope(scope: str) -> Callable[[Request], Caller]:
+def require_scope(scope: str) -> Callable[[Request], Awaitable[Caller]]:
     """A dependency that lets only keys with `scope` pass (403), and gives the Caller."""
 
-    def check(request: Request) -> Caller:
+    # Not for waiting, but because what is not asynchronous is called in a thread.
+    async def check(request: Request) -> Caller:
         caller: Caller = request.state.caller
         if not caller.may(scope):
             raise Problem(403, "missing_scope", f"The API key {caller.name!r} lacks the scope {scope!r}.")
@@ -80,10 +78,10 @@ def require_scope(scope: str) -> Callable[[Request], Caller]:
     return check
 
 
-def find_caller(engine: Engine, key: str) -> Caller | None:
-    """The caller with `key`, or None when no unexpired key has its hash."""
+def find_caller(engine: Engine, hashed: bytes) -> Caller | None:
+    """The caller whose key has the hash `hashed`, or None when no unexpired key has it."""
     query = select(api_key.c.id, api_key.c.name, api_key.c.scopes).where(
-        api_key.c.key_hash == hash_key(key),
+        api_key.c.key_hash == hashed,
         or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > func.now()),
     )
     with engine.connect() as connection:
