@@ -16,7 +16,7 @@ from temporalio.client import Client
 from api import problems
 from api.key_cache import KeyCache
 from api.security import find_caller, open_route, require_key
-from api.v1 import bill_runs, entitlements, parked, webhook_endpoints
+from api.v1 import bill_runs, entitlement_check, entitlements, parked, webhook_endpoints
 from api.v1.event_readers import EventReaders
 from api.webhooks.intake import Intake
 from api.webhooks.routes import webhook_route
@@ -73,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.encryption = encryption_of(chosen.secret_key)
     problems.install(app)
     app.include_router(health_routes)
+    app.include_router(entitlement_check.router)  # asked most, so looked at first
     app.include_router(entitlements.router)
     app.include_router(bill_runs.router)
     app.include_router(parked.router)

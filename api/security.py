@@ -47,22 +47,40 @@ def hash_key(key: str) -> bytes:
 
 async def require_key(
     request: Request,
-    bearer: Annotated[object, Depends(_bearer)],
-    header: Annotated[str | None, Depends(_header)],
+    _bearer: Annotated[object, Depends(_bearer)],
+    _header: Annotated[str | None, Depends(_header)],
 ) -> None:
     """Refuse a request without a valid key (401), and put the Caller into `request.state.caller`."""
     endpoint = request.scope.get("endpoint")
-    if getattr(endpoint, "__masthead_open__", False):
-        return
-    key = header or getattr(bearer, "credentials", None)
+    if not getattr(endpoint, "__masthead_open__", False):
+        request.state.caller = await authenticated(request)
+
+
+async def authenticated(request: Request) -> Caller:
+    """Who calls. Raises Problem (401) without a valid key."""
+    key = _key_of(request)
     if not key:
         raise Problem(
             401, "no_key", "This needs an API key: send it as Authorization: Bearer KEY or X-API-Key."
         )
-    caller = await request.app.state.keys.caller(key)
+    caller: Caller | None = await request.app.state.keys.caller(key)
     if caller is None:
         raise Problem(401, "bad_key", "The API key is not known, or has expired.")
-    request.state.caller = caller
+    return caller
+
+
+def _key_of(request: Request) -> str | None:
+    key = request.headers.get("x-api-key")
+    if key:
+        return key
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else None
+
+
+def ensure_scope(caller: Caller, scope: str) -> None:
+    """Raises Problem (403) unless the caller's key has `scope`."""
+    if not caller.may(scope):
+        raise Problem(403, "missing_scope", f"The API key {caller.name!r} lacks the scope {scope!r}.")
 
 
 def require_scope(scope: str) -> Callable[[Request], Awaitable[Caller]]:
@@ -71,8 +89,7 @@ def require_scope(scope: str) -> Callable[[Request], Awaitable[Caller]]:
     # Not for waiting, but because what is not asynchronous is called in a thread.
     async def check(request: Request) -> Caller:
         caller: Caller = request.state.caller
-        if not caller.may(scope):
-            raise Problem(403, "missing_scope", f"The API key {caller.name!r} lacks the scope {scope!r}.")
+        ensure_scope(caller, scope)
         return caller
 
     return check

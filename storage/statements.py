@@ -102,4 +102,6 @@ class Statements:
     async def _once(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(statement.encode(), parameters)
-            return await cursor.fetchall() if cursor.description else []
+            # Not by cursor.description, which makes an object of each column.
+            result = cursor.pgresult
+            return await cursor.fetchall() if result is not None and result.nfields else []
