@@ -86,7 +86,7 @@ def account(
 
 
 async def check(
-    api: httpx.AsyncClient, subscriber: str, feature: str = "news", **more: str
+    api: httpx.AsyncClient, subscriber: str, feature: str = "epaper", **more: str
 ) -> dict[str, Any]:
     answer = await api.get(
         "/v1/entitlements/check", params={"subscriber": subscriber, "feature": feature, **more}
@@ -95,14 +95,14 @@ async def check(
     return dict(answer.json())
 
 
-async def use(api: httpx.AsyncClient, resource: str, feature: str = "news", **who: str) -> dict[str, Any]:
+async def use(api: httpx.AsyncClient, resource: str, feature: str = "epaper", **who: str) -> dict[str, Any]:
     answer = await api.post("/v1/entitlements/use", json={"feature": feature, "resource": resource, **who})
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
 async def test_a_grant_opens_the_paywall(api: httpx.AsyncClient, url: str) -> None:
-    reader = account(url, ("news", -10, None, None))
+    reader = account(url, ("epaper", -10, None, None))
     assert await check(api, reader) == {
         "allowed": True,
         "reason": "granted",
@@ -121,14 +121,14 @@ async def test_a_grant_opens_the_paywall(api: httpx.AsyncClient, url: str) -> No
 async def test_a_grant_that_is_not_open_says_why(
     api: httpx.AsyncClient, url: str, start: int, end: int | None, reason: str, because: str | None
 ) -> None:
-    reader = account(url, ("news", start, end, None))
+    reader = account(url, ("epaper", start, end, None))
     found = await check(api, reader)
     assert (found["allowed"], found["reason"], found["because"]) == (False, reason, because)
     assert datetime.fromisoformat(found["from"]) == NOW + timedelta(days=start)
 
 
 async def test_another_instant_can_be_asked_for(api: httpx.AsyncClient, url: str) -> None:
-    reader = account(url, ("news", -10, -1, None))
+    reader = account(url, ("epaper", -10, -1, None))
     then = (NOW - timedelta(days=5)).isoformat()
     assert (await check(api, reader, at=then))["allowed"]
 
@@ -136,9 +136,9 @@ async def test_another_instant_can_be_asked_for(api: httpx.AsyncClient, url: str
 async def test_grants_of_another_mode_feature_or_reader_do_not_count(
     api: httpx.AsyncClient, url: str
 ) -> None:
-    reader = account(url, ("news", -10, None, None))
+    reader = account(url, ("epaper", -10, None, None))
     assert (await check(api, reader, mode="test"))["reason"] == "no_grant"
-    assert (await check(api, reader, "epaper"))["reason"] == "no_grant"
+    assert (await check(api, reader, "streaming-tv"))["reason"] == "no_grant"
     assert (await check(api, NOBODY))["reason"] == "no_grant"
 
 
@@ -154,11 +154,11 @@ async def test_a_feature_that_nobody_sells_is_not_found(api: httpx.AsyncClient) 
 @pytest.mark.parametrize(
     "params",
     [
-        {"feature": "news"},
-        {"feature": "news", "subscriber": "a", "visitor": "b"},
+        {"feature": "epaper"},
+        {"feature": "epaper", "subscriber": "a", "visitor": "b"},
         {"feature": "No Code", "subscriber": "a"},
-        {"feature": "news", "subscriber": "a\x00b"},
-        {"feature": "news", "subscriber": "a", "at": "2026-01-01T00:00:00"},
+        {"feature": "epaper", "subscriber": "a\x00b"},
+        {"feature": "epaper", "subscriber": "a", "at": "2026-01-01T00:00:00"},
         {"subscriber": "a"},
     ],
 )
@@ -169,7 +169,7 @@ async def test_what_cannot_be_meant_is_refused(api: httpx.AsyncClient, params: d
 
 async def test_scopes(api: httpx.AsyncClient) -> None:
     reader = {"Authorization": "Bearer mh_reader"}
-    asked = {"subscriber": NOBODY, "feature": "news"}
+    asked = {"subscriber": NOBODY, "feature": "epaper"}
     assert (await api.get("/v1/entitlements/check", params=asked, headers=reader)).status_code == 200
     body = {**asked, "resource": "a"}
     assert (await api.post("/v1/entitlements/use", json=body, headers=reader)).status_code == 403
@@ -182,7 +182,7 @@ async def test_scopes(api: httpx.AsyncClient) -> None:
 async def test_reading_again_is_free_and_more_than_the_allowance_is_denied(
     api: httpx.AsyncClient, url: str
 ) -> None:
-    reader = account(url, ("news", -10, None, FeatureAllowance(count=2)))
+    reader = account(url, ("epaper", -10, None, FeatureAllowance(count=2)))
     first = await use(api, "one", subscriber=reader)
     assert (first["allowed"], first["counted"], first["reason"]) == (True, True, "allowance")
     next_month = (NOW.date().replace(day=1) + timedelta(days=32)).replace(day=1)
@@ -210,7 +210,7 @@ async def test_a_place_is_free_again_when_its_article_counts_no_more(
     window = {"kind": "rolling", "days": 7}
     reader = account(
         url,
-        ("news", -90, None, FeatureAllowance.model_validate({"count": 1, "window": window})),
+        ("epaper", -90, None, FeatureAllowance.model_validate({"count": 1, "window": window})),
         zone="Pacific/Auckland",
     )
     await use(api, "one", subscriber=reader)
@@ -232,7 +232,7 @@ async def test_a_place_is_free_again_when_its_article_counts_no_more(
 async def test_an_allowance_is_never_oversold_to_fifty_at_once(
     api: httpx.AsyncClient, url: str, count: int
 ) -> None:
-    reader = account(url, ("news", -10, None, FeatureAllowance(count=count)))
+    reader = account(url, ("epaper", -10, None, FeatureAllowance(count=count)))
     answers = await asyncio.gather(*(use(api, f"article-{no}", subscriber=reader) for no in range(50)))
     assert Counter((each["allowed"], each["counted"]) for each in answers) == {
         (True, True): count,
@@ -247,7 +247,7 @@ async def test_an_allowance_is_never_oversold_to_fifty_at_once(
 
 
 async def test_fifty_who_read_one_article_at_once_count_it_once(api: httpx.AsyncClient, url: str) -> None:
-    reader = account(url, ("news", -10, None, FeatureAllowance(count=3)))
+    reader = account(url, ("epaper", -10, None, FeatureAllowance(count=3)))
     answers = await asyncio.gather(*(use(api, "the-same", subscriber=reader) for _ in range(50)))
     assert all(each["allowed"] for each in answers)
     assert sum(each["counted"] for each in answers) == 1
@@ -255,7 +255,7 @@ async def test_fifty_who_read_one_article_at_once_count_it_once(api: httpx.Async
 
 
 async def test_what_is_not_metered_is_not_counted(api: httpx.AsyncClient, url: str) -> None:
-    reader = account(url, ("news", -10, None, None))
+    reader = account(url, ("epaper", -10, None, None))
     found = await use(api, "one", subscriber=reader)
     assert (found["allowed"], found["counted"], found["allowance"]) == (True, False, None)
     with psycopg.connect(url) as connection:
@@ -276,7 +276,7 @@ async def test_who_has_no_grant_reads_what_the_feature_gives_to_all(api: httpx.A
         *([True] * 3),
         False,
     ]
-    assert not (await use(api, "a", "news", visitor="v-free"))["allowed"]
+    assert not (await use(api, "a", "epaper", visitor="v-free"))["allowed"]
 
 
 async def test_at_login_the_visitors_count_merges_and_does_not_begin_anew(api: httpx.AsyncClient) -> None:
@@ -306,14 +306,14 @@ async def test_merging_may_fill_more_than_the_allowance_and_then_nothing_is_left
 
 
 async def test_an_account_shows_its_grants(api: httpx.AsyncClient, url: str) -> None:
-    reader = account(url, ("news", -10, None, FeatureAllowance(count=2)), ("epaper", -20, -10, None))
+    reader = account(url, ("epaper", -10, None, FeatureAllowance(count=2)), ("streaming-tv", -20, -10, None))
     answer = await api.get("/v1/entitlements", params={"account": reader})
     items = answer.json()["items"]
     assert [(each["feature"], each["because"], each["version"]) for each in items] == [
-        ("epaper", "paused", 1),
-        ("news", None, 1),
+        ("epaper", None, 1),
+        ("streaming-tv", "paused", 1),
     ]
-    assert items[1]["allowance"] == {"count": 2, "window": {"kind": "calendar_month"}}
+    assert items[0]["allowance"] == {"count": 2, "window": {"kind": "calendar_month"}}
     assert (await api.get("/v1/entitlements", params={"account": NOBODY})).status_code == 404
 
 
