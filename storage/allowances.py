@@ -4,11 +4,9 @@ counts; a place is taken by the insert or update of its one row, so that two can
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date
 from typing import Any
 
 from domain.media.metering import Counted
-from storage.database import PgConnection
 
 VISITOR = "visitor:"  # before the key of a reader who is not logged in
 
@@ -25,6 +23,12 @@ TAKE_PLACE = (
     " values (%s, %s, %s, %s, %s, %s, %s) on conflict (subscriber, feature, mode, place) do update set"
     " resource = excluded.resource, counted_on = excluded.counted_on, free_on = excluded.free_on"
     " where held.counted_on < %s returning place"
+)
+
+# Rows that have counted no more since before a day. Parameters: the day, how many at most.
+FORGET_USES = (
+    "delete from allowance_use where ctid = any(array("
+    "select ctid from allowance_use where free_on < %s limit %s for update skip locked))"
 )
 
 # Parameters: subscriber, mode.
@@ -51,13 +55,3 @@ def free_place(rows: Collection[tuple[Any, ...]]) -> int:
     """
     held = {row[0] for row in rows}
     return next(place for place in range(1, len(held) + 2) if place not in held)
-
-
-def forget_uses(connection: PgConnection, before: date, limit: int = 10_000) -> int:
-    """Remove up to `limit` rows that have counted no more since before the day `before`; answers how many. Two days
-    back is safe in every time zone."""
-    return connection.execute(
-        "delete from allowance_use where ctid = any(array("
-        "select ctid from allowance_use where free_on < %s limit %s for update skip locked))",
-        (before, limit),
-    ).rowcount

@@ -9,16 +9,25 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from api.problems import Problem
 from domain.entitlement_check import Reason
 from domain.entitlements import Because, SourceKind
 from operations.entitlements.paywall import Answer, Left, Paywall, Reader, UnknownFeature
+from storage.allowances import VISITOR
 from storage.statements import DatabaseAway
+
+
+def _no_visitor(key: str) -> str:
+    if key.startswith(VISITOR):
+        raise ValueError(f"a subscriber's key does not begin with {VISITOR!r}; give a visitor's as visitor")
+    return key
+
 
 Mode = Literal["live", "test"]
 Key = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+SubscriberKey = Annotated[Key, AfterValidator(_no_visitor)]
 FeatureCode = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
@@ -27,7 +36,7 @@ class AskedReader(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    subscriber: Key | None = Field(default=None, description="a reader who is logged in")
+    subscriber: SubscriberKey | None = Field(default=None, description="a reader who is logged in")
     visitor: Key | None = Field(default=None, description="a reader who is not")
     mode: Mode = "live"
 

@@ -16,6 +16,7 @@ from api.security import Caller, authenticated, ensure_scope, require_scope
 from api.v1.access import AccessOut, AskedReader, FeatureCode, Key, access, paywall_of
 
 SCOPE = "entitlements:read"
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class Check(AskedReader):
@@ -23,7 +24,9 @@ class Check(AskedReader):
 
     feature: FeatureCode = Field(description="code of the feature")
     resource: Key | None = Field(default=None, description="the article, of a metered feature")
-    at: AwareDatetime | None = Field(default=None, description="the instant; now, if left out")
+    at: AwareDatetime | None = Field(
+        default=None, ge=_EARLIEST, le=_LATEST, description="the instant; now, if left out"
+    )
 
 
 class _HotRoute(APIRoute):

@@ -20,6 +20,7 @@ from api.v1.access import (
     Key,
     Mode,
     Source,
+    SubscriberKey,
     access,
     allowance,
     paywall_of,
@@ -64,7 +65,7 @@ class Merge(BaseModel):
     )
 
     visitor: Key
-    subscriber: Key
+    subscriber: SubscriberKey
     feature: FeatureCode | None = None
     mode: Mode = "live"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -30,6 +30,7 @@ from storage.allowances import (
     FIND_COUNTED,
     FIND_USED_FEATURES,
     FIND_ZONE,
+    FORGET_USES,
     TAKE_PLACE,
     VISITOR,
     counted_of,
@@ -38,6 +39,9 @@ from storage.allowances import (
 from storage.entitlements import FIND_GRANTS, grant_of
 
 KEPT_SECONDS = 5.0  # how long a feature's metering is believed after the catalog changed
+# Who adds rows clears away: after so many places taken, up to twice as many old rows go.
+CLEARED_AFTER = 500
+KEPT_DAYS = 2  # after a use has counted no more; safe in every time zone
 _FIND_METERING = "select metering from feature where code = %s"
 
 
@@ -118,6 +122,7 @@ class Paywall:
     def __init__(self, statements: Runs) -> None:
         self._run = statements.execute
         self._metering: dict[str, tuple[float, MeteringPolicy | None]] = {}
+        self._taken = 0
 
     async def check(self, reader: Reader, feature: str, at: datetime, resource: str | None = None) -> Answer:
         """Whether `reader` may use `feature` at the instant `at`; of a metered one, whether any more, or `resource` if
@@ -251,15 +256,15 @@ class Paywall:
     ) -> bool:
         window = meter.policy.window
         day = counted_on or on
-        return bool(
-            await self._run(
-                TAKE_PLACE,
-                (
-                    *(reader.stored, feature, reader.mode, free_place(rows), resource),
-                    *(day, free_on(window, day), window_start(window, on)),
-                ),
-            )
+        place = (reader.stored, feature, reader.mode, free_place(rows))
+        taken = await self._run(
+            TAKE_PLACE, (*place, resource, day, free_on(window, day), window_start(window, on))
         )
+        self._taken += 1
+        if self._taken >= CLEARED_AFTER:
+            self._taken = 0
+            await self._run(FORGET_USES, (on - timedelta(days=KEPT_DAYS), 2 * CLEARED_AFTER))
+        return bool(taken)
 
 
 def _left(meter: _Meter, decision: Decision) -> Left:

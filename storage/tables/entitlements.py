@@ -52,8 +52,6 @@ entitlement_grant = Table(
         "feature",
         "starts_at",
         "source_id",
-        "source_kind",
-        "mode",
         unique=True,
     ),
     CheckConstraint(MODE_CHECK, name="mode"),

@@ -57,7 +57,7 @@ def upgrade() -> None:
     op.create_index(
         "entitlement_grant_subscriber_key",
         "entitlement_grant",
-        ["subscriber", "feature", "starts_at", "source_id", "source_kind", "mode"],
+        ["subscriber", "feature", "starts_at", "source_id"],
         unique=True,
     )
     op.create_table(
