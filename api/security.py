@@ -12,6 +12,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from sqlalchemy import Engine, func, or_, select
 
 from api.problems import Problem
+from storage.database import DATABASE_AWAY
 from storage.tables import api_key
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
@@ -57,13 +58,16 @@ async def require_key(
 
 
 async def authenticated(request: Request) -> Caller:
-    """Who calls. Raises Problem (401) without a valid key."""
+    """Who calls. Raises Problem: 401 without a valid key, 503 when the database does not say whose it is."""
     key = _key_of(request)
     if not key:
         raise Problem(
             401, "no_key", "This needs an API key: send it as Authorization: Bearer KEY or X-API-Key."
         )
-    caller: Caller | None = await request.app.state.keys.caller(key)
+    try:
+        caller: Caller | None = await request.app.state.keys.caller(key)
+    except DATABASE_AWAY as error:
+        raise Problem(503, "unavailable", "The database does not answer at the moment; try again.") from error
     if caller is None:
         raise Problem(401, "bad_key", "The API key is not known, or has expired.")
     return caller

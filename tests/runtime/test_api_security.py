@@ -138,6 +138,21 @@ async def test_a_lookup_that_fails_is_told_and_not_remembered() -> None:
     assert await keys.caller("key") is not None
 
 
+async def test_a_key_that_nobody_can_look_up_is_to_be_tried_again(tmp_path: Path) -> None:
+    away = "postgresql://postgres@127.0.0.1:1/away"
+    app = create_app(load_settings(database_url=away, temporal_address="127.0.0.1:1", home=tmp_path))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=transport, base_url="http://t", headers={"X-API-Key": "mh_key"}
+        ) as client,
+    ):
+        for path in ("/v1/bill-runs", "/v1/entitlements/check?feature=news&subscriber=a"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.json()["type"]) == (503, "urn:masthead:problem:unavailable")
+
+
 async def test_errors_are_problem_details_that_reveal_nothing(calls: httpx.AsyncClient, key: str) -> None:
     headers = {"X-API-Key": key}
     invalid = await calls.get("/number?value=secret-input", headers=headers)
