@@ -10,7 +10,7 @@ import uuid_utils
 from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
-from domain.catalog import Catalog, Plan, PlanVersion, TaxRate
+from domain.catalog import Catalog, Meter, Plan, PlanVersion, TaxRate
 from domain.phase_prices import as_stored, as_written, currencies_of, prices_of
 from storage.database import PgConnection, transaction
 from storage.events import NewEvent, append_events
@@ -58,6 +58,7 @@ class CatalogRows:
     price_ids: dict[tuple[str, int, str, str, str], str]
     tax_rates: tuple[TaxRate, ...]
     plan_names: dict[str, str]
+    meters: dict[str, tuple[str, str]]
 
 
 def load_catalog(engine: Engine, catalog: Catalog) -> CatalogLoad:
@@ -117,6 +118,25 @@ def read_catalog(connection: PgConnection) -> CatalogRows:
             for region, category, jurisdiction, rate, day in rates
         ),
         plan_names=names,
+        meters=_pairs(connection, "select code, name, unit from meter"),
+    )
+
+
+def as_catalog(rows: CatalogRows) -> Catalog:
+    """What is loaded as a catalog, for rules that look plans, meters and rates up in it; checked when it was loaded."""
+    return Catalog.model_construct(
+        format="masthead.catalog/1",
+        publisher="",
+        products=(),
+        currencies=tuple(sorted({key[4] for key in rows.price_ids})),
+        meters=tuple(Meter(code=code, name=name, unit=unit) for code, (name, unit) in rows.meters.items()),
+        plans=tuple(
+            Plan.model_construct(
+                code=code, name=rows.plan_names[code], product=rows.plan_products[code], versions=versions
+            )
+            for code, versions in rows.plans.items()
+        ),
+        tax_rates=rows.tax_rates,
     )
 
 

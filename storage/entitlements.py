@@ -13,6 +13,7 @@ from domain.entitlements import Because, Grant, SourceKind
 from storage.copying import field
 from storage.database import PgConnection
 from storage.events import NewEvent
+from storage.sight import WITHIN, Sight
 
 GRANT_COLUMNS = (
     "account_id, id, mode, subscriber, feature, source_kind, source_id, starts_at, ends_at, ends_because,"
@@ -23,21 +24,26 @@ _READ = (
     " ends_because"
 )
 
-# All grants of a subscriber and feature; a database has few of them, and the last one tells why there is no access.
-FIND_GRANTS = f"select {_READ} from entitlement_grant where subscriber = %s and feature = %s and mode = %s"
+# All grants of a subscriber and feature, with their account: there are few of them, and the last one tells why there is
+# no access. Parameters: subscriber, feature, mode.
+FIND_GRANTS = (
+    f"select {_READ}, account_id::text from entitlement_grant"
+    " where subscriber = %s and feature = %s and mode = %s"
+)
 
 
 class StoredGrant(NamedTuple):
     """A grant as its row says."""
 
+    account_id: str
     id: str
     version: int
     grant: Grant
 
 
 def grant_of(row: Sequence[Any]) -> Grant:
-    """A row of `FIND_GRANTS`."""
-    subscriber, feature, kind, source, starts_at, ends_at, count, period, because = row
+    """The grant of a row of `FIND_GRANTS`."""
+    subscriber, feature, kind, source, starts_at, ends_at, count, period, because = row[:9]
     return Grant(
         subscriber,
         feature,
@@ -53,11 +59,45 @@ def grant_of(row: Sequence[Any]) -> Grant:
 def list_grants(connection: PgConnection, account_id: str) -> list[StoredGrant]:
     """All grants of an account, by reader and feature in order of time."""
     rows = connection.execute(
-        f"select id::text, version, {_READ} from entitlement_grant where account_id = %s"
+        f"select account_id::text, id::text, version, {_READ} from entitlement_grant where account_id = %s"
         " order by subscriber, feature, starts_at, id",
         (account_id,),
     ).fetchall()
-    return [StoredGrant(row[0], row[1], grant_of(row[2:])) for row in rows]
+    return [_stored(row) for row in rows]
+
+
+def page_of_grants(
+    connection: PgConnection,
+    sight: Sight,
+    *,
+    account_id: str | None,
+    after: tuple[str, str] | None,
+    limit: int,
+) -> list[StoredGrant]:
+    """Up to `limit` grants that `sight` has, of one account or of all, by account and id, behind the account and id
+    `after`."""
+    rows = connection.execute(
+        f"""
+        select g.account_id::text, g.id::text, g.version, {", ".join(f"g.{each}" for each in _READ.split(", "))}
+        from entitlement_grant g join account a on a.id = g.account_id
+        where {WITHIN} and (%(account)s::uuid is null or g.account_id = %(account)s::uuid)
+          and (%(after)s::uuid is null or (g.account_id, g.id) > (%(after)s::uuid, %(after_id)s::uuid))
+        order by g.account_id, g.id limit %(limit)s
+        """,
+        {
+            **sight.parameters,
+            "account": account_id,
+            "after": after and after[0],
+            "after_id": after and after[1],
+            "limit": limit,
+        },
+    ).fetchall()
+    return [_stored(row) for row in rows]
+
+
+def _stored(row: Sequence[Any]) -> StoredGrant:
+    account_id, grant_id, version, *grant = row
+    return StoredGrant(account_id, grant_id, version, grant_of(grant))
 
 
 def put_grants(

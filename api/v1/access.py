@@ -12,9 +12,10 @@ from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from api.problems import Problem
+from api.security import Caller
 from domain.entitlement_check import Reason
 from domain.entitlements import Because, SourceKind
-from operations.entitlements.paywall import Answer, Left, Paywall, Reader, UnknownFeature
+from operations.entitlements.paywall import Answer, Left, Paywall, Reader, UnknownFeature, UnknownReader
 from storage.allowances import VISITOR
 from storage.statements import DatabaseAway
 
@@ -25,6 +26,7 @@ def _no_visitor(key: str) -> str:
     return key
 
 
+EXAMPLE_ACCOUNT = "01a205bd-7c1e-7000-8000-000000000001"
 Mode = Literal["live", "test"]
 Key = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 SubscriberKey = Annotated[Key, AfterValidator(_no_visitor)]
@@ -38,7 +40,7 @@ class AskedReader(BaseModel):
 
     subscriber: SubscriberKey | None = Field(default=None, description="a reader who is logged in")
     visitor: Key | None = Field(default=None, description="a reader who is not")
-    mode: Mode = "live"
+    mode: Mode | None = Field(default=None, description="live, unless the key is of the other mode")
 
     @model_validator(mode="after")
     def _one_reader(self) -> AskedReader:
@@ -46,10 +48,17 @@ class AskedReader(BaseModel):
             raise ValueError("give either subscriber or visitor")
         return self
 
-    @property
-    def reader(self) -> Reader:
-        """Who is meant."""
-        return Reader(self.subscriber or self.visitor or "", self.mode, self.visitor is not None)
+    def reader(self, caller: Caller) -> Reader:
+        """Who is meant, as far as `caller` may see. Raises Problem (403) for a visitor, who is of no account, where
+        the key is of one."""
+        if self.visitor is not None and caller.account_id is not None:
+            raise Problem(403, "not_for_account_keys", "A key of one account cannot ask for visitors.")
+        return Reader(
+            self.subscriber or self.visitor or "",
+            self.mode,
+            visitor=self.visitor is not None,
+            sight=caller.sight,
+        )
 
 
 class Source(BaseModel):
@@ -82,7 +91,7 @@ class AccessOut(BaseModel):
                 "from": "2026-11-01T05:00:00Z",
                 "until": None,
                 "because": None,
-                "source": {"kind": "subscription", "id": "019a0000-0000-7000-8000-000000000000"},
+                "source": {"kind": "subscription", "id": "01a205bd-7c1e-7000-8000-000000000002"},
                 "allowance": None,
             }
         },
@@ -99,13 +108,21 @@ class AccessOut(BaseModel):
 
 @contextmanager
 def paywall_of(request: Request) -> Iterator[Paywall]:
-    """The application's paywall, its errors made problems: 404 for an unknown feature, 503 without the database."""
+    """The application's paywall, its errors made problems: 404 for an unknown feature or a subscriber that is not for
+    this caller, 503 without the database."""
     try:
         yield request.app.state.paywall
     except UnknownFeature as error:
         raise Problem(404, "no_such_feature", f"{error}.") from None
+    except UnknownReader as error:
+        raise Problem(404, "no_such_subscriber", f"{error}.") from None
     except DatabaseAway as error:
-        raise Problem(503, "unavailable", "The database does not answer at the moment; try again.") from error
+        raise Problem(
+            503,
+            "database_away",
+            "The database does not answer at the moment, or was too busy.",
+            headers={"Retry-After": "5"},
+        ) from error
 
 
 def access(answer: Answer) -> dict[str, Any]:

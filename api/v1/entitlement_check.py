@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import AwareDatetime, Field, ValidationError
 
 from api.security import Caller, authenticated, ensure_scope, require_scope
-from api.v1.access import AccessOut, AskedReader, FeatureCode, Key, access, paywall_of
+from api.v1.access import EXAMPLE_ACCOUNT, AccessOut, AskedReader, FeatureCode, Key, access, paywall_of
 
 SCOPE = "entitlements:read"
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -50,13 +50,20 @@ class _HotRoute(APIRoute):
 router = APIRouter(prefix="/v1/entitlements", tags=["entitlements"], route_class=_HotRoute)
 
 
-@router.get("/check", summary="Whether a reader may use a feature", response_model=AccessOut)
+@router.get(
+    "/check",
+    summary="Whether a reader may use a feature",
+    response_model=AccessOut,
+    openapi_extra={"x-example-query": {"feature": "archive", "subscriber": EXAMPLE_ACCOUNT}},
+)
 async def check_access(
-    request: Request, _: Annotated[Caller, Depends(require_scope(SCOPE))], asked: Annotated[Check, Query()]
+    request: Request,
+    caller: Annotated[Caller, Depends(require_scope(SCOPE))],
+    asked: Annotated[Check, Query()],
 ) -> Response:
     """Counts nothing; see `use`. A reader of whom nothing is known is denied with `no_grant`; 404 for a feature that
     the catalog does not have."""
     at = asked.at or datetime.now(UTC)
     with paywall_of(request) as paywall:
-        answer = await paywall.check(asked.reader, asked.feature, at, asked.resource)
+        answer = await paywall.check(asked.reader(caller), asked.feature, at, asked.resource)
     return Response(json.dumps(access(answer)), media_type="application/json")

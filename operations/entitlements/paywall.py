@@ -37,6 +37,7 @@ from storage.allowances import (
     free_place,
 )
 from storage.entitlements import FIND_GRANTS, grant_of
+from storage.sight import EVERYTHING, Sight
 
 KEPT_SECONDS = 5.0  # how long a feature's metering is believed after the catalog changed
 # Who adds rows clears away: after so many places taken, up to twice as many old rows go.
@@ -45,8 +46,15 @@ KEPT_DAYS = 2  # after a use has counted no more; safe in every time zone
 _FIND_METERING = "select metering from feature where code = %s"
 
 
+_FIND_MODE = "select mode from account where id = %s"
+
+
 class UnknownFeature(ValueError):
     """The catalog has no feature of that code."""
+
+
+class UnknownReader(LookupError):
+    """There is no such subscriber, as far as the caller may see."""
 
 
 class Runs(Protocol):
@@ -58,11 +66,13 @@ class Runs(Protocol):
 
 
 class Reader(NamedTuple):
-    """Who wants to read: a subscriber, or a visitor who is not logged in."""
+    """Who wants to read: a subscriber, or a visitor who is not logged in. `mode`: None for that of what is seen, else
+    live; `sight`: what the one who asks may see."""
 
     key: str
-    mode: str = "live"
+    mode: str | None = None
     visitor: bool = False
+    sight: Sight = EVERYTHING
 
     @property
     def stored(self) -> str:
@@ -126,7 +136,8 @@ class Paywall:
 
     async def check(self, reader: Reader, feature: str, at: datetime, resource: str | None = None) -> Answer:
         """Whether `reader` may use `feature` at the instant `at`; of a metered one, whether any more, or `resource` if
-        that is named. Counts nothing. Raises UnknownFeature."""
+        that is named. Counts nothing. Raises UnknownReader and UnknownFeature."""
+        reader = await self._in_mode(reader)
         found = await self._standing(reader, feature, at)
         if found.reason is Reason.GRANTED:
             return Answer(True, found.reason, found.grant)
@@ -142,7 +153,8 @@ class Paywall:
 
     async def use(self, reader: Reader, feature: str, resource: str, at: datetime) -> Answer:
         """Let `reader` use `resource` by `feature` at the instant `at`, counting it where an allowance is metered: once
-        for as long as it counts, and never more than the allowance has. Raises UnknownFeature."""
+        for as long as it counts, and never more than the allowance has. Raises UnknownReader and UnknownFeature."""
+        reader = await self._in_mode(reader)
         found = await self._standing(reader, feature, at)
         if found.reason is Reason.GRANTED:
             return Answer(True, found.reason, found.grant)
@@ -164,17 +176,17 @@ class Paywall:
             decision.counted,
         )
 
-    async def merge(
-        self, visitor: str, subscriber: str, mode: str, feature: str | None, at: datetime
-    ) -> dict[str, Left]:
+    async def merge(self, visitor: str, reader: Reader, feature: str | None, at: datetime) -> dict[str, Left]:
         """At login: what the visitor read counts with the subscriber's own from now on, each article once. The answer
         is how that leaves the subscriber, by feature, where something is metered. Merging again changes nothing, and
-        the visitor's count stays, or logging out would begin a new one."""
-        other = Reader(visitor, mode, visitor=True)
-        reader = Reader(subscriber, mode)
+        the visitor's count stays, or logging out would begin a new one. Raises UnknownReader and UnknownFeature."""
+        reader = await self._in_mode(reader)
+        other = Reader(visitor, reader.mode, visitor=True)
         features = [feature]
         if feature is None:
-            features = [row[0] for row in await self._run(FIND_USED_FEATURES, (other.stored, mode))]
+            features = [row[0] for row in await self._run(FIND_USED_FEATURES, (other.stored, other.mode))]
+            if not features:
+                await self._must_see(reader, [])
         merged = {}
         for name in features:
             left = await self._merge(other, reader, name or "", at)
@@ -206,7 +218,31 @@ class Paywall:
         if reader.visitor:
             return Standing(Reason.NO_GRANT, None)
         rows = await self._run(FIND_GRANTS, (reader.key, feature, reader.mode))
+        if reader.sight != EVERYTHING:
+            await self._must_see(reader, rows)
         return standing([grant_of(row) for row in rows], at)
+
+    async def _in_mode(self, reader: Reader) -> Reader:
+        if reader.mode is not None:
+            return reader
+        mode = reader.sight.mode
+        if mode is None and reader.sight.account_id is not None:
+            rows = await self._run(_FIND_MODE, (reader.sight.account_id,))
+            mode = rows[0][0] if rows else None
+        return reader._replace(mode=mode or "live")
+
+    async def _must_see(self, reader: Reader, rows: list[tuple[Any, ...]]) -> None:
+        """Raises UnknownReader for a subscriber who is of another account or mode than `reader.sight` has. One of whom
+        nothing is known is of no other."""
+        mode, account = reader.sight
+        seen = mode is None or reader.mode == mode
+        if account is not None:
+            seen = seen and (reader.key == account or any(row[-1] == account for row in rows))
+        elif seen and mode is not None and not rows and (key := _as_id(reader.key)) is not None:
+            found = await self._run(_FIND_MODE, (key,))
+            seen = not found or found[0][0] == mode
+        if not seen:
+            raise UnknownReader(f"there is no subscriber {reader.key!r}")
 
     async def _meter(self, reader: Reader, feature: str, found: Standing) -> _Meter | None:
         """By what `reader` is metered: the allowance of the plan, else what the feature gives to everybody."""

@@ -310,11 +310,11 @@ async def test_merging_may_fill_more_than_the_allowance_and_then_nothing_is_left
 
 async def test_an_account_shows_its_grants(api: httpx.AsyncClient, url: str) -> None:
     reader = account(url, ("epaper", -10, None, FeatureAllowance(count=2)), ("streaming-tv", -20, -10, None))
-    answer = await api.get("/v1/entitlements", params={"account": reader})
+    answer = await api.get("/v1/entitlements", params={"account_id": reader})
     items = answer.json()["items"]
     assert [(each["feature"], each["because"], each["version"]) for each in items] == [
         ("epaper", None, 1),
         ("streaming-tv", "paused", 1),
     ]
     assert items[0]["allowance"] == {"count": 2, "window": {"kind": "calendar_month"}}
-    assert (await api.get("/v1/entitlements", params={"account": NOBODY})).status_code == 404
+    assert (await api.get("/v1/entitlements", params={"account_id": NOBODY})).status_code == 404

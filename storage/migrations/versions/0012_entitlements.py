@@ -1,6 +1,6 @@
 """Features, who may use them, and what was used of a metered allowance.
 
-Revision: 0012, after 0009.
+Revision: 0012, after 0011.
 """
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0012"
-down_revision = "0009"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
