@@ -47,6 +47,7 @@ from storage.tables.connections import (
     request_log,
     sync_lane,
 )
+from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
@@ -64,6 +65,7 @@ __all__ = [
     "account_credit_grant",
     "account_credit_movement",
     "account_history",
+    "allowance_use",
     "api_key",
     "api_key_retired",
     "audit",
@@ -77,8 +79,10 @@ __all__ = [
     "credit_line",
     "credit_note",
     "document_series",
+    "entitlement_grant",
     "event_cursor",
     "event_log",
+    "feature",
     "idempotency_key",
     "import_job",
     "import_rejection",
