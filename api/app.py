@@ -15,12 +15,14 @@ from temporalio.client import Client
 
 from api import problems
 from api.security import open_route, require_key
-from api.v1 import bill_runs, parked, webhook_endpoints
+from api.v1 import bill_runs, invoice_documents, parked, webhook_endpoints
 from api.v1.event_readers import EventReaders
 from api.webhooks.intake import Intake, close_pool, make_pool, open_pool
 from api.webhooks.routes import webhook_route
 from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.webhooks.shelf import bundled_recipes
+from documents.invoice_page import InvoicePages
+from documents.shelf import Shelf
 from runtime.settings import Settings, load_settings
 from runtime.temporal import connect
 from runtime.webhooks_out import encryption_of
@@ -64,9 +66,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
+    app.state.invoice_pages = InvoicePages(Shelf(chosen.templates))
     problems.install(app)
     app.include_router(health_routes)
     app.include_router(bill_runs.router)
+    app.include_router(invoice_documents.router)
     app.include_router(parked.router)
     app.include_router(webhook_endpoints.router)
     # First: matching a path costs a microsecond a route, and this one is the hot one.

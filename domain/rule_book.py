@@ -7,10 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.coupons import Coupon
 from domain.media.deliveries import DeliveryCalendar
 from domain.policy import Policy
+from domain.publisher import Publisher
 
 
 class RuleBook(BaseModel):
-    """Policy, coupons and delivery days; each has a default that an ordinary publisher can live with."""
+    """Policy, coupons, delivery days and the publisher; each has a default that an ordinary publisher can live with."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -18,4 +19,7 @@ class RuleBook(BaseModel):
     coupons: tuple[Coupon, ...] = Field((), description="what subscribers can apply, by code")
     delivery: DeliveryCalendar | None = Field(
         None, description="on which days issues appear, for holiday stops"
+    )
+    publisher: Publisher = Field(
+        Publisher(), description="who sends invoices and mails: name, address, tax number, sender"
     )

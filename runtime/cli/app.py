@@ -26,6 +26,7 @@ from runtime.cli import (
     doctor,
     flows,
     imports,
+    invoices,
     migrate,
     parked,
     runs,
@@ -75,6 +76,7 @@ app.add_typer(parked.app, name="errors")
 app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)
+app.add_typer(invoices.app, name="invoice")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")
