@@ -18,8 +18,10 @@ from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
 from contracts.names import CALL_QUEUE, TASK_QUEUE
+from documents.shelf import Shelf
 from runtime import registry
 from runtime.connections import Connections
+from runtime.mails import running_mails
 from runtime.settings import Settings
 from runtime.stack.home import Home, write_private
 from runtime.syncs import load_flows, running_syncs
@@ -70,6 +72,7 @@ async def run_worker(settings: Settings) -> None:
         async with (
             _running_worker(client, engine, connections, settings, end),
             running_syncs(client, engine, connections, shelf, end),
+            running_mails(engine, connections, Shelf(settings.templates)),
             _running_loops(client, engine),
         ):
             mark = _mark_ready(Home(settings.home))

@@ -19,7 +19,7 @@ from domain.invoice_document import (
 from domain.publisher import Publisher
 from storage.database import PgConnection
 
-_DEFAULT_RULE_BOOK = "default"
+DEFAULT_RULE_BOOK = "default"
 
 # What a line is called: the plan of its item, the product where it is not the plan's own, the meter of usage.
 _NAMES = """
@@ -39,7 +39,7 @@ _NAMED = """
 _HEAD = f"""
     a.external_key as account, a.locale, h.name, coalesce(h.address, '{{}}') as address,
     coalesce((select b.definition->'publisher' from rule_book b
-              where b.name = coalesce(a.rule_book, '{_DEFAULT_RULE_BOOK}')
+              where b.name = coalesce(a.rule_book, '{DEFAULT_RULE_BOOK}')
               order by b.version desc limit 1), '{{}}') as publisher
 """
 _INVOICE = f"""

@@ -84,9 +84,9 @@ def test_accounts_with_credits_payments_and_notes(engine: Engine, name: str) -> 
     Mirror(engine, scenario.scenario, scenario.catalog).play()
     with engine.connect() as held:
         connection: Any = held.connection.driver_connection
-        invoices = connection.execute("select id::text, number from invoice order by number").fetchall()
+        invoices = connection.execute("select id::text from invoice order by number").fetchall()
         assert invoices
-        for own, number in invoices:
+        for (own,) in invoices:
             document = read_invoice(connection, own)
             assert document is not None
             assert document.mode == "test"

@@ -164,7 +164,7 @@ def test_what_is_wrong_with_own_files_is_told(tmp_path: Path) -> None:
         InvoicePages(Shelf(tmp_path)).pdf(invoice())
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "de.yaml").write_text("invoice: [a]")
-    with pytest.raises(TemplateError, match="de.yaml has to be lines"):
+    with pytest.raises(TemplateError, match=r"de\.yaml has to be lines"):
         Shelf(tmp_path).words("de")
     with pytest.raises(TemplateError, match="is no folder"):
         Shelf(tmp_path / "none")
