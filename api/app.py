@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import Engine, text
 from temporalio.client import Client
 
-from api import problems
+from api import problems, unsubscribe
 from api.security import open_route, require_key
 from api.v1 import bill_runs, invoice_documents, parked, webhook_endpoints
 from api.v1.event_readers import EventReaders
@@ -73,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(invoice_documents.router)
     app.include_router(parked.router)
     app.include_router(webhook_endpoints.router)
+    app.include_router(unsubscribe.router)
     # First: matching a path costs a microsecond a route, and this one is the hot one.
     app.router.routes.insert(0, webhook_route())
     return app

@@ -27,6 +27,7 @@ from runtime.cli import (
     flows,
     imports,
     invoices,
+    mails,
     migrate,
     parked,
     runs,
@@ -77,6 +78,7 @@ app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)
 app.add_typer(invoices.app, name="invoice")
+app.add_typer(mails.app, name="mails")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")
