@@ -77,6 +77,8 @@ TEMPLATES = (
     _notice("gift", "a gift waits to be claimed"),
     _notice("shipment", "a delivery is on its way"),
     _notice("payment-reminder", "the payment method needs the customer", still=_owing),
+    _notice("payment-method-needed", "dunning: the payment method cannot be charged", still=_owing),
+    _notice("payment-action-needed", "dunning: the bank wants a confirmation", still=_owing),
     _notice("payment-overdue", "dunning: an invoice is overdue", still=_owing),
     _notice("account-restricted", "dunning: the account is restricted", still=_owing),
     _notice("account-suspended", "dunning: access is suspended", still=_owing),
