@@ -38,6 +38,7 @@ from storage.tables.accounts import (
     usage_record,
 )
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
+from storage.tables.clocks import follow_up, test_clock
 from storage.tables.connections import (
     connection,
     connection_token,
@@ -76,6 +77,7 @@ __all__ = [
     "document_series",
     "event_cursor",
     "event_log",
+    "follow_up",
     "import_job",
     "import_rejection",
     "inbound_endpoint",
@@ -107,6 +109,7 @@ __all__ = [
     "sync_lane",
     "synced_record",
     "tax_rate",
+    "test_clock",
     "usage_record",
     "vendor_fact",
     "webhook_attempt",
