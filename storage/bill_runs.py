@@ -23,8 +23,9 @@ def selection_sql(target: Target, scope_sql: str) -> str:
     """The statement that lists what a run selects: account ids in order, once each."""
     return f"""
         select distinct s.account_id as id from subscription s join account a on a.id = s.account_id
-        where s.mode = %(mode)s and s.next_bill_on <= {target.sql_day()} and s.status in {BILLED_STATES}
-          and {scope_sql}
+        where s.mode = %(mode)s and {scope_sql}
+          and ((s.next_bill_on <= {target.sql_day()} and s.status in {BILLED_STATES})
+               or a.whole_due_on <= {target.sql_day()})
     """
 
 

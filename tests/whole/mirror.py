@@ -54,7 +54,10 @@ class Mirror:
         account = scenario.account
         connection.execute(
             "insert into rule_book (name, version, definition) values (%s, 1, %s)",
-            (self.rule_book, Jsonb(scenario.rules.model_dump(mode="json", by_alias=True, exclude_unset=True))),
+            (
+                self.rule_book,
+                Jsonb(scenario.rules.model_dump(mode="json", by_alias=True, exclude_unset=True)),
+            ),
         )
         first = instant_of(scenario.steps[0].at, _zone(account.timezone)).date()
         declines: dict[str, str] = {}
@@ -108,31 +111,39 @@ class Mirror:
                 self.latest = unit.account.latest
                 if refused is not None:
                     unit.account, reason = refused
-                    self.refused.append(Refusal(self.place, unit.account.today, step.do, self._unnamed(reason)))
+                    self.refused.append(
+                        Refusal(self.place, unit.account.today, step.do, self._unnamed(reason))
+                    )
         self.place += 1
 
     def _use(self, step: verbs.Usage, at: datetime) -> None:
         # A day stands for its noon; the record is there before anything rates it.
         instant = at if isinstance(step.at, datetime) else at.replace(hour=12)
-        try:
-            if (step.quantity is None) == (not step.events):
-                raise ValueError("usage is a quantity or a list of events, one of the two")
-            with (
-                transaction(self.engine) as connection,
-                changing(connection, self.tariff, self.account_id, at, through=at.date()) as unit,
-            ):
-                if not any(meter.code == step.meter for meter in unit.account.catalog.meters):
-                    raise ValueError(f"the catalog has no meter {step.meter!r}")
-                subscription = unit.account.subscription(self._name(step.subscription))
-                item = lifecycle.item_for_usage(unit.account, subscription, step.meter, instant.date())
-                for quantity in step.events or (step.quantity,):
-                    connection.execute(
-                        "insert into usage_record (id, item_id, meter_code, at, quantity, key)"
-                        " values (%s, %s, %s, %s, %s, %s)",
-                        (str(uuid7()), item, step.meter, instant, quantity, str(uuid7())),
-                    )
-        except ValueError as error:
-            self.refused.append(Refusal(self.place, at.date(), step.do, self._unnamed(str(error))))
+        with (
+            transaction(self.engine) as connection,
+            changing(connection, self.tariff, self.account_id, at, through=at.date()) as unit,
+        ):
+            try:
+                self._record(connection, unit.account, step, instant)
+            except ValueError as error:
+                reason = self._unnamed(str(error))
+                self.refused.append(Refusal(self.place, unit.account.today, step.do, reason))
+
+    def _record(
+        self, connection: PgConnection, account: AccountState, step: verbs.Usage, instant: datetime
+    ) -> None:
+        subscription = account.subscription(self._name(step.subscription))
+        if (step.quantity is None) == (not step.events):
+            raise ValueError("usage is a quantity or a list of events, one of the two")
+        if not any(meter.code == step.meter for meter in account.catalog.meters):
+            raise ValueError(f"the catalog has no meter {step.meter!r}")
+        item = lifecycle.item_for_usage(account, subscription, step.meter, instant.date())
+        for quantity in step.events or (step.quantity,):
+            connection.execute(
+                "insert into usage_record (id, item_id, meter_code, at, quantity, key)"
+                " values (%s, %s, %s, %s, %s, %s)",
+                (str(uuid7()), item, step.meter, instant, quantity, str(uuid7())),
+            )
 
     def zone(self) -> Any:
         with transaction(self.engine) as connection:
