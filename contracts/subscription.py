@@ -39,9 +39,10 @@ class EpisodeResult(BaseModel):
 
 
 class SubscriptionInput(BaseModel):
-    """A subscription by its id."""
+    """A subscription by its id, at the business time `now` of whoever asks."""
 
     subscription_id: str
+    now: datetime | None = None
 
 
 class SettleInput(BaseModel):

@@ -57,6 +57,13 @@ class AdvanceInput(BaseModel):
     to: datetime
 
 
+class ClockProblem(BaseModel):
+    """Why a clock cannot go on."""
+
+    clock_id: str
+    problem: str
+
+
 class ClockResult(BaseModel):
     """How driving a clock ended: where it stands, after so many steps of accounts."""
 

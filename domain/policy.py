@@ -78,7 +78,10 @@ class NoticePolicy(_Strict):
     """When subscribers are told of what comes."""
 
     trial_ends_days: int | None = Field(
-        3, gt=0, le=35, description="days before the end of a trial that goes on as a paid one; null: not at all"
+        3,
+        gt=0,
+        le=35,
+        description="days before the end of a trial that goes on as a paid one; null: not at all",
     )
     renewal_days: int | None = Field(
         30,

@@ -44,13 +44,15 @@ class _Row(NamedTuple):
         )
 
 
-def read_standing(engine: Engine, subscription_id: str, tariff: Tariff | None = None) -> Standing:
-    """Where the subscription stands. With `tariff`, what it demands by now is written down first. Raises LookupError
-    when there is none of that id."""
+def read_standing(
+    engine: Engine, subscription_id: str, now: datetime | None = None, tariff: Tariff | None = None
+) -> Standing:
+    """Where the subscription stands. With `now` and `tariff`, what it demands by then is written down first. Raises
+    LookupError when there is none of that id."""
     with transaction(engine) as connection:
         row = _row(connection, subscription_id)
-        if tariff is not None:
-            _note(connection, tariff, row.account_id, subscription_id, None)
+        if tariff is not None and now is not None:
+            _note(connection, tariff, row.account_id, subscription_id, now, None)
         return row.standing(first_due(connection, subscription_id))
 
 
@@ -73,13 +75,13 @@ def settle_subscription(
                 pass
             after = _row(connection, subscription_id)
         else:
+            if tariff is not None:  # the account before its subscriptions, as everybody locks them
+                connection.execute("select 1 from account where id = %s for update", (row.account_id,))
             after = _record(connection, subscription_id, now)
             if tariff is not None:
                 since = local_date(row.next_due, ZoneInfo(row.zone))
-                _note(connection, tariff, row.account_id, subscription_id, since)
-        return after.standing(
-            first_due(connection, subscription_id), changed=after.version != row.version
-        )
+                _note(connection, tariff, row.account_id, subscription_id, now, since)
+        return after.standing(first_due(connection, subscription_id), changed=after.version != row.version)
 
 
 def follow_up_subscription(
@@ -126,16 +128,19 @@ def _record(connection: PgConnection, subscription_id: str, now: datetime) -> _R
 
 
 def _note(
-    connection: PgConnection, tariff: Tariff, account_id: str, subscription_id: str, since: date | None
+    connection: PgConnection,
+    tariff: Tariff,
+    account_id: str,
+    subscription_id: str,
+    now: datetime,
+    since: date | None,
 ) -> None:
-    """Write down what the subscription demands as it stands, from the local day `since` on (default: today's)."""
+    """Write down what the subscription demands as it stands, of what happened from the local day `since` on (default:
+    the day of `now`)."""
     rows = read_whole(connection, account_id, tariff.book)
-    clock_at = rows.head.clock_at
-    row = connection.execute("select coalesce(%s, now())", (clock_at,)).fetchone()
-    assert row is not None  # noqa: S101
-    account, _ = build(rows, tariff, row[0])
-    if clock_at is None:
-        account.today = max(account.today, local_date(row[0], account.zone))
+    now = rows.head.clock_at or now
+    account, _ = build(rows, tariff, now)
+    account.today = max(account.today, local_date(now, account.zone))
     names = [name for name, each in account.subscriptions.items() if each.terms.id == subscription_id]
     note_follow_ups(connection, account, names, since or account.today)
 
@@ -143,8 +148,8 @@ def _note(
 def _row(connection: PgConnection, subscription_id: str, *, lock: bool = False) -> _Row:
     row = connection.execute(
         b"""
-        select s.account_id::text, a.time_zone, s.status, s.starts_on, s.trial_ends_on, s.ends_on, s.next_due, s.version,
-               a.clock_at,
+        select s.account_id::text, a.time_zone, s.status, s.starts_on, s.trial_ends_on, s.ends_on, s.next_due,
+               s.version, a.clock_at,
                a.known_whole or a.billed_whole or s.resumes_on is not null or s.later_on is not null or exists (
                    select 1 from subscription_item i where i.subscription_id = s.id and i.starts_on > s.starts_on)
         from subscription s join account a on a.id = s.account_id where s.id = %s

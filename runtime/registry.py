@@ -14,6 +14,7 @@ from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
+from activities.test_clock import TestClockActivities
 from runtime.call_keeper import keep_calls
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
@@ -24,6 +25,7 @@ from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
+from workflows.test_clock import TestClockWorkflow
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
 WORKFLOWS: list[type] = [
@@ -32,6 +34,7 @@ WORKFLOWS: list[type] = [
     ConnectorSyncWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
+    TestClockWorkflow,
     WebhookDeliveryWorkflow,
 ]
 
@@ -49,6 +52,7 @@ def build_activities(engine: Engine, client: Client) -> list[Callable[..., Any]]
         *SubscriptionActivities(engine).all(),
         *SweepActivities(engine, Episodes(client)).all(),
         *SyncControlActivities(engine).all(),
+        *TestClockActivities(engine, Episodes(client)).all(),
     ]
 
 

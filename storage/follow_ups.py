@@ -37,7 +37,8 @@ class NewFollowUp(NamedTuple):
 
 
 _SELECT = (
-    "select id::text, mode, subscription_id::text, account_id::text, kind, key, due_at, about, outcome from follow_up"
+    "select id::text, mode, subscription_id::text, account_id::text, kind, key, due_at, about, outcome"
+    " from follow_up"
 )
 
 

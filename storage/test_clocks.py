@@ -87,9 +87,10 @@ def accounts_behind(
 
 def accounts_of(connection: PgConnection, clock_id: str) -> Sequence[tuple[str, str]]:
     """Id and external key of each account of the clock."""
-    return connection.execute(
+    rows = connection.execute(
         "select id::text, external_key from account where test_clock_id = %s order by id", (clock_id,)
-    ).fetchall()  # type: ignore[return-value]
+    )
+    return [(own, key) for own, key in rows]
 
 
 class AccountTime(NamedTuple):

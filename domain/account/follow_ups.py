@@ -122,9 +122,7 @@ def _happened(account: AccountState, subscription: Subscription) -> Iterator[Fol
         yield _notice("ended", terms.ends_on, terms.ends_on, ended_on=terms.ends_on)
 
 
-def _access(
-    account: AccountState, subscription: Subscription, known: Sequence[Known]
-) -> Iterator[FollowUp]:
+def _access(account: AccountState, subscription: Subscription, known: Sequence[Known]) -> Iterator[FollowUp]:
     """Access that is another than was told last, and the deliveries that go with it."""
     told = [each for each in known if each.kind == Kind.PROVISIONING]
     plan = entitled_plan(account, subscription)
@@ -135,9 +133,7 @@ def _access(
     yield FollowUp(Kind.PROVISIONING, f"access/{len(told) + 1}", account.today, about)
     if _delivered(account, plan) != _delivered(account, before):
         what = "begins" if _delivered(account, plan) else "ends"
-        yield FollowUp(
-            Kind.SHIPMENT, f"delivery/{len(told) + 1}", account.today, {**about, "delivery": what}
-        )
+        yield FollowUp(Kind.SHIPMENT, f"delivery/{len(told) + 1}", account.today, {**about, "delivery": what})
 
 
 def entitled_plan(account: AccountState, subscription: Subscription) -> str | None:

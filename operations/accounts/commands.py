@@ -83,7 +83,7 @@ class AccountCommands:
                 known = _known(connection, account_id, command_id, step.do, asked)
                 if known is None:
                     _check(unit, expected)
-                    refused = _act(unit, step, now, invoice_now=invoice_now)
+                    refused = _act(unit, step, unit.now, invoice_now=invoice_now)
             outcome = known or Outcome(_answer(unit, step, refused))
             if known is None:
                 connection.execute(

@@ -107,4 +107,3 @@ def first_due(connection: PgConnection, subscription_id: str) -> datetime | None
     ).fetchone()
     found: datetime | None = row[0] if row else None
     return found
-

@@ -91,9 +91,7 @@ account = Table(
         comment="the instant of its clock up to which it has been played",
     ),
     UniqueConstraint("mode", "external_key"),
-    Index(
-        "account_test_clock_id_idx", "test_clock_id", postgresql_where=text("test_clock_id is not null")
-    ),
+    Index("account_test_clock_id_idx", "test_clock_id", postgresql_where=text("test_clock_id is not null")),
     Index("account_whole_due_idx", "whole_due_on", postgresql_where=text("whole_due_on is not null")),
     CheckConstraint(MODE_CHECK, name="mode"),
     CheckConstraint("bill_cycle_day between 1 and 31", name="bill_cycle_day"),

@@ -72,7 +72,9 @@ def upgrade() -> None:
         "create trigger account_keeps_its_time before update of mode, test_clock_id on account "
         "for each row execute function keep_account_in_its_time()"
     )
-    op.execute("create index account_test_clock_id_idx on account (test_clock_id) where test_clock_id is not null")
+    op.execute(
+        "create index account_test_clock_id_idx on account (test_clock_id) where test_clock_id is not null"
+    )
     op.execute("create index follow_up_due_idx on follow_up (due_at) where done_at is null")
     for place, comment in COMMENTS.items():
         op.execute(f"comment on column {place} is $${comment}$$")
