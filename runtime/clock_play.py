@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 from temporalio.client import Client
 
+from contracts.names import TASK_QUEUE
 from contracts.test_clock import Clock, ClockStatus
 from domain.account import commands as verbs
 from domain.account.acting import instant_of
@@ -96,7 +97,10 @@ class ClockPlay:
     """One scenario on one clock. Its subscriptions and its rule book are called after the clock, for their names are
     the database's."""
 
-    def __init__(self, engine: Engine, client: Client, source: ScenarioSource, name: str) -> None:
+    def __init__(
+        self, engine: Engine, client: Client, source: ScenarioSource, name: str, queue: str = TASK_QUEUE
+    ) -> None:
+        self._queue = queue
         self._engine = engine
         self._client = client
         self._scenario: Scenario = source.scenario
@@ -151,7 +155,7 @@ class ClockPlay:
         """Up to `to`, and at least a moment further, so that the day on which the clock stands is billed once more."""
         assert self._clock is not None  # noqa: S101
         to = max(to, self._now() + _MOMENT)
-        await advance_clock(self._client, self._clock.id, to)
+        await advance_clock(self._client, self._clock.id, to, queue=self._queue)
         self._clock = await wait_for_clock(self._engine, self._clock.id, to, seconds=300)
 
     def _now(self) -> datetime:
