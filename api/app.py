@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from api import problems
 from api.security import open_route, require_key
-from api.v1 import bill_runs, parked, webhook_endpoints
+from api.v1 import bill_runs, parked, test_clocks, webhook_endpoints
 from api.v1.event_readers import EventReaders
 from api.webhooks.intake import Intake, close_pool, make_pool, open_pool
 from api.webhooks.routes import webhook_route
@@ -69,6 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(bill_runs.router)
     app.include_router(parked.router)
     app.include_router(webhook_endpoints.router)
+    app.include_router(test_clocks.router)
     # First: matching a path costs a microsecond a route, and this one is the hot one.
     app.router.routes.insert(0, webhook_route())
     return app

@@ -30,16 +30,18 @@ class _Row(NamedTuple):
     next_due: datetime | None
     version: int
     clock_at: datetime | None
+    clock_ended: bool
     of_whole: bool
 
     def standing(self, follow_up_due: datetime | None, *, changed: bool = False) -> Standing:
+        # By a clock that has ended, no date ever comes.
         return Standing(
             account_id=self.account_id,
             status=self.status,
-            next_due=self.next_due,
+            next_due=None if self.clock_ended else self.next_due,
             version=self.version,
             changed=changed,
-            follow_up_due=follow_up_due,
+            follow_up_due=None if self.clock_ended else follow_up_due,
             clock_at=self.clock_at,
         )
 
@@ -150,6 +152,7 @@ def _row(connection: PgConnection, subscription_id: str, *, lock: bool = False) 
         b"""
         select s.account_id::text, a.time_zone, s.status, s.starts_on, s.trial_ends_on, s.ends_on, s.next_due,
                s.version, a.clock_at,
+               exists (select 1 from test_clock c where c.id = a.test_clock_id and c.status = 'ended'),
                a.known_whole or a.billed_whole or s.resumes_on is not null or s.later_on is not null or exists (
                    select 1 from subscription_item i where i.subscription_id = s.id and i.starts_on > s.starts_on)
         from subscription s join account a on a.id = s.account_id where s.id = %s

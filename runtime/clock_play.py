@@ -55,6 +55,7 @@ class NotPlayable(MisplacedStep):
 class PlayedOnClock(NamedTuple):
     """A played scenario: the clock, the account in the database, what it came to there and in memory."""
 
+    scenario: Scenario
     clock: Clock
     account_id: str
     account: AccountState
@@ -183,7 +184,7 @@ class ClockPlay:
         }
         found = outcome(Played(self._scenario, account, self._refused))
         simulated = outcome(play(self._scenario, self._catalog))
-        return PlayedOnClock(self._clock, self._account_id, account, found, simulated)
+        return PlayedOnClock(self._scenario, self._clock, self._account_id, account, found, simulated)
 
 
 def declines_of(scenario: Scenario) -> dict[date, str]:

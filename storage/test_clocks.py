@@ -116,3 +116,13 @@ def move_account(connection: PgConnection, account_id: str, at: datetime) -> Non
         "update account set clock_at = %(at)s where id = %(id)s and clock_at < %(at)s",
         {"id": account_id, "at": at},
     )
+
+
+def episodes_of(connection: PgConnection, clock_id: str) -> list[str]:
+    """Ids of the subscriptions that live by the clock."""
+    rows = connection.execute(
+        "select s.id::text from subscription s join account a on a.id = s.account_id where a.test_clock_id = %s"
+        " order by s.id",
+        (clock_id,),
+    )
+    return [own for (own,) in rows]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
 
-from contracts.names import TASK_QUEUE, test_clock_id
+from contracts.names import TASK_QUEUE, subscription_id, test_clock_id
+from contracts.subscription import LOOK_AGAIN
 from contracts.test_clock import ADVANCE, Advance, Clock, ClockRequest
 from workflows.test_clock import TestClockWorkflow
 
@@ -41,3 +45,22 @@ async def advance_clock(client: Client, clock_id: str, to: datetime, *, queue: s
         rpc_timeout=RPC_TIMEOUT,
     )
     return clock
+
+
+async def tell_episodes(client: Client, subscriptions: Sequence[str]) -> int:
+    """Let the open episodes of `subscriptions` look at their rows again, as after the end of a clock; how many were
+    open. Raises temporalio.service.RPCError while Temporal is away."""
+    gate = asyncio.Semaphore(8)
+
+    async def tell(subscription: str) -> int:
+        async with gate:
+            try:
+                handle = client.get_workflow_handle(subscription_id(subscription))
+                await handle.signal(LOOK_AGAIN, rpc_timeout=RPC_TIMEOUT)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                return 0
+            return 1
+
+    return sum(await asyncio.gather(*map(tell, subscriptions)))

@@ -20,7 +20,14 @@ from domain.periods import local_date
 from domain.rule_book import RuleBook
 from operations.rule_books import DEFAULT_RULE_BOOK, read_rule_books
 from storage.database import PgConnection, transaction
-from storage.test_clocks import ClockRow, find_clock, find_clock_by_name, insert_clock, update_clock
+from storage.test_clocks import (
+    ClockRow,
+    clocks_page,
+    find_clock,
+    find_clock_by_name,
+    insert_clock,
+    update_clock,
+)
 
 
 class ClockRefused(ValueError):
@@ -62,6 +69,12 @@ def read_clock(engine: Engine, clock: str) -> Clock:
     if row is None:
         raise NoSuchClock(f"there is no test clock {clock!r}")
     return _shown(row)
+
+
+def list_clocks(engine: Engine, *, after: str | None, limit: int) -> list[Clock]:
+    """Clocks, newest first, behind the one with the id `after`."""
+    with transaction(engine) as connection:
+        return [_shown(row) for row in clocks_page(connection, after=after, limit=limit)]
 
 
 def attach_accounts(engine: Engine, clock_id: str, accounts: Sequence[ClockAccount]) -> list[str]:

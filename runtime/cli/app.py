@@ -21,6 +21,7 @@ from runtime.cli import (
     bill_run,
     books,
     catalog,
+    clock,
     connectors,
     demo,
     doctor,
@@ -71,6 +72,7 @@ app.command("simulate")(simulate.simulate)
 app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)
 app.add_typer(runs.app, name="runs")
+app.add_typer(clock.app, name="clock")
 app.add_typer(parked.app, name="errors")
 app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
