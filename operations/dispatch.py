@@ -90,7 +90,8 @@ def _near_and_quiet(
     if subscriptions:
         for subscription, account, is_near in connection.execute(
             "select id::text, account_id::text, coalesce(next_due <= %(until)s, false) or exists ("
-            "   select 1 from follow_up f where f.subscription_id = s.id and f.done_at is null and f.due_at <= %(until)s)"
+            " select 1 from follow_up f"
+            " where f.subscription_id = s.id and f.done_at is null and f.due_at <= %(until)s)"
             " from subscription s where id = any(%(ids)s::uuid[]) and mode = 'live' order by id",
             {"until": now + HORIZON, "ids": id_array(subscriptions)},
         ):
@@ -170,8 +171,8 @@ def lanes_behind(connection: PgConnection) -> list[LaneBehind]:
 def due_page(
     engine: Engine, *, after: SweepPosition | None, until: datetime, limit: int
 ) -> tuple[list[EpisodeRef], SweepPosition | None]:
-    """Up to `limit` live subscriptions whose next date, or a follow-up that is not done, is at or before `until`, in the
-    order of their dates, behind `after`; and the position of the last one. One may come for each of its dates."""
+    """Up to `limit` live subscriptions whose next date, or a follow-up that is not done, is at or before `until`, in
+    the order of their dates, behind `after`; and the position of the last one. One may come for each of its dates."""
     condition = "" if after is None else "and ({due}, {id}) > (%(due)s, %(id)s::uuid)"
     parameters: dict[str, Any] = {"until": until, "limit": limit}
     if after is not None:
