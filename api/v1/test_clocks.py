@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
+from api.paging import Paged, cut
 from api.problems import Problem
 from api.security import Caller, require_scope
 from contracts.test_clock import Clock, ClockStatus
@@ -38,8 +39,25 @@ from workflows.clock_starts import advance_clock, tell_episodes
 router = APIRouter(prefix="/v1/test-clocks", tags=["test clocks"])
 
 Answer = TypeVar("Answer")
-Reader = Annotated[Caller, Depends(require_scope("test-clocks:read"))]
-Writer = Annotated[Caller, Depends(require_scope("test-clocks:write"))]
+_READS, _WRITES = require_scope("test-clocks:read"), require_scope("test-clocks:write")
+
+
+def _of_test_mode(caller: Caller) -> Caller:
+    if caller.mode == "live":
+        raise Problem(403, "other_mode", "Test clocks are for test accounts; your key is for live ones.")
+    return caller
+
+
+def _reader(caller: Annotated[Caller, Depends(_READS)]) -> Caller:
+    return _of_test_mode(caller)
+
+
+def _writer(caller: Annotated[Caller, Depends(_WRITES)]) -> Caller:
+    return _of_test_mode(caller)
+
+
+Reader = Annotated[Caller, Depends(_reader)]
+Writer = Annotated[Caller, Depends(_writer)]
 
 LOOK_EVERY_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 60
@@ -140,18 +158,11 @@ async def make_clock(request: Request, response: Response, _: Writer, order: New
 
 
 @router.get("", summary="Test clocks")
-async def show_clocks(
-    request: Request,
-    _: Reader,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after: Annotated[UUID | None, Query(description="`next` of the page before")] = None,
-) -> Clocks:
+async def show_clocks(request: Request, _: Reader, page: Paged) -> Clocks:
     """Newest first, with how far each is."""
-    found = await _do(
-        list_clocks, request.app.state.engine, after=None if after is None else str(after), limit=limit + 1
-    )
-    shown = found[:limit]
-    return Clocks(items=shown, next=shown[-1].id if len(found) > limit else None)
+    found = await _do(list_clocks, request.app.state.engine, after=page.after_id, limit=page.limit + 1)
+    shown, following = cut(found, page.limit, lambda clock: clock.id)
+    return Clocks(items=shown, next=following)
 
 
 @router.get("/{clock_id}", summary="One test clock")

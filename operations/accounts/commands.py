@@ -80,7 +80,7 @@ class AccountCommands:
         with transaction(self._engine) as connection:
             refused: str | None = None
             with changing(connection, tariff, account_id, now) as unit:
-                known = _known(connection, account_id, command_id, step.do, asked)
+                known = known_command(connection, account_id, command_id, step.do, asked)
                 if known is None:
                     _check(unit, expected)
                     refused = _act(unit, step, unit.now, invoice_now=invoice_now)
@@ -141,9 +141,11 @@ def _answer(unit: Changing, step: Step, refused: str | None) -> dict[str, Any]:
     }
 
 
-def _known(
+def known_command(
     connection: PgConnection, account_id: str, command_id: str, kind: str, asked: dict[str, Any]
 ) -> Outcome | None:
+    """What the command came to when it was given before, None when it is new. Under the account's lock nobody else can
+    give it meanwhile. Raises CommandReused."""
     row = connection.execute(
         "select kind, asked, outcome from command where account_id = %s and id = %s", (account_id, command_id)
     ).fetchone()

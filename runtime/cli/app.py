@@ -27,8 +27,10 @@ from runtime.cli import (
     doctor,
     flows,
     imports,
+    keys,
     migrate,
     parked,
+    rules,
     runs,
     schedules,
     settings,
@@ -68,6 +70,7 @@ app.command("migrate")(migrate.migrate)
 app.command("settings")(settings.settings)
 app.command("demo")(demo.demo)
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(rules.app, name="rules")
 app.command("simulate")(simulate.simulate)
 app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)
@@ -82,6 +85,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(flows.flows_app, name="flows")
 app.add_typer(subscribers.subscribers_app, name="webhooks")
+app.add_typer(keys.keys_app, name="keys")
 
 
 @app.command()

@@ -37,6 +37,7 @@ from storage.tables.accounts import (
     subscription_item,
     usage_record,
 )
+from storage.tables.api import api_key_retired, idempotency_key
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
 from storage.tables.clocks import follow_up, test_clock
 from storage.tables.connections import (
@@ -64,6 +65,7 @@ __all__ = [
     "account_credit_movement",
     "account_history",
     "api_key",
+    "api_key_retired",
     "audit",
     "bill_run",
     "bill_run_chunk",
@@ -78,6 +80,7 @@ __all__ = [
     "event_cursor",
     "event_log",
     "follow_up",
+    "idempotency_key",
     "import_job",
     "import_rejection",
     "inbound_endpoint",

@@ -159,6 +159,16 @@ def read_whole(connection: PgConnection, account_id: str, book: PriceBook, *, lo
     return rows
 
 
+def whole_account_ids(connection: PgConnection, after: str | None, limit: int) -> list[tuple[str, str]]:
+    """(id, external key) of the next accounts, in the order of ids, that something beside plain bills happened to."""
+    rows = connection.execute(
+        "select id::text, external_key from account where known_whole and (%(after)s::uuid is null or id > %(after)s)"
+        " order by id limit %(limit)s",
+        {"after": after, "limit": limit},
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def _ask(
     connection: PgConnection,
     queries: Sequence[_Query],

@@ -65,6 +65,8 @@ def write_whole(
     _usage(connection, account, before, ids)
     _entries(connection, account)
     _history(connection, account, before, revenue)
+    for no in range(len(before.dunning), len(account.dunning)):
+        events.append(NewEvent("dunning.entered", account.id, account.id, no))
     events += _head(connection, account, rows)
     append_events(connection, events)
     numbers = copy_invoices(connection, account.mode, documents, bill_run_id)

@@ -50,6 +50,22 @@ def test_many_timelines_on_the_database_are_what_is_simulated(engine: Engine, sc
     same(engine, scenario)
 
 
+@few
+@given(scenario=timelines(plain=True))
+def test_a_timeline_with_real_bill_runs_is_what_is_simulated(engine: Engine, scenario: Scenario) -> None:
+    simulated = comparable(play(scenario, CATALOG))
+    assert Mirror(engine, scenario, CATALOG, own_rules=False, runs=True).play().told() == simulated
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(1500)
+@many
+@given(scenario=timelines(plain=True))
+def test_many_timelines_with_real_bill_runs_are_what_is_simulated(engine: Engine, scenario: Scenario) -> None:
+    simulated = comparable(play(scenario, CATALOG))
+    assert Mirror(engine, scenario, CATALOG, own_rules=False, runs=True).play().told() == simulated
+
+
 def test_the_books_of_all_timelines_keep_the_laws(engine: Engine) -> None:
     broken = [(law.law, law.violations) for law in verify(engine) if not law.ok]
     assert broken == []

@@ -62,14 +62,14 @@ commands = st.one_of(
 
 
 @st.composite
-def timelines(draw: st.DrawFn, *, steps: int = 25, live: bool = False) -> Scenario:
-    """A scenario. With `live` nothing in it is left to fleets that a bill run does not carry out: no automatic payment,
-    and nothing that falls due and is dunned."""
+def timelines(draw: st.DrawFn, *, steps: int = 25, plain: bool = False) -> Scenario:
+    """A scenario. With `plain` it is one for the rules as they are without a rule book, and nothing in it is left to
+    others than commands and bill runs: no automatic payment, and nothing that falls due and is dunned."""
     account = draw(accounts)
     policy = {**draw(policies), "proration": "day"}
-    if live:
-        account = {**account, "auto_pay": False}
-        policy = {**policy, "payment_terms_days": 365, "credit_expires_after_days": None}
+    if plain:
+        account = {**account, "auto_pay": False, "payment_terms_days": 365}
+        policy = {}
     day = FIRST
     found: list[dict[str, Any]] = [
         {"at": str(day), "do": "subscribe", "plan": draw(plans), "quantity": draw(st.integers(1, 4))}
@@ -82,8 +82,8 @@ def timelines(draw: st.DrawFn, *, steps: int = 25, live: bool = False) -> Scenar
             "account": account,
             "catalog": "-",
             "policy": policy,
-            "coupons": COUPONS,
-            "delivery": DELIVERY,
+            "coupons": [] if plain else COUPONS,
+            "delivery": None if plain else DELIVERY,
             "steps": found,
         }
     )
