@@ -10,16 +10,20 @@ from temporalio.client import Client
 
 from activities.bill_run import BillRunActivities
 from activities.call_attempt import OpenConnector
+from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from runtime.call_keeper import keep_calls
+from runtime.connections import Connections
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
+from runtime.sellers import fulfilled_by, gateway_for
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
 from workflows.bill_run import BillRunWorkflow
+from workflows.checkout import CheckoutWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
 from workflows.subscription import SubscriptionWorkflow
@@ -28,6 +32,7 @@ from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
 WORKFLOWS: list[type] = [
     BillRunWorkflow,
+    CheckoutWorkflow,
     ConnectorCallWorkflow,
     ConnectorSyncWorkflow,
     SubscriptionWorkflow,
@@ -41,10 +46,11 @@ BackgroundLoop = Callable[[Engine, Client], Awaitable[None]]
 background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks, dispatch_webhooks, keep_calls]
 
 
-def build_activities(engine: Engine, client: Client) -> list[Callable[..., Any]]:
+def build_activities(engine: Engine, client: Client, connections: Connections) -> list[Callable[..., Any]]:
     """The activities of this process, built with their dependencies."""
     return [
         *BillRunActivities(engine).all(),
+        *CheckoutActivities(engine, gateway_for(connections), fulfilled_by(connections)).all(),
         *ParkedActivities(engine).all(),
         *SubscriptionActivities(engine).all(),
         *SweepActivities(engine, Episodes(client)).all(),

@@ -38,6 +38,13 @@ from storage.tables.accounts import (
     usage_record,
 )
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
+from storage.tables.checkout import (
+    awaiting_payment,
+    checkout,
+    checkout_person,
+    fulfilment_request,
+    purchase,
+)
 from storage.tables.connections import (
     connection,
     connection_token,
@@ -64,9 +71,12 @@ __all__ = [
     "account_history",
     "api_key",
     "audit",
+    "awaiting_payment",
     "bill_run",
     "bill_run_chunk",
     "catalog_load",
+    "checkout",
+    "checkout_person",
     "command",
     "connection",
     "connection_token",
@@ -76,6 +86,7 @@ __all__ = [
     "document_series",
     "event_cursor",
     "event_log",
+    "fulfilment_request",
     "import_job",
     "import_rejection",
     "inbound_endpoint",
@@ -97,6 +108,7 @@ __all__ = [
     "plan_version",
     "price",
     "product",
+    "purchase",
     "rate_bucket",
     "request_log",
     "rule_book",

@@ -54,7 +54,10 @@ class Mirror:
         account = scenario.account
         connection.execute(
             "insert into rule_book (name, version, definition) values (%s, 1, %s)",
-            (self.rule_book, Jsonb(scenario.rules.model_dump(mode="json", by_alias=True, exclude_unset=True))),
+            (
+                self.rule_book,
+                Jsonb(scenario.rules.model_dump(mode="json", by_alias=True, exclude_unset=True)),
+            ),
         )
         first = instant_of(scenario.steps[0].at, _zone(account.timezone)).date()
         declines: dict[str, str] = {}
@@ -108,7 +111,9 @@ class Mirror:
                 self.latest = unit.account.latest
                 if refused is not None:
                     unit.account, reason = refused
-                    self.refused.append(Refusal(self.place, unit.account.today, step.do, self._unnamed(reason)))
+                    self.refused.append(
+                        Refusal(self.place, unit.account.today, step.do, self._unnamed(reason))
+                    )
         self.place += 1
 
     def _use(self, step: verbs.Usage, at: datetime) -> None:
