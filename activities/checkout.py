@@ -32,7 +32,7 @@ from domain.tax import TaxTable
 from domain.taxation import GivenTax
 from operations.billrun.fail_points import fail_point
 from operations.checkout.books import CannotPost, post, settle, take_back
-from operations.checkout.ending import end
+from operations.checkout.ending import end, explain
 from operations.checkout.gateway import note, order_step, withdraw
 from operations.checkout.quote import GatewayFor, to_tax, write_quote
 from operations.tariffs import Tariffs
@@ -84,7 +84,7 @@ class CheckoutActivities:
             except TaxUnavailable:
                 return Quoted(problem=Problem(kind="tax_unavailable"))
             except (ValueError, LookupError) as error:
-                log.info("checkout %s cannot be sold: %s", ref.checkout_id, error)
+                await self._do(explain, ref.checkout_id, str(error))
                 return Quoted(problem=Problem(kind="not_for_sale"))
             except DATABASE_AWAY:
                 raise

@@ -15,12 +15,13 @@ from temporalio.client import Client
 
 from api import problems
 from api.security import open_route, require_key
-from api.v1 import bill_runs, parked, webhook_endpoints
+from api.v1 import bill_runs, checkouts, parked, quotes, webhook_endpoints
 from api.v1.event_readers import EventReaders
 from api.webhooks.intake import Intake, close_pool, make_pool, open_pool
 from api.webhooks.routes import webhook_route
 from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.webhooks.shelf import bundled_recipes
+from operations.tariffs import Tariffs
 from runtime.settings import Settings, load_settings
 from runtime.temporal import connect
 from runtime.webhooks_out import encryption_of
@@ -46,6 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.engine = make_engine(url)
+        app.state.tariffs = Tariffs(app.state.engine)
         app.state.temporal = await connect(chosen.temporal_address, chosen.temporal_namespace, lazy=True)
         inbox = make_pool(url)
         app.state.webhook_intake = Intake(inbox, bundled_recipes(), EnvSecrets().resolve)
@@ -67,7 +69,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     app.include_router(health_routes)
     app.include_router(bill_runs.router)
+    app.include_router(checkouts.router)
     app.include_router(parked.router)
+    app.include_router(quotes.router)
     app.include_router(webhook_endpoints.router)
     # First: matching a path costs a microsecond a route, and this one is the hot one.
     app.router.routes.insert(0, webhook_route())

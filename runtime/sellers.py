@@ -21,7 +21,9 @@ def gateway_for(connections: Connections) -> GatewayFor:
 
     def choose(mode: str) -> Gateway | None:
         spec = _first(connections, PaymentGateway, mode)
-        return spec and Gateway(spec.name, issubclass(spec.connector, PaymentMethods))
+        if spec is None:
+            return None
+        return Gateway(spec.name, issubclass(spec.connector, PaymentMethods))
 
     return choose
 
@@ -31,7 +33,7 @@ def fulfilled_by(connections: Connections) -> Callable[[str], Mapping[str, str |
 
     def choose(mode: str) -> dict[str, str | None]:
         found = {name: _first(connections, capability, mode) for name, capability in FULFILLING.items()}
-        return {name: spec and spec.name for name, spec in found.items()}
+        return {name: None if spec is None else spec.name for name, spec in found.items()}
 
     return choose
 

@@ -76,7 +76,7 @@ class CheckoutWorkflow:
         self._order = order
         self._calls = Calls(resumed=self._show_again)
         self._undos: list[Undo] = []
-        self._standing = Standing.NOTHING
+        self._standing: Standing | None = None  # nobody has said anything of it
         self._finds = 0
         self._refused_by = "payment_refused"
         self._news = False
@@ -223,9 +223,9 @@ class CheckoutWorkflow:
 
     async def _release(self) -> None:
         """Void what is held, or might still be. Nothing to do where the gateway never had it."""
-        if self._standing is Standing.NOTHING:
+        if self._standing is None:
             await self._find()
-        if self._standing is Standing.GONE or self._standing is Standing.NOTHING:
+        if self._standing in (Standing.GONE, Standing.NOTHING):
             return
         # A declined payment could still be confirmed by whoever has its page open: it is closed, if that is possible.
         must = self._standing in HELD_OR_WAITING

@@ -7,7 +7,7 @@ from datetime import datetime
 from contracts.checkout import CheckoutStatus
 from operations.checkout.books import finish
 from operations.checkout.words import WORDS
-from storage.checkouts import read_checkout
+from storage.checkouts import change_checkout, read_checkout
 from storage.database import PgConnection
 
 
@@ -19,9 +19,17 @@ def end(
     now: datetime,
     detail: str | None = None,
 ) -> None:
-    """Write down how it ended and why. `detail` is added to the words; it is shown. A repetition changes nothing."""
+    """Write down how it ended and why, in the words that were written before, or those of `kind`. `detail` is added to
+    them; it is shown. A repetition changes nothing."""
     row = read_checkout(connection, checkout_id, lock=True)
     if CheckoutStatus(row.status).ended:
         return
-    words = WORDS.get(kind, "The checkout could not be completed.")
+    words = row.problem or WORDS.get(kind, "The checkout could not be completed.")
     finish(connection, row, status, now, kind=kind, words=f"{words} ({detail})" if detail else words)
+
+
+def explain(connection: PgConnection, checkout_id: str, problem: str) -> None:
+    """Keep in words what is wrong with what was asked for, for whoever asked."""
+    row = read_checkout(connection, checkout_id, lock=True)
+    if not CheckoutStatus(row.status).ended:
+        change_checkout(connection, checkout_id, {"problem": problem})

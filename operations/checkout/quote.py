@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from contracts.checkout import CheckoutStatus, Problem, Quoted, Way
+from contracts.checkout import Problem, Quoted, Way
 from domain.invoices import Draft
 from domain.taxation import GivenTax
-from operations.checkout.offer import CART, Offer, account_of, draft_of, offer
+from operations.checkout.offer import CART, account_of, draft_of, offer
 from operations.tariffs import Tariff
 from storage.checkouts import CheckoutRow, change_checkout, read_checkout
 from storage.database import PgConnection
@@ -86,13 +86,3 @@ def quoted(row: CheckoutRow, gateway_for: GatewayFor) -> Quoted:
     if gateway is None or not gateway.sets_up:
         return found
     return found.model_copy(update={"way": Way.SET_UP})
-
-
-def stored_offer(row: CheckoutRow) -> Offer | None:
-    """What was offered."""
-    return None if row.quote is None else Offer.model_validate(row.quote)
-
-
-def is_open(row: CheckoutRow) -> bool:
-    """Whether something may still happen to it."""
-    return not CheckoutStatus(row.status).ended

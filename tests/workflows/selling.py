@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.checkout import CheckoutActivities, Taxes, built_in
+from activities.checkout import CheckoutActivities, TaxUnavailable
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from connectors.sdk.config import Secret
@@ -24,6 +24,9 @@ from connectors.stripe.config import StripeConfig
 from connectors.stripe.connector import Stripe
 from contracts.checkout import CheckoutInput, CheckoutResult
 from contracts.names import CALL_QUEUE, TASK_QUEUE
+from domain.invoices import Draft
+from domain.tax import TaxTable
+from domain.taxation import GivenTax
 from operations.catalog import load_catalog
 from operations.checkout.begin import Order, begin
 from operations.checkout.quote import Gateway
@@ -64,7 +67,8 @@ class Shop:
         self.gateway = gateway
         self.fulfilled_by: Mapping[str, str | None] = {"provisioning": None, "drm": None, "shipping": None}
         self.sets_up = True
-        self.taxes: Taxes = built_in
+        self.tax_is_away = False
+        self.given: Sequence[GivenTax] | None = None
         with transaction(engine) as connection:
             empty = connection.execute("select count(*) from plan").fetchone() == (0,)
         if empty:
@@ -75,11 +79,17 @@ class Shop:
         config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=self.gateway.url)
         return Stripe(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}, timeout=QUICK))
 
+    async def tax(self, draft: Draft, table: TaxTable) -> Sequence[GivenTax] | None:
+        """What a connected engine says, or that it is away."""
+        if self.tax_is_away:
+            raise TaxUnavailable
+        return self.given
+
     @asynccontextmanager
     async def working(self, queue: str = TASK_QUEUE) -> AsyncIterator[None]:
         """Workers in this process."""
         sales = CheckoutActivities(
-            self.engine, lambda _: Gateway(GATEWAY, self.sets_up), lambda _: self.fulfilled_by, self.taxes
+            self.engine, lambda _: Gateway(GATEWAY, self.sets_up), lambda _: self.fulfilled_by, self.tax
         )
         calls = ConnectorActivities(self.engine, self.open)
         with ThreadPoolExecutor(4) as threads:

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
 from datetime import timedelta
+from decimal import Decimal
 
 import httpx
 import pytest
-from sqlalchemy import Engine
-from temporalio.client import Client
 
 from contracts.checkout import CheckoutStatus
-from runtime.temporal import connect
-from sandbox.stripe.stand_in import StripeStandIn
-from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
-from tests.workflows.selling import Shop, order
+from domain.taxation import GivenTax
+from operations.checkout.begin import KeyReused
+from tests.workflows.selling import ACCOUNT, BACK, Shop, order
 from workflows.checkout import CheckoutWorkflow
 
 NOTHING_SOLD = "select count(*) from subscription"
-
-
-@pytest.fixture
-def engine(pg_server: PostgresForTests) -> Iterator[Engine]:
-    engine = make_engine(pg_server.fresh_database("checkout"))
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-async def client(temporal_address: str) -> Client:
-    return await connect(temporal_address, NAMESPACE)
-
-
-@pytest.fixture
-async def shop(engine: Engine, client: Client) -> AsyncIterator[Shop]:
-    with StripeStandIn() as gateway:
-        shop = Shop(engine, client, gateway)
-        async with shop.working():
-            yield shop
-        shop.check()
 
 
 async def test_a_new_reader_buys(shop: Shop) -> None:
@@ -96,3 +72,118 @@ async def test_a_customer_who_does_not_come_back(shop: Shop) -> None:
     assert (result.status, row.problem_kind) == (CheckoutStatus.EXPIRED, "action_expired")
     assert shop.gateway.count("void") == 1
     assert shop.rows(NOTHING_SOLD) == [(0,)]
+
+
+async def test_a_trial_whose_bank_wants_the_customer(shop: Shop) -> None:
+    handle = await shop.start(order("digital-trial", card="authenticationRequired"))
+    own = handle.id.partition("/")[2]
+    await shop.until("the customer has to act", lambda: shop.row(own).status == "requires_action")
+    async with httpx.AsyncClient() as browser:
+        await browser.post(f"{shop.row(own).next_action_url}/approve")
+    await handle.signal(CheckoutWorkflow.confirm)
+    assert (await handle.result()).status is CheckoutStatus.COMPLETED
+    assert (shop.gateway.count("setup"), shop.gateway.count("charge")) == (1, 0)
+
+
+async def test_a_customer_who_fails_at_the_bank(shop: Shop) -> None:
+    handle = await shop.start(order(card="threeDSecure2Required"))
+    own = handle.id.partition("/")[2]
+    await shop.until("the customer has to act", lambda: shop.row(own).status == "requires_action")
+    async with httpx.AsyncClient() as browser:
+        await browser.post(f"{shop.row(own).next_action_url}/fail")
+    await handle.signal(CheckoutWorkflow.confirm)
+    assert (await handle.result()).status is CheckoutStatus.DECLINED
+    # Whoever has the bank's page open still cannot make a hold of it.
+    assert shop.gateway.count("void") == 1
+
+
+async def test_what_cannot_be_held_is_charged_last(shop: Shop) -> None:
+    method = {"method": "pm_card_visa", "return_url": BACK, "charge": "last"}
+    result, row = await shop.sell(order(payment=method))
+    assert result.status is CheckoutStatus.COMPLETED
+    assert (shop.gateway.count("authorization"), shop.gateway.count("charge")) == (0, 1)
+    declined, row = await shop.sell(order(payment=method | {"method": "pm_card_chargeDeclined"}))
+    assert declined.status is CheckoutStatus.DECLINED
+    # The invoice was final before the charge, and is void after it.
+    assert shop.rows("select status from invoice where id = %s", row.invoice_id) == [("void",)]
+    assert shop.rows(
+        "select status, ends_on - starts_on from subscription where account_id = %s", row.account_id
+    ) == [("canceled", 0)]
+
+
+async def test_several_things_at_once_for_an_account_that_is_there(shop: Shop) -> None:
+    _, first = await shop.sell(order())
+    items = [
+        {"plan": "digital-team", "quantity": 3},
+        {"plan": "print-digital"},
+        {"plan": "harbor-lights-ebook", "quantity": 2},
+        {"plan": "print-weekend"},
+    ]
+    result, row = await shop.sell(order(account_id=first.account_id, opens=None, buyer=None, items=items))
+    assert result.status is CheckoutStatus.COMPLETED, result
+    assert len(row.subscription_ids) == 3
+    assert shop.rows("select count(*) from account") == [(1,)]
+    assert shop.rows("select plan_code, quantity, paid_at is not null from purchase") == [
+        ("harbor-lights-ebook", 2, True)
+    ]
+    assert shop.rows("select status, total from invoice order by number") == [
+        ("paid", first.total),
+        ("paid", row.total),
+    ]
+    # Each of four things asks for what may follow; nobody is connected that would do it.
+    asked = "select count(*), count(connection) from fulfilment_request where checkout_id = %s"
+    assert shop.rows(asked, row.id) == [(12, 0)]
+
+
+async def test_a_capture_that_is_refused_takes_the_sale_back(shop: Shop) -> None:
+    shop.gateway.inject("rejected", path="/v1/payment_intents/*/capture")
+    result, _ = await shop.sell(order("digital-monthly", "harbor-lights-ebook"))
+    assert (result.status, result.kind) == (CheckoutStatus.DECLINED, "capture_refused")
+    assert shop.rows("select status, balance from invoice") == [("void", 0)]
+    assert shop.gateway.count("void") == 1
+    assert shop.rows("select count(*) from awaiting_payment") == [(0,)]
+
+
+async def test_books_that_do_not_take_it_give_back_what_is_held(shop: Shop) -> None:
+    shop_key = ACCOUNT | {"external_key": "reader-1"}
+    assert (await shop.sell(order(opens=shop_key)))[0].status is CheckoutStatus.COMPLETED
+    result, row = await shop.sell(order(opens=shop_key))
+    assert (result.status, result.kind) == (CheckoutStatus.REFUSED, "account_exists")
+    assert shop.gateway.effects.count("void", f"checkout:{row.id}") == 1
+
+
+async def test_a_tax_engine_that_is_away(shop: Shop) -> None:
+    assert (await shop.sell(order()))[0].status is CheckoutStatus.COMPLETED
+    shop.tax_is_away = True
+    result, _ = await shop.sell(order())
+    assert (result.status, result.kind) == (CheckoutStatus.REFUSED, "tax_unavailable")
+    assert shop.gateway.count("authorization") == 1
+
+
+async def test_an_engine_s_tax_stands_on_the_invoice(shop: Shop) -> None:
+    shop.given = [GivenTax(0, "Elsewhere", Decimal("0.1"), 123)]
+    _, row = await shop.sell(order())
+    assert (row.total, row.due) == (1323, 1323)
+    assert shop.rows("select reference, amount from invoice_line where kind = 'tax'") == [("Elsewhere", 123)]
+
+
+async def test_the_same_checkout_twice_is_one_sale(shop: Shop) -> None:
+    first, second = await asyncio.gather(shop.start(order(), "key-1"), shop.start(order(), "key-1"))
+    assert first.id == second.id
+    assert (await first.result(), await second.result())[0].status is CheckoutStatus.COMPLETED
+    again = await shop.start(order(), "key-1")
+    assert (await again.result()).status is CheckoutStatus.COMPLETED
+    assert shop.gateway.count("charge") == 1
+    with pytest.raises(KeyReused):
+        await shop.start(order("digital-yearly"), "key-1")
+
+
+async def test_nothing_of_a_person_and_no_token_is_in_the_history(shop: Shop) -> None:
+    handle = await shop.start(order(card="threeDSecure2Required"))
+    own = handle.id.partition("/")[2]
+    await shop.until("the customer has to act", lambda: shop.row(own).status == "requires_action")
+    await handle.cancel()
+    assert (await handle.result()).status is CheckoutStatus.CANCELED
+    history = (await handle.fetch_history()).to_json()
+    for secret in ("Quillfeather", "quillfeather.example", "pm_card", "challenge", "shop.example"):
+        assert secret not in history
