@@ -95,7 +95,8 @@ class UsageRecord:
 @dataclass(slots=True)
 class Subscription:
     """A subscription with its history. `moved` are pauses that kept paid time, `pauses` all of them (end exclusive,
-    None while it lasts), `later` a change of interval that waits for a day, `entitled` which plan is read from when."""
+    None while it lasts), `later` a change of interval that waits for a day, `entitled` which plan is read from when.
+    Days before `opening_on` were never ours to bill: another system did."""
 
     name: str
     terms: SubscriptionTerms
@@ -108,6 +109,7 @@ class Subscription:
     canceled_on: date | None = None
     stops: list[HolidayStop] = field(default_factory=list)
     issue_credits: set[str] = field(default_factory=set)
+    opening_on: date | None = None
 
 
 @dataclass(slots=True)
