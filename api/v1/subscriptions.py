@@ -54,7 +54,8 @@ class DiscountOut(BaseModel):
 
 class SubscriptionOut(BaseModel):
     """A subscription. status: as its dates say it on `as_of`, today in the account's time zone. charged_through: the
-    first day that no bill has charged yet; next_bill_on: the day whose bill run bills it next."""
+    first day that no bill has charged yet; next_bill_on: the day whose bill run bills it next; resumes_on: when a pause
+    ends by itself; changes_on: when a change that waits is made; term_end: until when the subscriber is bound."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -74,6 +75,10 @@ class SubscriptionOut(BaseModel):
                 "anchor_on": "2026-12-01",
                 "charged_through": "2027-01-01",
                 "next_bill_on": "2027-01-01",
+                "term_end": None,
+                "canceled_on": None,
+                "resumes_on": None,
+                "changes_on": None,
                 "items": [
                     {
                         "id": "01a205bd-7c1e-7000-8000-000000000003",
@@ -108,6 +113,10 @@ class SubscriptionOut(BaseModel):
     anchor_on: date
     charged_through: date
     next_bill_on: date | None
+    term_end: date | None
+    canceled_on: date | None
+    resumes_on: date | None
+    changes_on: date | None
     items: list[ItemOut]
     discounts: list[DiscountOut]
     version: int = Field(description="what its ETag is made of")
@@ -172,11 +181,19 @@ def no_such_subscription(subscription_id: object) -> Problem:
 def subscription_out(row: dict[str, Any], now: datetime) -> SubscriptionOut:
     """A row of `storage.subscription_views` as it is shown at the instant `now`."""
     today = local_date(now, ZoneInfo(row["time_zone"]))
-    status = state_on(
-        State(row["recorded_status"]),
+    return SubscriptionOut.model_validate({**row, "status": _status(row, today), "as_of": today})
+
+
+def _status(row: dict[str, Any], today: date) -> State:
+    recorded = State(row["recorded_status"])
+    if recorded is State.PAUSED and row["resumes_on"] is not None and row["resumes_on"] <= today:
+        recorded = State.ACTIVE
+    found = state_on(
+        recorded,
         starts_on=row["starts_on"],
         trial_ends_on=row["trial_ends_on"],
         ends_on=row["ends_on"],
         day=today,
     )
-    return SubscriptionOut.model_validate({**row, "status": status, "as_of": today})
+    # One that was to end by a cancel has not just run out.
+    return State.CANCELED if found is State.EXPIRED and row["canceled_on"] is not None else found
