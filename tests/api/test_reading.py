@@ -11,9 +11,11 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
+from operations.catalog import load_catalog
+from storage.database import make_engine
 from storage.events import NewEvent, append_events
 from tests.api.served import NOBODY
-from tests.api.world import World, build_world, calling, with_key
+from tests.api.world import CATALOG, World, build_world, calling, with_key
 from tests.conftest import PostgresForTests
 
 
@@ -46,6 +48,17 @@ def test_the_catalog_shows_what_is_sold_on_a_day(client: TestClient) -> None:
     assert later["plans"][0]["current"]["version"] == 2
     before = client.get("/v1/catalog", params={"on": "1999-01-01"}).json()
     assert (before["plans"][0]["current"], before["features"]) == (None, [])
+
+
+def test_a_catalog_that_is_loaded_anew_is_shown(pg_server: PostgresForTests, tmp_path: Any) -> None:
+    world = build_world(pg_server, "reloaded")
+    engine = make_engine(world.url)
+    with calling(world, tmp_path) as client:
+        assert client.get("/v1/catalog/plans/reader").json()["name"] == "Reader"
+        renamed = CATALOG.plans[0].model_copy(update={"name": "Read it all"})
+        load_catalog(engine, CATALOG.model_copy(update={"plans": (renamed,)}))
+        assert client.get("/v1/catalog/plans/reader").json()["name"] == "Read it all"
+    engine.dispose()
 
 
 def test_a_plan_is_shown_with_all_its_versions(client: TestClient) -> None:
