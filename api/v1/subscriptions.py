@@ -54,8 +54,9 @@ class DiscountOut(BaseModel):
 
 class SubscriptionOut(BaseModel):
     """A subscription. status: as its dates say it on `as_of`, today in the account's time zone. charged_through: the
-    first day that no bill has charged yet; next_bill_on: the day whose bill run bills it next; resumes_on: when a pause
-    ends by itself; changes_on: when a change that waits is made; term_end: until when the subscriber is bound."""
+    first day that no bill has charged yet; next_bill_on: the day whose bill run bills it next. canceled_on: the day on
+    which somebody canceled it; resumes_on: when a pause ends by itself; changes_on: when a change of interval comes;
+    term_end: until when the subscriber is bound."""
 
     model_config = ConfigDict(
         json_schema_extra={

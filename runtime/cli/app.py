@@ -35,6 +35,7 @@ from runtime.cli import (
     settings,
     simulate,
     subscribers,
+    tax,
     up,
 )
 from runtime.cli.errors import CommandFailed, UserError
@@ -75,6 +76,7 @@ app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)
 app.add_typer(runs.app, name="runs")
 app.add_typer(parked.app, name="errors")
+app.add_typer(tax.app, name="tax")
 app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)

@@ -47,6 +47,7 @@ from storage.tables.connections import (
     request_log,
     sync_lane,
 )
+from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
@@ -54,6 +55,7 @@ from storage.tables.operators import api_key, audit, parked
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
 from storage.tables.sync import synced_record
+from storage.tables.tax import tax_document
 from storage.tables.webhooks import inbound_endpoint, vendor_fact, webhook_delivery
 from storage.tables.webhooks_out import webhook_attempt, webhook_endpoint, webhook_message
 
@@ -63,6 +65,7 @@ __all__ = [
     "account_credit_grant",
     "account_credit_movement",
     "account_history",
+    "allowance_use",
     "api_key",
     "api_key_retired",
     "audit",
@@ -76,8 +79,10 @@ __all__ = [
     "credit_line",
     "credit_note",
     "document_series",
+    "entitlement_grant",
     "event_cursor",
     "event_log",
+    "feature",
     "idempotency_key",
     "import_job",
     "import_rejection",
@@ -109,6 +114,7 @@ __all__ = [
     "subscription_item",
     "sync_lane",
     "synced_record",
+    "tax_document",
     "tax_rate",
     "usage_record",
     "vendor_fact",

@@ -31,10 +31,12 @@ from storage.whole.subscriptions import write_subscription
 
 @dataclass(slots=True)
 class Written:
-    """What was written: ids of the account's new invoices, in their order, with their numbers in the series."""
+    """What was written: ids of the account's new invoices, in their order, with their numbers in the series; and the
+    versions of the subscriptions that changed, by their ids."""
 
     invoices: list[str]
     numbers: list[int]
+    versions: dict[str, int]
 
 
 def write_whole(
@@ -70,7 +72,8 @@ def write_whole(
     events += _head(connection, account, rows)
     append_events(connection, events)
     numbers = copy_invoices(connection, account.mode, documents, bill_run_id)
-    return Written(ids[len(rows.invoice_ids) :], numbers)
+    versions = {event.subject_id: event.version for event in events if event.kind.startswith("subscription.")}
+    return Written(ids[len(rows.invoice_ids) :], numbers, versions)
 
 
 def _subscriptions(
