@@ -20,8 +20,10 @@ from temporalio.worker import Interceptor, Worker
 from activities.tax_orders import TaxUse
 from activities.tax_quotes import TaxQuotes
 from contracts.names import CALL_QUEUE, TASK_QUEUE
+from documents.shelf import Shelf
 from runtime import registry
 from runtime.connections import Connections
+from runtime.mails import running_mails
 from runtime.settings import Settings
 from runtime.stack.home import Home, write_private
 from runtime.syncs import load_flows, running_syncs
@@ -75,6 +77,7 @@ async def run_worker(settings: Settings) -> None:
             _running_worker(client, engine, connections, settings, uses, end),
             running_syncs(client, engine, connections, shelf, end),
             running_taxing(client, engine, connections, uses),
+            running_mails(engine, connections, Shelf(settings.templates)),
             _running_loops(client, engine),
         ):
             mark = _mark_ready(Home(settings.home))

@@ -51,6 +51,7 @@ from storage.tables.entitlements import allowance_use, entitlement_grant, featur
 from storage.tables.events import event_cursor, event_log
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
+from storage.tables.mails import mail
 from storage.tables.operators import api_key, audit, parked
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
@@ -93,6 +94,7 @@ __all__ = [
     "journal_entry",
     "journal_line",
     "ledger_account",
+    "mail",
     "metadata",
     "meter",
     "number_series",
