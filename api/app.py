@@ -31,6 +31,7 @@ from api.v1 import (
     parked,
     subscription_commands,
     subscriptions,
+    test_clocks,
     usage,
     webhook_endpoints,
 )
@@ -70,6 +71,7 @@ ROUTERS = (
     bill_runs.router,
     parked.router,
     webhook_endpoints.router,
+    test_clocks.router,
     api_keys.router,
 )
 

@@ -15,6 +15,7 @@ from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
+from activities.test_clock import TestClockActivities
 from operations.billrun.rate import TaxEngines
 from runtime.call_keeper import keep_calls
 from runtime.dispatcher import dispatch
@@ -27,6 +28,7 @@ from workflows.connector_sync import ConnectorSyncWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.tax_documents import TaxDocumentsWorkflow
+from workflows.test_clock import TestClockWorkflow
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
 WORKFLOWS: list[type] = [
@@ -36,6 +38,7 @@ WORKFLOWS: list[type] = [
     SubscriptionWorkflow,
     SweepWorkflow,
     TaxDocumentsWorkflow,
+    TestClockWorkflow,
     WebhookDeliveryWorkflow,
 ]
 
@@ -55,6 +58,7 @@ def build_activities(
         *SubscriptionActivities(engine).all(),
         *SweepActivities(engine, Episodes(client)).all(),
         *SyncControlActivities(engine).all(),
+        *TestClockActivities(engine, Episodes(client)).all(),
     ]
 
 

@@ -39,6 +39,7 @@ from storage.tables.accounts import (
 )
 from storage.tables.api import api_key_retired, idempotency_key
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
+from storage.tables.clocks import follow_up, test_clock
 from storage.tables.connections import (
     connection,
     connection_token,
@@ -84,6 +85,7 @@ __all__ = [
     "event_cursor",
     "event_log",
     "feature",
+    "follow_up",
     "idempotency_key",
     "import_job",
     "import_rejection",
@@ -118,6 +120,7 @@ __all__ = [
     "synced_record",
     "tax_document",
     "tax_rate",
+    "test_clock",
     "usage_record",
     "vendor_fact",
     "webhook_attempt",

@@ -26,7 +26,7 @@ from storage.whole.documents import (
 )
 from storage.whole.history import AccountHistory, account_history, dump_account, dump_waiting
 from storage.whole.reading import WAITS, Rows
-from storage.whole.subscriptions import write_subscription
+from storage.whole.subscriptions import outdated, write_subscription
 
 MAIL_NOTE = "mail "  # how `domain.account.collecting` tells that a mail is due
 
@@ -92,9 +92,9 @@ def _subscriptions(
 ) -> Iterator[NewEvent]:
     for name, subscription in account.subscriptions.items():
         was = before.subscriptions.get(name)
-        if was == subscription:
-            continue
         own = subscription.terms.id
+        if was == subscription and not outdated(account, subscription, rows.recorded[own]):
+            continue
         version = rows.versions.get(own, 0) + 1
         write_subscription(connection, account, subscription, was, version)
         kind = "subscription.created" if was is None else "subscription.changed"
