@@ -24,6 +24,7 @@ from operations.tariffs import Tariff
 from storage.database import PgConnection
 from storage.entitlements import put_grants
 from storage.events import append_events
+from storage.whole.access import awaiting_payment, paid_purchases
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
 from storage.whole.writing import Written, write_whole
@@ -70,7 +71,12 @@ def changing(
         revenue=(revenue, _untold(account, _told(account))),
         bill_run_id=unit.bill_run_id,
     )
-    access = grants(account, dunned=account.mode == "test")
+    access = grants(
+        account,
+        dunned=account.mode == "test",
+        awaiting=awaiting_payment(connection, account.id),
+        purchases=paid_purchases(connection, account.id),
+    )
     append_events(connection, put_grants(connection, account.id, account.mode, access, now=unit.now))
     note_follow_ups(connection, account, list(account.subscriptions), before.today)
 

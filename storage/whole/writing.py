@@ -284,5 +284,10 @@ def _head(connection: PgConnection, account: AccountState, rows: Rows) -> Iterat
         f"update account set {sets} version = version + %(more)s where id = %(id)s".encode(),
         {**changed, "more": 1 if told else 0, "id": account.id},
     )
+    if changed.get("billed_whole"):
+        # A bill run may have rated its subscriptions by themselves already: as if they had moved, it reads again.
+        connection.execute(
+            "update subscription set version = version + 1 where account_id = %s", (account.id,)
+        )
     if told:
         yield NewEvent("account.changed", account.id, account.id, head.version + 1)
