@@ -52,12 +52,16 @@ def _finished(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
         schemas.pop(unused, None)
     for schema in schemas.values():
         _complete(schema.get("example"), schema, schemas)
-    for route in (route for router in routers for route in router.routes):
-        if isinstance(route, APIRoute) and route.include_in_schema:
-            for method in route.methods or ():
-                _finish(
-                    document["paths"][route.path_format][method.lower()], next(_scopes(route.dependant), None)
-                )
+    scopes = {
+        (route.path_format, method.lower()): next(_scopes(route.dependant), None)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _finish(operation, scopes.get((path, method)))
     return document
 
 
