@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, time
 from itertools import pairwise
 
-from hypothesis import Phase, settings
+from hypothesis import settings
 from hypothesis.stateful import invariant
 
 from domain.account.access import grants
@@ -82,4 +82,4 @@ class Access(TwoYears):
 
 
 TestAccess = Access.TestCase
-TestAccess.settings = settings(test_two_years.TestTwoYears.settings, max_examples=15, phases=[Phase.generate])
+TestAccess.settings = settings(test_two_years.TestTwoYears.settings, max_examples=25)
