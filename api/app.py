@@ -13,11 +13,12 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import Engine, text
 from temporalio.client import Client
 
-from api import openapi, problems
+from api import openapi, problems, unsubscribe
 from api.body_guard import BodyGuard
 from api.key_ring import KeyRing
 from api.security import open_route, require_key
 from api.v1 import (
+    account_commands,
     accounts,
     api_keys,
     bill_runs,
@@ -25,8 +26,10 @@ from api.v1 import (
     entitlement_check,
     entitlements,
     events,
+    invoice_documents,
     invoices,
     parked,
+    subscription_commands,
     subscriptions,
     usage,
     webhook_endpoints,
@@ -36,6 +39,8 @@ from api.webhooks.intake import Intake
 from api.webhooks.routes import webhook_route
 from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.webhooks.shelf import bundled_recipes
+from documents.invoice_page import InvoicePages
+from documents.shelf import Shelf
 from operations.entitlements.paywall import Paywall
 from operations.tariffs import Tariffs
 from runtime.settings import Settings, load_settings
@@ -55,8 +60,11 @@ ROUTERS = (
     catalog.router,
     accounts.router,
     subscriptions.router,
+    subscription_commands.router,
+    account_commands.router,
     usage.router,
     invoices.router,
+    invoice_documents.router,
     entitlements.router,
     events.router,
     bill_runs.router,
@@ -103,12 +111,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
+    app.state.invoice_pages = InvoicePages(Shelf(chosen.templates))
     problems.install(app)
     openapi.describe(app, (health_routes, *ROUTERS))
     app.add_middleware(BodyGuard)
     app.include_router(health_routes)
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(unsubscribe.router)
     # First: matching a path costs a microsecond a route, and this one is the hot one.
     app.router.routes.insert(0, webhook_route())
     return app

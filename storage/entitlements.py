@@ -13,7 +13,7 @@ from domain.entitlements import Because, Grant, SourceKind
 from storage.copying import field
 from storage.database import PgConnection
 from storage.events import NewEvent
-from storage.sight import WITHIN, Sight
+from storage.sight import Sight
 
 GRANT_COLUMNS = (
     "account_id, id, mode, subscriber, feature, source_kind, source_id, starts_at, ends_at, ends_because,"
@@ -80,7 +80,7 @@ def page_of_grants(
         f"""
         select g.account_id::text, g.id::text, g.version, {", ".join(f"g.{each}" for each in _READ.split(", "))}
         from entitlement_grant g join account a on a.id = g.account_id
-        where {WITHIN} and (%(account)s::uuid is null or g.account_id = %(account)s::uuid)
+        where {sight.within} and (%(account)s::uuid is null or g.account_id = %(account)s::uuid)
           and (%(after)s::uuid is null or (g.account_id, g.id) > (%(after)s::uuid, %(after_id)s::uuid))
         order by g.account_id, g.id limit %(limit)s
         """,

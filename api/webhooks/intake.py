@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from api.webhooks.complaints import Complaints
 from api.webhooks.secret_cache import Resolve, SecretCache
 from connectors.sdk.webhooks.recipe import Answer, Recipe
-from connectors.sdk.webhooks.values import Delivery, Refused, WebhookRequest
+from connectors.sdk.webhooks.values import Delivery, Reason, Refused, Verdict, WebhookRequest
 from connectors.sdk.webhooks.verify import verify
 from storage.inbound_endpoints import FIND_OPEN, InboundEndpoint, hash_token
 from storage.statements import DatabaseAway, StatementPool, Statements
@@ -67,6 +67,8 @@ class Intake:
             arrival.method, endpoint.public_url + arrival.target, arrival.headers, arrival.body
         )
         verdict = verify(recipe, request, self._secrets.values(endpoint.secrets), datetime.now(UTC))
+        if isinstance(verdict, Verdict) and verdict.live not in (None, endpoint.mode == "live"):
+            verdict = Refused(Reason.OTHER_MODE)
         if isinstance(verdict, Refused):
             self._complaints.tell(f"endpoint {endpoint.id}", verdict.reason)
             raise NotBelieved

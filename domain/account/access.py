@@ -1,41 +1,41 @@
-"""What of an account decides on access to what it has, as `domain.entitlements` takes it."""
+"""What an account gives access to: its subscriptions with their pauses, and the gifts that were claimed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
 from domain.account.collecting import unpaid
-from domain.account.media import SOMEBODY, invoice_of
+from domain.account.media import SOMEBODY
 from domain.account.state import AccountState, Subscription, plan_version
+from domain.amendments import Refused
 from domain.entitlements import AccessFacts, Given, Grant, Span, Subscribed, claimed, grants_of
 from domain.subscription_terms import Item, SubscriptionTerms
 from domain.withholding import withheld
 
 
-def grants(account: AccountState) -> list[Grant]:
-    """All grants of the account as it stands today. Its own reader is called by its id."""
-    plans = {plan.code: plan.versions for plan in account.catalog.plans}
-    return grants_of(access_facts(account), plans, account.policy.access)
-
-
-def access_facts(account: AccountState) -> AccessFacts:
-    """What the grants of `account` follow from."""
+def grants(account: AccountState, *, dunned: bool) -> list[Grant]:
+    """Every grant of the account as it stands; its own reader is called by its id. `dunned`: its debts keep readers out
+    as the rule book says; otherwise nobody dunns it, and they do not."""
     open_invoices = unpaid(account)
-    return AccessFacts(
+    held = withheld(account.policy, account.dunning, open_invoices, account.today) if dunned else ()
+    facts = AccessFacts(
         account.id,
         account.zone,
         tuple(_subscribed(each) for each in account.subscriptions.values()),
-        tuple(given for name in account.gifts if (given := _given(account, name)) is not None),
-        withheld(account.policy, account.dunning, open_invoices, account.today),
-        bool(open_invoices),
+        tuple(_given(account)),
+        held,
+        payment_open=bool(open_invoices),
     )
+    plans = {plan.code: plan.versions for plan in account.catalog.plans}
+    return grants_of(facts, plans, account.policy.access)
 
 
 def _subscribed(subscription: Subscription) -> Subscribed:
-    pauses = [Span(start, end) for start, end in subscription.pauses]
-    if pauses and pauses[-1].end is None:
-        pauses[-1] = Span(pauses[-1].start, subscription.resumes_on)
+    pauses = [
+        Span(start, end or subscription.resumes_on) for start, end in subscription.pauses if start != end
+    ]
     terms = _with_later(subscription)
     return Subscribed(replace(terms, items=_as_read(terms.items, subscription.entitled)), tuple(pauses))
 
@@ -71,10 +71,25 @@ def _as_read(items: list[Item], entitled: list[tuple[date, str]]) -> list[Item]:
     return list(found.values())
 
 
-def _given(account: AccountState, name: str) -> Given | None:
-    gift = account.gifts[name]
-    plan, _price = account.prices[invoice_of(account, name).lines[0].price_id or ""]
-    given = claimed(gift, plan, plan_version(account, plan, None, gift.bought_on).version)
-    if given is None or given.reader != SOMEBODY:
-        return given
-    return replace(given, reader=None)
+def _given(account: AccountState) -> Iterator[Given]:
+    for gift in account.gifts.values():
+        line = next(
+            (
+                line
+                for invoice in account.invoices
+                for line in invoice.billed
+                if line.item_id == gift.id and line.price_id is not None
+            ),
+            None,
+        )
+        if line is None or line.price_id is None:
+            continue
+        plan, _ = account.prices[line.price_id]
+        try:
+            version = plan_version(account, plan, None, gift.bought_on).version
+        except Refused:
+            continue
+        found = claimed(gift, plan, version)
+        if found is not None:
+            # A reader whom nobody named is the account's own: a name that all share would open one's gift to others.
+            yield replace(found, reader=None) if found.reader == SOMEBODY else found

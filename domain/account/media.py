@@ -126,7 +126,7 @@ def buy(account: AccountState, name: str, plan: str, price: int | None, starts_o
 def claim(account: AccountState, name: str, starts_on: date | None) -> None:
     """A gift claimed: from now on it is a subscription paid in advance, earned over the time of its access."""
     gift = _gift(account, name)
-    invoice = invoice_of(account, name)
+    invoice = _invoice_of(account, name)
     claimed = claim_gift(account.policy.gifts, gift, SOMEBODY, account.today, starts_on)
     line = _left(account, invoice)
     if claimed is gift or claimed.access is None:
@@ -151,7 +151,7 @@ def _left(account: AccountState, invoice: Invoice) -> BilledLine:
 def refund(account: AccountState, name: str) -> None:
     """A gift refunded: the giver gets back what the policy says, the reader's access ends."""
     gift = _gift(account, name)
-    invoice = invoice_of(account, name)
+    invoice = _invoice_of(account, name)
     done, credit = refund_gift(account.policy.gifts, gift, invoice.billed[0], account.credits, account.today)
     account.gifts[name] = done
     if credit is not None:
@@ -162,7 +162,7 @@ def expire_gifts(account: AccountState) -> None:
     """Gifts that nobody claimed in time: what is left of them is breakage."""
     for name, gift in account.gifts.items():
         if gift.claim_until == account.today and gift_state(gift, account.today) is GiftState.EXPIRED:
-            left = _left(account, invoice_of(account, name)).net
+            left = _left(account, _invoice_of(account, name)).net
             account.tell(f"gift {name} was not claimed in time")
             account.post(Event.GIFT_EXPIRED, {"amount": left}, f"gift {name}")
 
@@ -174,7 +174,6 @@ def _gift(account: AccountState, name: str) -> Gift:
         raise Refused(f"there is no gift {name!r} at this point") from None
 
 
-def invoice_of(account: AccountState, name: str) -> Invoice:
-    """The invoice by which the gift called `name` was bought."""
+def _invoice_of(account: AccountState, name: str) -> Invoice:
     gift = account.gifts[name]
     return next(each for each in account.invoices if any(line.item_id == gift.id for line in each.billed))

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from uuid_utils import uuid7
 
 from domain.account import corrections
+from domain.account.access import grants
 from domain.account.days import advance
 from domain.account.state import AccountState, Books, snapshot
 from domain.account.terms import AccountTerms, TaxTerms
@@ -20,6 +21,8 @@ from domain.revenue import ScheduleRefused, schedule_of, to_recognise
 from domain.tax import TaxTable, Treatment
 from operations.tariffs import Tariff
 from storage.database import PgConnection
+from storage.entitlements import put_grants
+from storage.events import append_events
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
 from storage.whole.writing import Written, write_whole
@@ -31,7 +34,7 @@ class Changing:
     def __init__(self, account: AccountState, rows: Rows) -> None:
         self.account = account
         self.rows = rows
-        self.written = Written([], [])
+        self.written = Written([], [], {})
         self.bill_run_id: str | None = None
 
 
@@ -62,6 +65,8 @@ def changing(
         revenue=(revenue, _untold(account, _told(account))),
         bill_run_id=unit.bill_run_id,
     )
+    access = grants(account, dunned=account.mode == "test")
+    append_events(connection, put_grants(connection, account.id, account.mode, access, now=now))
 
 
 def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict[str, Books]]:

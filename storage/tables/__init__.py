@@ -51,10 +51,12 @@ from storage.tables.entitlements import allowance_use, entitlement_grant, featur
 from storage.tables.events import event_cursor, event_log
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
+from storage.tables.mails import mail
 from storage.tables.operators import api_key, audit, parked
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
 from storage.tables.sync import synced_record
+from storage.tables.tax import tax_document
 from storage.tables.webhooks import inbound_endpoint, vendor_fact, webhook_delivery
 from storage.tables.webhooks_out import webhook_attempt, webhook_endpoint, webhook_message
 
@@ -92,6 +94,7 @@ __all__ = [
     "journal_entry",
     "journal_line",
     "ledger_account",
+    "mail",
     "metadata",
     "meter",
     "number_series",
@@ -113,6 +116,7 @@ __all__ = [
     "subscription_item",
     "sync_lane",
     "synced_record",
+    "tax_document",
     "tax_rate",
     "usage_record",
     "vendor_fact",

@@ -17,6 +17,7 @@ from tests.api.world import settings_for
 # that is no account's stands in NOT_ACCOUNTS with the reason.
 IDS: dict[str, str] = {
     "account_id": "account",
+    "to_account_id": "account",
     "subscription_id": "subscription",
     "invoice_id": "invoice",
     "item_id": "item",

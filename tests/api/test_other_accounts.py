@@ -90,7 +90,10 @@ def sent(client: TestClient, world: World, call: Call, *, key: str, nobody: bool
     for parameter in call.operation.get("parameters", ()):
         name = parameter["name"]
         if parameter["in"] == "path":
-            path = path.replace(f"{{{name}}}", their(name) if name in IDS else NOBODY)
+            whose = their(name) if name in IDS else NOBODY
+            if call.place == "body" and name in IDS:
+                whose = str(world.mine._asdict()[IDS[name]])  # it is the body that is looked at
+            path = path.replace(f"{{{name}}}", whose)
         elif parameter["in"] == "query" and name == call.name:
             query[name] = their(name)
     body = example_body(call.operation)

@@ -103,4 +103,6 @@ def test_the_examples_of_the_document_can_be_sent(
         case.media_type = "application/json"
     answer = case.call_and_validate(headers=with_key("operator"), checks=CHOSEN)
     if all(name in ids or name == "code" for name in names):
-        assert answer.status_code < 300 or answer.json()["kind"] == "temporal_away", answer.text
+        # A command may be refused by the rules, and those above it may have ended the subscription.
+        fine = ("temporal_away", "refused", "too_late")
+        assert answer.status_code < 300 or answer.json()["kind"] in fine, answer.text

@@ -51,7 +51,7 @@ def read_now(account: AccountState, source: str) -> set[str]:
     evening = datetime.combine(account.today, time(23, 59, 59), account.zone)
     return {
         grant.feature
-        for grant in grants(replace(account, catalog=READ))
+        for grant in grants(replace(account, catalog=READ), dunned=True)
         if grant.source_id == source
         and grant.starts_at <= evening
         and (grant.ends_at is None or evening < grant.ends_at)
@@ -75,7 +75,7 @@ class Access(TwoYears):
     @invariant()
     def grants_do_not_overlap(self) -> None:
         if hasattr(self, "world"):
-            for one, other in pairwise(grants(replace(self.world, catalog=READ))):
+            for one, other in pairwise(grants(replace(self.world, catalog=READ), dunned=True)):
                 if (one.feature, one.source_id) == (other.feature, other.source_id):
                     assert one.ends_at is not None
                     assert one.ends_at <= other.starts_at
