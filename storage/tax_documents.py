@@ -139,6 +139,17 @@ def hasten(connection: PgConnection, calls: list[str]) -> None:
     )
 
 
+def hasten_decided(connection: PgConnection) -> None:
+    """Look now at documents that wait, and whose call was decided about or made by somebody else."""
+    connection.execute(
+        """
+        update tax_document d set due_at = clock_timestamp() from connector_call c
+        where c.id = d.call_id and d.settled_at is null and d.due_at > clock_timestamp()
+          and c.status in ('intent', 'succeeded', 'skipped', 'failed')
+        """
+    )
+
+
 def connections_due(connection: PgConnection) -> list[str]:
     """Connections with documents that something is to be done about by now. Reads a row or two of each."""
     rows = connection.execute(
@@ -166,12 +177,12 @@ def unsettled(connection: PgConnection, to: str) -> tuple[int, datetime | None]:
     return (int(row[0]), row[1]) if row else (0, None)
 
 
-def resolve_away(connection: PgConnection, trace_key: str) -> None:
-    """Close what says that an engine is away."""
+def resolve_tax_park(connection: PgConnection, trace_key: str, resolution: str) -> None:
+    """Close what is parked in the open about a document or an engine."""
     connection.execute(
-        "update parked set resolved_at = now(), resolution = 'back' where kind = 'tax' and trace_key = %s"
-        " and resolved_at is null",
-        (trace_key,),
+        "update parked set resolved_at = now(), resolution = %s where mode in ('live', 'test') and kind = 'tax'"
+        " and trace_key = %s and resolved_at is null",
+        (resolution, trace_key),
     )
 
 
