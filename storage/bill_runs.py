@@ -268,10 +268,21 @@ def run_summary(connection: PgConnection, run_id: str) -> dict[str, Any] | None:
     return dict(zip(names.split(), row, strict=True))
 
 
-def recent_runs(connection: PgConnection, limit: int) -> list[str]:
-    """Ids of the newest runs, newest first."""
+def recent_runs(
+    connection: PgConnection, limit: int, *, mode: str | None = None, after: str | None = None
+) -> list[str]:
+    """Ids of the newest runs, newest first, behind the run `after`; with `mode` only those of accounts in it."""
+    conditions = ["true"]
+    if mode is not None:
+        conditions.append("mode = %(mode)s")
+    if after is not None:
+        conditions.append("(started_at, id) < (select started_at, id from bill_run where id = %(after)s)")
     with connection.cursor() as cursor:
-        cursor.execute("select id::text from bill_run order by started_at desc, id desc limit %s", (limit,))
+        cursor.execute(
+            f"select id::text from bill_run where {' and '.join(conditions)}"
+            " order by started_at desc, id desc limit %(limit)s",
+            {"mode": mode, "after": after, "limit": limit},
+        )
         return [row[0] for row in cursor]
 
 

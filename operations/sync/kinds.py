@@ -5,7 +5,8 @@ from __future__ import annotations
 from operations.webhooks_out.kinds import wants
 
 KINDS: dict[str, str] = {
-    "account.changed": "contact data or consent of an account changed",
+    "account.created": "an account was opened over the API",
+    "account.changed": "contact data, consent or terms of an account changed",
     "subscription.imported": "a subscription was imported",
     "subscription.created": "somebody subscribed",
     "subscription.changed": "a subscription's status, dates or content changed",

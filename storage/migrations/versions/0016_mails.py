@@ -1,13 +1,13 @@
 """Mails to customers, and where the reader of events for them begins: with what happens from now on.
 
-Revision: 0016, after 0010.
+Revision: 0016, after 0015.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0016"
-down_revision = "0010"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
