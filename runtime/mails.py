@@ -52,7 +52,7 @@ MODES = ("live", "test")
 SENT_AT_ONCE = 8
 IDLE_SECONDS = 0.5
 # Without a connection nobody waits, and what records must not be felt by a bill run.
-RECORD_PAUSE_SECONDS = 1.0
+RECORD_PAUSE_SECONDS = 2.0
 DECISIONS_EVERY_SECONDS = 5.0
 TEMPLATE_PAUSE = timedelta(minutes=5)
 LONGEST_HOLD_SECONDS = 60.0
@@ -132,8 +132,10 @@ async def lead_mails(engine: Engine, sender: MailSender) -> None:
             if time.monotonic() >= look_at:
                 await lead.run(decided)
                 look_at = time.monotonic() + DECISIONS_EVERY_SECONDS
-            if len(unsent) == len(MODES) or passed < RECORDED_AT_ONCE:
-                await asyncio.sleep(RECORD_PAUSE_SECONDS if passed else IDLE_SECONDS)
+            if len(unsent) == len(MODES) and passed:
+                await asyncio.sleep(RECORD_PAUSE_SECONDS)
+            elif passed < RECORDED_AT_ONCE:
+                await asyncio.sleep(IDLE_SECONDS)
 
 
 class MailSender:
