@@ -21,6 +21,7 @@ from domain.revenue import ScheduleRefused, schedule_of, to_recognise
 from domain.tax import TaxTable, Treatment
 from operations.follow_ups.writing import note_follow_ups
 from operations.tariffs import Tariff
+from operations.tax.documents import GivenBack, refund_tax_document, void_tax_document
 from storage.database import PgConnection
 from storage.entitlements import put_grants
 from storage.events import append_events
@@ -71,6 +72,13 @@ def changing(
         revenue=(revenue, _untold(account, _told(account))),
         bill_run_id=unit.bill_run_id,
     )
+    for invoice_id in unit.written.voided:
+        void_tax_document(connection, invoice_id)
+    for note in unit.written.notes:
+        back = [GivenBack(str(no), amount, tax) for no, amount, tax in note.lines]
+        refund_tax_document(
+            connection, note.invoice_id, credit_note_id=note.id, code=note.code, on=note.on, lines=back
+        )
     access = grants(
         account,
         dunned=account.mode == "test",
