@@ -52,8 +52,8 @@ def told(clocked: Clocked) -> Told:
             " join subscription s on s.id = f.subscription_id order by 1, 2"
         ),
         clocked.rows(
-            "select e.kind, f.key, count(*) from event_log e join follow_up f on f.id = e.subject_id"
-            " where starts_with(e.kind, 'notice.') group by 1, 2 order by 1, 2"
+            "select s.external_key, f.key, count(*) from event_log e join follow_up f on f.id = e.subject_id"
+            " join subscription s on s.id = f.subscription_id where starts_with(e.kind, 'notice.') group by 1, 2 order by 1, 2"
         ),
     )
 
