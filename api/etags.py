@@ -54,6 +54,14 @@ def if_match(header: Annotated[str | None, Header(alias="If-Match", max_length=5
 IfMatch = Annotated[Expected, Depends(if_match)]
 
 
+def if_given(header: Annotated[str | None, Header(alias="If-Match", max_length=500)] = None) -> Expected:
+    """The dependency of a command, which says what shall be, whatever is: without If-Match any version will do."""
+    return Expected(None) if header is None or not header.strip() else if_match(header)
+
+
+IfGiven = Annotated[Expected, Depends(if_given)]
+
+
 def moved(version: int) -> Problem:
     """What is answered where the version is another: 412, with the ETag as it is now."""
     return Problem(

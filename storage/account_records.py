@@ -9,14 +9,13 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from storage.database import PgConnection
-from storage.sight import WITHIN, Sight
+from storage.sight import Sight
 
-_SELECT = f"""
+_SELECT = """
     select a.id::text, a.external_key, a.mode, a.currency, a.time_zone, a.locale, a.bill_cycle_day, a.tax_region,
            a.tax_exempt, a.payment_terms_days, a.version, a.created_at,
            jsonb_build_object('name', h.name, 'email', h.email, 'address', h.address) as person
     from account a left join person h on h.account_id = a.id
-    where {WITHIN}
 """
 
 Row = dict[str, Any]
@@ -28,7 +27,7 @@ def find_account(
     """The account of that id, if `sight` has it."""
     found = _rows(
         connection,
-        f"{_SELECT} and a.id = %(id)s {'for update of a' if lock else ''}",
+        f"{_SELECT} where {sight.within} and a.id = %(id)s {'for update of a' if lock else ''}",
         {"id": account_id, **sight.parameters},
     )
     return found[0] if found else None
@@ -45,7 +44,7 @@ def list_accounts(
         conditions += " and a.id < %(after)s"
     return _rows(
         connection,
-        f"{_SELECT} {conditions} order by a.id desc limit %(limit)s",
+        f"{_SELECT} where {sight.within}{conditions} order by a.id desc limit %(limit)s",
         {"external_key": external_key, "after": after, "limit": limit, **sight.parameters},
     )
 

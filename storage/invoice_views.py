@@ -7,7 +7,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from storage.database import PgConnection
-from storage.sight import WITHIN, Sight
+from storage.sight import Sight
 
 Row = dict[str, Any]
 
@@ -15,7 +15,7 @@ _HEAD = """
     v.id::text, v.series || '-' || v.number as reference, v.mode, v.account_id::text, v.currency, v.issued_on, v.due_on,
     v.status, v.subtotal, v.tax, v.total, v.balance, v.bill_run_id::text, v.posted_at
 """
-_FROM = f"from invoice v join account a on a.id = v.account_id where {WITHIN}"
+_FROM = "from invoice v join account a on a.id = v.account_id"
 
 _LINES = """
     select l.no, l.kind, l.parent_no, i.subscription_id::text, l.item_id::text, i.plan_code as plan,
@@ -48,7 +48,7 @@ def list_invoices(
         conditions += " and v.id < %(after)s"
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(
-            f"select {_HEAD} {_FROM} {conditions} order by v.id desc limit %(limit)s".encode(),
+            f"select {_HEAD} {_FROM} where {sight.within}{conditions} order by v.id desc limit %(limit)s".encode(),
             {"account_id": account_id, "status": status, "after": after, "limit": limit, **sight.parameters},
         )
         return cursor.fetchall()
@@ -58,7 +58,8 @@ def find_invoice(connection: PgConnection, sight: Sight, invoice_id: str) -> Row
     """An invoice with all its `lines` in their order, if `sight` has its account."""
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(
-            f"select {_HEAD} {_FROM} and v.id = %(id)s".encode(), {"id": invoice_id, **sight.parameters}
+            f"select {_HEAD} {_FROM} where {sight.within} and v.id = %(id)s".encode(),
+            {"id": invoice_id, **sight.parameters},
         )
         head = cursor.fetchone()
         if head is None:

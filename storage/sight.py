@@ -12,15 +12,19 @@ class Sight(NamedTuple):
     account_id: str | None = None
 
     @property
+    def within(self) -> str:
+        """The SQL condition; the account is `a`. Only the bounds that there are, so that an index serves them."""
+        conditions = ["true"]
+        if self.mode is not None:
+            conditions.append("a.mode = %(sight_mode)s")
+        if self.account_id is not None:
+            conditions.append("a.id = %(sight_account)s")
+        return " and ".join(conditions)
+
+    @property
     def parameters(self) -> dict[str, Any]:
-        """What goes with `WITHIN` and `WITHIN_MODE`."""
+        """What goes with `within`."""
         return {"sight_mode": self.mode, "sight_account": self.account_id}
 
 
 EVERYTHING = Sight()
-
-# SQL conditions; the account is `a`, or the row with a mode of its own is `r`.
-WITHIN = (
-    "(%(sight_mode)s::text is null or a.mode = %(sight_mode)s)"
-    " and (%(sight_account)s::uuid is null or a.id = %(sight_account)s::uuid)"
-)

@@ -10,16 +10,16 @@ from typing import NamedTuple
 from domain.subscription_terms import Item
 from storage.copying import id_array
 from storage.database import PgConnection
-from storage.sight import WITHIN, Sight
+from storage.sight import Sight
 
 
 class Metered(NamedTuple):
     """A subscription as usage is charged to it. `next_bill_on` None: no bill is to come."""
 
     id: str
+    mode: str
     currency: str
     zone: str
-    starts_on: date
     ends_on: date | None
     next_bill_on: date | None
     items: list[Item]
@@ -50,14 +50,14 @@ def find_metered(connection: PgConnection, sight: Sight, ids: Collection[str]) -
     found: dict[str, Metered] = {}
     for subscription, *terms in connection.execute(
         f"""
-        select s.id::text, a.currency, a.time_zone, s.starts_on, s.ends_on, s.next_bill_on
+        select s.id::text, s.mode, a.currency, a.time_zone, s.ends_on, s.next_bill_on
         from subscription s join account a on a.id = s.account_id
-        where s.id = any(%(ids)s::uuid[]) and {WITHIN}
+        where s.id = any(%(ids)s::uuid[]) and {sight.within}
         """.encode(),
         {"ids": id_array(ids), **sight.parameters},
     ):
-        currency, zone, starts_on, ends_on, next_bill_on = terms
-        found[subscription] = Metered(subscription, currency, zone, starts_on, ends_on, next_bill_on, [])
+        mode, currency, zone, ends_on, next_bill_on = terms
+        found[subscription] = Metered(subscription, mode, currency, zone, ends_on, next_bill_on, [])
     for row in connection.execute(
         """
         select subscription_id::text, id::text, plan_code, plan_version, quantity, price_override, starts_on, ends_on

@@ -54,7 +54,8 @@ class DiscountOut(BaseModel):
 
 class SubscriptionOut(BaseModel):
     """A subscription. status: as its dates say it on `as_of`, today in the account's time zone. charged_through: the
-    first day that no bill has charged yet; next_bill_on: the day whose bill run bills it next."""
+    first day that no bill has charged yet; next_bill_on: the day whose bill run bills it next. canceled_on: the day on
+    which somebody canceled it; resumes_on: when a pause ends by itself; changes_on: when a change of interval comes."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -74,6 +75,9 @@ class SubscriptionOut(BaseModel):
                 "anchor_on": "2026-12-01",
                 "charged_through": "2027-01-01",
                 "next_bill_on": "2027-01-01",
+                "canceled_on": None,
+                "resumes_on": None,
+                "changes_on": None,
                 "items": [
                     {
                         "id": "01a205bd-7c1e-7000-8000-000000000003",
@@ -108,6 +112,9 @@ class SubscriptionOut(BaseModel):
     anchor_on: date
     charged_through: date
     next_bill_on: date | None
+    canceled_on: date | None
+    resumes_on: date | None
+    changes_on: date | None
     items: list[ItemOut]
     discounts: list[DiscountOut]
     version: int = Field(description="what its ETag is made of")
@@ -179,4 +186,6 @@ def subscription_out(row: dict[str, Any], now: datetime) -> SubscriptionOut:
         ends_on=row["ends_on"],
         day=today,
     )
+    if status is State.EXPIRED and row["canceled_on"] is not None:
+        status = State.CANCELED
     return SubscriptionOut.model_validate({**row, "status": status, "as_of": today})

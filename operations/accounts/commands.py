@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,7 @@ from domain.account.days import bill_only
 from domain.periods import local_date
 from operations.accounts.standing import subscription_standing
 from operations.accounts.unit import Changing, changing
-from operations.tariffs import Tariffs
+from operations.tariffs import Tariff, Tariffs
 from storage.database import PgConnection, transaction
 
 
@@ -29,15 +28,22 @@ class CommandReused(ValueError):
 
 
 class VersionMoved(ValueError):
-    """The subscription is not at the version that the command was decided on."""
+    """The subscription is not at a version that the command was decided on, but at `version`."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__(
+            f"the subscription is at version {version}, another than the command was decided on: read it again, and "
+            "decide again"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What whoever asks has seen: the subscription (by its name) at this version."""
+    """What whoever asks has seen: the subscription (by its name) at one of these versions."""
 
     subscription: str
-    version: int
+    versions: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +72,60 @@ class AccountCommands:
         *,
         invoice_now: bool = False,
         expected: Expected | None = None,
-        also: Callable[[PgConnection, dict[str, Any]], None] | None = None,
     ) -> Outcome:
         """Carry out `step` on the account at the instant `now` (its `at` is not looked at), once for each `command_id`:
-        the same again answers what it came to, a refusal too.
-
-        With `invoice_now` what it charges is invoiced at once, not with the next bill. `also` writes what has to
-        commit together with the outcome. Raises LookupError for an unknown account, CommandRefused, CommandReused and
-        VersionMoved.
-        """
-        asked = step.model_dump(mode="json", by_alias=True, exclude={"at"}) | {"invoice_now": invoice_now}
+        the same again answers what it came to, a refusal too. See `carry_out`."""
         tariff = self._tariffs.current()
         with transaction(self._engine) as connection:
-            refused: str | None = None
-            with changing(connection, tariff, account_id, now) as unit:
-                known = known_command(connection, account_id, command_id, step.do, asked)
-                if known is None:
-                    _check(unit, expected)
-                    refused = _act(unit, step, unit.now, invoice_now=invoice_now)
-            outcome = known or Outcome(_answer(unit, step, refused))
-            if known is None:
-                connection.execute(
-                    "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, %s, %s, %s)",
-                    (account_id, command_id, step.do, Jsonb(asked), Jsonb(outcome.answer)),
-                )
-            if also is not None:
-                also(connection, outcome.answer)
-        if "refused" in outcome.answer:
-            raise CommandRefused(outcome.answer["refused"])
-        return outcome
+            outcome = carry_out(
+                connection,
+                tariff,
+                account_id,
+                command_id,
+                step,
+                now,
+                invoice_now=invoice_now,
+                expected=expected,
+            )
+        return accepted(outcome)
+
+
+def carry_out(
+    connection: PgConnection,
+    tariff: Tariff,
+    account_id: str,
+    command_id: str,
+    step: Step,
+    now: datetime,
+    *,
+    invoice_now: bool = False,
+    expected: Expected | None = None,
+) -> Outcome:
+    """Carry out `step` in the transaction of `connection`, and store what it came to with it: a refusal too, which
+    `accepted` raises. With `invoice_now` what it charges is invoiced at once, not with the next bill. Raises
+    LookupError for an unknown account, CommandReused and VersionMoved."""
+    asked = step.model_dump(mode="json", by_alias=True, exclude={"at"}) | {"invoice_now": invoice_now}
+    refused: str | None = None
+    with changing(connection, tariff, account_id, now) as unit:
+        known = known_command(connection, account_id, command_id, step.do, asked)
+        if known is None:
+            _check(unit, expected)
+            refused = _act(unit, step, unit.now, invoice_now=invoice_now)
+    if known is not None:
+        return known
+    outcome = Outcome(_answer(unit, step, refused))
+    connection.execute(
+        "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, %s, %s, %s)",
+        (account_id, command_id, step.do, Jsonb(asked), Jsonb(outcome.answer)),
+    )
+    return outcome
+
+
+def accepted(outcome: Outcome) -> Outcome:
+    """`outcome` of a command that was carried out. Raises CommandRefused for one that was not."""
+    if "refused" in outcome.answer:
+        raise CommandRefused(outcome.answer["refused"])
+    return outcome
 
 
 def _check(unit: Changing, expected: Expected | None) -> None:
@@ -102,11 +133,8 @@ def _check(unit: Changing, expected: Expected | None) -> None:
         return
     subscription = unit.account.subscription(expected.subscription)
     version = unit.rows.versions[subscription.terms.id]
-    if version != expected.version:
-        raise VersionMoved(
-            f"the subscription is at version {version}, and the command was decided on version {expected.version}: "
-            "read it again, and decide again"
-        )
+    if version not in expected.versions:
+        raise VersionMoved(version)
 
 
 def _act(unit: Changing, step: Step, now: datetime, *, invoice_now: bool) -> str | None:
@@ -131,7 +159,14 @@ def _answer(unit: Changing, step: Step, refused: str | None) -> dict[str, Any]:
     subscription = account.subscriptions.get(name) if name is not None else None
     return {
         "account": account.id,
-        "subscription": None if subscription is None else subscription_standing(account, subscription),
+        "subscription": None
+        if subscription is None
+        else {
+            **subscription_standing(account, subscription),
+            "version": unit.written.versions.get(
+                subscription.terms.id, unit.rows.versions.get(subscription.terms.id, 1)
+            ),
+        },
         "invoices": [
             {"id": own, "number": number}
             for own, number in zip(unit.written.invoices, unit.written.numbers, strict=True)

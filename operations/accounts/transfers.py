@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Engine
 
 from domain.account.lifecycle import state
 from domain.account.state import AccountState, Subscription
@@ -18,14 +17,14 @@ from domain.transfers import transfer
 from operations.accounts.commands import CommandRefused, Outcome, known_command
 from operations.accounts.standing import subscription_standing
 from operations.accounts.unit import changing
-from operations.tariffs import Tariffs
-from storage.database import transaction
+from operations.tariffs import Tariff
+from storage.database import PgConnection
 
 
-def transfer_subscription(
-    engine: Engine,
-    tariffs: Tariffs,
-    subscription_name: str,
+def hand_over(
+    connection: PgConnection,
+    tariff: Tariff,
+    name: str,
     from_account: str,
     to_account: str,
     command_id: str,
@@ -33,35 +32,33 @@ def transfer_subscription(
     *,
     new_name: str | None = None,
 ) -> Outcome:
-    """Hand the subscription called `subscription_name` of `from_account` to `to_account`, once for each `command_id`
-    (which is one of the account that hands over). The other account has it as `new_name`, by default the old name with
-    the account's own behind it. Raises LookupError for an unknown account and CommandRefused."""
-    asked = {"subscription": subscription_name, "to": to_account, "name": new_name}
-    tariff = tariffs.current()
-    with transaction(engine) as connection:
-        with ExitStack() as both:
-            units = {
-                each: both.enter_context(changing(connection, tariff, each, now))
-                for each in sorted({from_account, to_account})
-            }
-            known = known_command(connection, from_account, command_id, "transfer", asked)
-            if known is not None:
-                return known
-            try:
-                name = _hand_over(
-                    units[from_account].account, units[to_account].account, subscription_name, new_name
-                )
-            except ValueError as error:
-                raise CommandRefused(str(error)) from None
-        answer = _answer(units[from_account].account, subscription_name, units[to_account].account, name)
-        connection.execute(
-            "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, 'transfer', %s, %s)",
-            (from_account, command_id, Jsonb(asked), Jsonb(answer)),
-        )
+    """Hand the subscription called `name` of `from_account` to `to_account`, in the transaction of `connection`, once
+    for each `command_id` (which is one of the account that hands over). The other account has it as `new_name`, by
+    default the old name with the account's id behind it. Raises LookupError for an unknown account and
+    CommandRefused."""
+    asked = {"subscription": name, "to": to_account, "name": new_name}
+    with ExitStack() as both:
+        units = {
+            each: both.enter_context(changing(connection, tariff, each, now))
+            for each in sorted({from_account, to_account})
+        }
+        known = known_command(connection, from_account, command_id, "transfer", asked)
+        if known is not None:
+            return known
+        giver, taker = units[from_account].account, units[to_account].account
+        try:
+            chosen = _move(giver, taker, name, new_name)
+        except ValueError as error:
+            raise CommandRefused(str(error)) from None
+    answer = _answer(giver, name, taker, chosen)
+    connection.execute(
+        "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, 'transfer', %s, %s)",
+        (from_account, command_id, Jsonb(asked), Jsonb(answer)),
+    )
     return Outcome(answer)
 
 
-def _hand_over(giver: AccountState, taker: AccountState, name: str, new_name: str | None) -> str:
+def _move(giver: AccountState, taker: AccountState, name: str, new_name: str | None) -> str:
     if giver is taker or giver.id == taker.id:
         raise Refused("the subscription is the account's already; name another account")
     if (giver.mode, giver.currency) != (taker.mode, taker.currency):

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from uuid_utils import uuid7
 
 from domain.account import corrections
+from domain.account.access import grants
 from domain.account.days import advance
 from domain.account.state import AccountState, Books, snapshot
 from domain.account.terms import AccountTerms, TaxTerms
@@ -21,6 +22,9 @@ from domain.tax import TaxTable, Treatment
 from operations.follow_ups.writing import note_follow_ups
 from operations.tariffs import Tariff
 from storage.database import PgConnection
+from storage.entitlements import put_grants
+from storage.events import append_events
+from storage.whole.access import awaiting_payment, paid_purchases
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
 from storage.whole.writing import Written, write_whole
@@ -34,7 +38,7 @@ class Changing:
         self.account = account
         self.rows = rows
         self.now = now
-        self.written = Written([], [])
+        self.written = Written([], [], {})
         self.bill_run_id: str | None = None
 
 
@@ -67,6 +71,13 @@ def changing(
         revenue=(revenue, _untold(account, _told(account))),
         bill_run_id=unit.bill_run_id,
     )
+    access = grants(
+        account,
+        dunned=account.mode == "test",
+        awaiting=awaiting_payment(connection, account.id),
+        purchases=paid_purchases(connection, account.id),
+    )
+    append_events(connection, put_grants(connection, account.id, account.mode, access, now=unit.now))
     note_follow_ups(connection, account, list(account.subscriptions), before.today)
 
 

@@ -27,7 +27,9 @@ from runtime.cli import (
     doctor,
     flows,
     imports,
+    invoices,
     keys,
+    mails,
     migrate,
     parked,
     rules,
@@ -36,6 +38,7 @@ from runtime.cli import (
     settings,
     simulate,
     subscribers,
+    tax,
     up,
 )
 from runtime.cli.errors import CommandFailed, UserError
@@ -77,9 +80,12 @@ app.command("bill-run")(bill_run.bill_run)
 app.add_typer(runs.app, name="runs")
 app.add_typer(clock.app, name="clock")
 app.add_typer(parked.app, name="errors")
+app.add_typer(tax.app, name="tax")
 app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)
+app.add_typer(invoices.app, name="invoice")
+app.add_typer(mails.app, name="mails")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")

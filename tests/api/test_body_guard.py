@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,9 +13,10 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
+from api.app import create_app
 from api.body_guard import LARGEST_BODY
 from tests.api.served import NOBODY
-from tests.api.world import World, build_world, calling
+from tests.api.world import World, build_world, calling, settings_for, with_key
 from tests.conftest import PostgresForTests
 
 CARD = "4111111111111111"
@@ -133,3 +135,12 @@ def test_every_error_is_a_problem_with_a_kind_and_a_remedy(client: TestClient) -
         )
         assert 400 <= broken.status_code < 500
         assert broken.json()["remedy"]
+
+
+def test_a_database_that_is_away_is_said_so(tmp_path: Path) -> None:
+    away = settings_for("postgresql://me@127.0.0.1:1/x", tmp_path)
+    with TestClient(create_app(away), headers=with_key("operator")) as client:
+        answer = client.get("/v1/catalog")
+    assert (answer.status_code, answer.json()["kind"]) == (503, "database_away")
+    assert answer.headers["retry-after"]
+    assert "127.0.0.1" not in answer.text

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from storage.database import make_engine
 from tests.api.served import NOBODY
 from tests.api.world import World, build_world, calling, with_key
-from tests.conftest import PostgresForTests
+from tests.conftest import PostgresForTests, wait_until
 from tests.operations.billed import bill
 
 
@@ -164,6 +164,35 @@ def test_after_the_last_bill_usage_is_refused_and_before_it_is_billed(
     assert (late.status_code, late.json()["kind"]) == (409, "too_late")
     billed = rows(world, "select quantity from invoice_line where kind = 'usage'")
     assert billed == [(5,)]
+
+
+def test_usage_that_meets_the_last_bill_waits_and_is_told_that_it_is_too_late(
+    client: TestClient, world: World
+) -> None:
+    with psycopg.connect(world.url) as connection:
+        connection.execute(
+            "update subscription set ends_on = '2026-04-01', next_bill_on = '2026-04-01',"
+            " charged_through = '2026-04-01' where id = %s",
+            (world.mine.subscription,),
+        )
+
+    def waits() -> bool:
+        query = (
+            "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        return bool(rows(world, query))
+
+    with psycopg.connect(world.url) as posting, ThreadPoolExecutor(1) as pool:
+        posting.execute(
+            "update subscription set next_bill_on = null, version = version + 1 where id = %s",
+            (world.mine.subscription,),
+        )
+        sent = pool.submit(client.post, "/v1/usage", json=used(world))
+        wait_until("the record waits for the posting", waits)
+        posting.commit()
+        answer = sent.result(30)
+    assert (answer.status_code, answer.json()["kind"]) == (409, "too_late")
+    assert rows(world, "select 1 from usage_record") == []
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,10 @@ def test_the_examples_of_the_document_can_be_sent(
     names = [each["name"] for each in operation.definition.raw.get("parameters", ()) if each["in"] == "path"]
     case = operation.Case(
         path_parameters={name: ids.get(name, "reader" if name == "code" else NOBODY) for name in names},
+        query={
+            name: ids.get(name, value)
+            for name, value in operation.definition.raw.get("x-example-query", {}).items()
+        },
         headers={"If-Match": "*", "Idempotency-Key": f"{method} {path}".replace(" ", "-")},
     )
     body = example_body(operation.definition.raw)
@@ -99,4 +103,6 @@ def test_the_examples_of_the_document_can_be_sent(
         case.media_type = "application/json"
     answer = case.call_and_validate(headers=with_key("operator"), checks=CHOSEN)
     if all(name in ids or name == "code" for name in names):
-        assert answer.status_code < 300 or answer.json()["kind"] == "temporal_away", answer.text
+        # A command may be refused by the rules, and those above it may have ended the subscription.
+        fine = ("temporal_away", "refused", "too_late")
+        assert answer.status_code < 300 or answer.json()["kind"] in fine, answer.text

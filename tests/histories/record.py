@@ -43,6 +43,7 @@ from operations.webhooks_out.fan_out import fan_out
 from runtime import registry
 from runtime.process_exit import leave
 from runtime.stack.postgres import EmbeddedPostgres
+from sandbox.avatax.stand_in import AvaTaxStandIn
 from sandbox.reference.stand_in import ReferenceStandIn
 from storage.database import make_engine
 from storage.encryption import Encryption, new_key
@@ -52,6 +53,7 @@ from tests.activities.acme import Opener, running_vendor
 from tests.histories.calls import CallStories
 from tests.histories.clocks import ClockStories
 from tests.histories.syncs import SyncStories
+from tests.histories.taxes import TaxStories
 from tests.receiver import receiving
 from tests.subscribers import add_subscription, change_dates
 from tests.workflows.skipping import time_skipping
@@ -259,9 +261,15 @@ async def record(url: str, wanted: list[str]) -> None:
     async with time_skipping(identity=IDENTITY) as environment:
         episodes = Episodes(environment.client, "nobody")
         webhooks = WebhookActivities(engine, ENCRYPTION, allow_loopback=True)
-        with ThreadPoolExecutor(4) as threads, running_vendor() as vendor, ReferenceStandIn() as stand_in:
+        with (
+            ThreadPoolExecutor(4) as threads,
+            running_vendor() as vendor,
+            ReferenceStandIn() as stand_in,
+            AvaTaxStandIn() as avatax,
+        ):
             calls = ConnectorActivities(engine, Opener(vendor.url))
             syncs = SyncStories(environment.client, engine, url, stand_in)
+            taxes = TaxStories(environment.client, engine, avatax)
             async with (
                 Worker(
                     environment.client,
@@ -279,7 +287,12 @@ async def record(url: str, wanted: list[str]) -> None:
                     ],
                     activity_executor=threads,
                 ),
-                Worker(environment.client, task_queue=CALL_QUEUE, identity=IDENTITY, activities=calls.all()),
+                Worker(
+                    environment.client,
+                    task_queue=CALL_QUEUE,
+                    identity=IDENTITY,
+                    activities=[*calls.all(), *taxes.activities()],
+                ),
                 Worker(
                     environment.client,
                     task_queue=SYNC_QUEUE,
@@ -289,7 +302,7 @@ async def record(url: str, wanted: list[str]) -> None:
             ):
                 stories = Recorder(environment, url).stories()
                 stories |= CallStories(environment.client, engine, vendor).stories()
-                stories |= syncs.stories()
+                stories |= syncs.stories() | taxes.stories()
                 stories |= ClockStories(environment.client, engine).stories()
                 for name, story in stories.items():
                     if wanted and name not in wanted:
