@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import Engine, text
 from temporalio.client import Client
 
-from api import openapi, problems
+from api import openapi, problems, unsubscribe
 from api.body_guard import BodyGuard
 from api.key_ring import KeyRing
 from api.security import open_route, require_key
@@ -23,25 +23,33 @@ from api.v1 import (
     api_keys,
     bill_runs,
     catalog,
+    entitlement_check,
+    entitlements,
     events,
+    invoice_documents,
     invoices,
     parked,
     subscription_commands,
     subscriptions,
+    test_clocks,
     usage,
     webhook_endpoints,
 )
 from api.v1.event_readers import EventReaders
-from api.webhooks.intake import Intake, close_pool, make_pool, open_pool
+from api.webhooks.intake import Intake
 from api.webhooks.routes import webhook_route
 from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.webhooks.shelf import bundled_recipes
+from documents.invoice_page import InvoicePages
+from documents.shelf import Shelf
+from operations.entitlements.paywall import Paywall
 from operations.tariffs import Tariffs
 from runtime.settings import Settings, load_settings
 from runtime.temporal import connect
 from runtime.webhooks_out import encryption_of
 from storage.database import make_engine, transaction
 from storage.events import reader_lag
+from storage.statements import Statements, close_pool, make_pool, open_pool
 
 HEALTH_TIMEOUT_SECONDS = 2.0
 
@@ -49,6 +57,7 @@ health_routes = APIRouter(tags=["health"])
 
 # Every router of the API, in the order of the documentation.
 ROUTERS = (
+    entitlement_check.router,  # asked most, so looked at first
     catalog.router,
     accounts.router,
     subscriptions.router,
@@ -56,10 +65,13 @@ ROUTERS = (
     account_commands.router,
     usage.router,
     invoices.router,
+    invoice_documents.router,
+    entitlements.router,
     events.router,
     bill_runs.router,
     parked.router,
     webhook_endpoints.router,
+    test_clocks.router,
     api_keys.router,
 )
 
@@ -81,13 +93,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.keys = KeyRing(app.state.engine)
         app.state.tariffs = Tariffs(app.state.engine)
         app.state.temporal = await connect(chosen.temporal_address, chosen.temporal_namespace, lazy=True)
-        inbox = make_pool(url)
+        inbox, reads = make_pool(url, "webhooks"), make_pool(url, "entitlements")
         app.state.webhook_intake = Intake(inbox, bundled_recipes(), EnvSecrets().resolve)
+        app.state.paywall = Paywall(Statements(reads))
         await open_pool(inbox)
+        await open_pool(reads)
         try:
             yield
         finally:
             await close_pool(inbox)
+            await close_pool(reads)
             app.state.engine.dispose()
 
     app = FastAPI(
@@ -98,12 +113,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
+    app.state.invoice_pages = InvoicePages(Shelf(chosen.templates))
     problems.install(app)
     openapi.describe(app, (health_routes, *ROUTERS))
     app.add_middleware(BodyGuard)
     app.include_router(health_routes)
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(unsubscribe.router)
     # First: matching a path costs a microsecond a route, and this one is the hot one.
     app.router.routes.insert(0, webhook_route())
     return app

@@ -30,14 +30,18 @@ def open_route(endpoint: Endpoint) -> Endpoint:
 
 async def require_key(
     request: Request,
-    bearer: Annotated[object, Depends(_bearer)],
-    header: Annotated[str | None, Depends(_header)],
+    _bearer: Annotated[object, Depends(_bearer)],
+    _header: Annotated[str | None, Depends(_header)],
 ) -> None:
     """Refuse a request without a valid key (401), and put the Caller into `request.state.caller`."""
     endpoint = request.scope.get("endpoint")
-    if getattr(endpoint, "__masthead_open__", False):
-        return
-    key = header or getattr(bearer, "credentials", None)
+    if not getattr(endpoint, "__masthead_open__", False):
+        request.state.caller = await authenticated(request)
+
+
+async def authenticated(request: Request) -> Caller:
+    """Who calls. Raises Problem (401) without a valid key."""
+    key = _key_of(request)
     if not key:
         raise Problem(
             401,
@@ -49,7 +53,27 @@ async def require_key(
     caller = await keys.caller(key)
     if caller is None:
         raise Problem(401, "bad_key", "The API key is not known, is revoked or has expired.")
-    request.state.caller = caller
+    return caller
+
+
+def _key_of(request: Request) -> str | None:
+    key = request.headers.get("x-api-key")
+    if key:
+        return key
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else None
+
+
+def ensure_scope(caller: Caller, scope: str) -> None:
+    """Raises Problem (403) unless the caller's key has `scope`."""
+    if not caller.may(scope):
+        raise Problem(
+            403,
+            "missing_scope",
+            f"The API key {caller.name!r} lacks the scope {scope!r}."
+            if caller.account_id is None
+            else f"This is not for keys of one account, or the key lacks the scope {scope!r}.",
+        )
 
 
 def require_scope(scope: str) -> Callable[[Request], Awaitable[Caller]]:
@@ -59,14 +83,7 @@ def require_scope(scope: str) -> Callable[[Request], Awaitable[Caller]]:
 
     async def check(request: Request) -> Caller:
         caller: Caller = request.state.caller
-        if not caller.may(scope):
-            raise Problem(
-                403,
-                "missing_scope",
-                f"The API key {caller.name!r} lacks the scope {scope!r}."
-                if caller.account_id is None
-                else f"This is not for keys of one account, or the key lacks the scope {scope!r}.",
-            )
+        ensure_scope(caller, scope)
         return caller
 
     check.__masthead_scope__ = scope  # type: ignore[attr-defined]

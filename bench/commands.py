@@ -23,7 +23,8 @@ from uuid_utils import uuid4, uuid7
 from bench.command_floor import TABLES, TEMPLATES, make_tables, template
 from bench.fleet import build_fleet
 from bench.http_load import Load, prepared, send_all
-from bench.serving import NAMESPACE, TemporalServer, percentiles, served
+from bench.serving import percentiles, served
+from bench.temporal_server import NAMESPACE, TemporalServer
 from contracts.subscription import HORIZON, SUBSCRIPTION_WORKFLOW
 from operations.billrun.post import ChunkRef
 from operations.billrun.run import BillRuns

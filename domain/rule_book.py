@@ -8,10 +8,12 @@ from domain.coupons import Coupon
 from domain.gateway_routing import Gateways
 from domain.media.deliveries import DeliveryCalendar
 from domain.policy import Policy
+from domain.publisher import Publisher
 
 
 class RuleBook(BaseModel):
-    """Policy, coupons, delivery days and gateways; each has a default that an ordinary publisher can live with."""
+    """Policy, coupons, delivery days, gateways and the publisher; each has a default that an ordinary publisher can
+    live with."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,4 +24,7 @@ class RuleBook(BaseModel):
     )
     gateways: Gateways = Field(
         Gateways(), description="which payment gateway charges what, and which one stands by"
+    )
+    publisher: Publisher = Field(
+        Publisher(), description="who sends invoices and mails: name, address, tax number, sender"
     )

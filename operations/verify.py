@@ -22,6 +22,7 @@ from storage.database import PgConnection, transaction
 from storage.inbox_laws import INBOX_CHECKS
 from storage.references import REFERENCES
 from storage.sealed import Series, missing_guards, number_series, sealed_documents
+from storage.tax_laws import TAX_CHECKS
 from storage.whole.reading import read_whole, whole_account_ids
 
 # Called with what is being looked at, and how many of how many laws are done.
@@ -146,6 +147,14 @@ LAWS = (
         "Replay the object's deliveries: masthead connectors webhook replay --help.",
     ),
     Law(
+        "tax",
+        "tax engines know of what they taxed",
+        "tax documents",
+        "Each invoice that a connected engine taxed has just one document there, with the tax that was charged; that of"
+        " a void invoice is taken back.",
+        "Compare the invoice, `masthead tax documents` and the engine; correct at the engine, or with new documents.",
+    ),
+    Law(
         "references",
         "documents and entries belong together",
         "rows",
@@ -173,7 +182,7 @@ def verify(engine: Engine, progress: Progress | None = None) -> list[LawResult]:
                 _verify_whole_coverage(connection, result, tell)
             else:
                 result.checked = counted(connection, law.id)
-            for check in (*CHECKS, *INBOX_CHECKS, *REFERENCES):
+            for check in (*CHECKS, *INBOX_CHECKS, *TAX_CHECKS, *REFERENCES):
                 if check.law == law.id:
                     found = broken_rows(connection, check)
                     result.add(found.total, [_violation(check, row) for row in found.rows])

@@ -97,6 +97,26 @@ REFERENCES: tuple[Check, ...] = (
     Check(
         "references",
         """
+        select g.mode, g.id as grant_id, g.account_id, coalesce(a.mode, 'missing') as found
+        from entitlement_grant g left join account a on a.id = g.account_id where a.mode is distinct from g.mode
+        """,
+        "grant {grant_id} ({mode})",
+        "its account {account_id} is {found}",
+    ),
+    Check(
+        "references",
+        """
+        select g.mode, g.id as grant_id, g.source_id, case when s.id is null then 'missing'
+                   else 'of account ' || s.account_id end as found
+        from entitlement_grant g left join subscription s on s.id = g.source_id
+        where g.source_kind = 'subscription' and s.account_id is distinct from g.account_id
+        """,
+        "grant {grant_id} ({mode})",
+        "its subscription {source_id} is {found}",
+    ),
+    Check(
+        "references",
+        """
         select w.name, w.relation from unnest(array['account', 'subscription', 'subscription_item', 'price'])
                    as t(relation), unnest(array['delete', 'truncate']) as u(event),
              lateral (select t.relation, t.relation || '_stays_on_' || u.event as name) w

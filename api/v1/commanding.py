@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,6 @@ from api.security import Caller
 from api.v1.accounts import no_such_account
 from api.v1.subscriptions import no_such_subscription
 from domain.account.commands import Step
-from operations.accounts.clock import business_now
 from operations.accounts.commands import (
     CommandRefused,
     CommandReused,
@@ -87,7 +86,7 @@ async def on_subscription(
         if found is None:
             raise no_such_subscription(subscription_id)
         own, name = found["account_id"], found["external_key"]
-        now = business_now(connection, own)
+        now = datetime.now(UTC)
         expected = None if seen.versions is None else Seen(name, seen.versions)
         with told():
             step = step_of(name, now.date())
@@ -125,7 +124,7 @@ async def on_account(
     def work(connection: PgConnection) -> Reply:
         if find_account(connection, caller.sight, own) is None:
             raise no_such_account(own)
-        now = business_now(connection, own)
+        now = datetime.now(UTC)
         with told():
             step = step_of(connection, now.date())
             outcome = accepted(

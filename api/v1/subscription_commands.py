@@ -4,7 +4,7 @@ follows from it outside is carried out afterwards."""
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
@@ -21,7 +21,6 @@ from api.v1.subscriptions import no_such_subscription
 from domain.account import commands as verbs
 from domain.catalog import AmountText, Code
 from domain.policy import Behaviour
-from operations.accounts.clock import business_now
 from operations.accounts.transfers import hand_over
 from storage.account_records import find_account
 from storage.database import PgConnection
@@ -291,7 +290,7 @@ async def transfer(
                 own,
                 to,
                 command_id(once),
-                business_now(connection, own),
+                datetime.now(UTC),
                 new_name=order.external_key,
             )
         return Reply(TransferOut.model_validate(outcome.answer), account_id=own)

@@ -110,7 +110,7 @@ def carry_out(
         known = known_command(connection, account_id, command_id, step.do, asked)
         if known is None:
             _check(unit, expected)
-            refused = _act(unit, step, now, invoice_now=invoice_now)
+            refused = _act(unit, step, unit.now, invoice_now=invoice_now)
     if known is not None:
         return known
     outcome = Outcome(_answer(unit, step, refused))

@@ -21,12 +21,15 @@ from runtime.cli import (
     bill_run,
     books,
     catalog,
+    clock,
     connectors,
     demo,
     doctor,
     flows,
     imports,
+    invoices,
     keys,
+    mails,
     migrate,
     parked,
     rules,
@@ -35,6 +38,7 @@ from runtime.cli import (
     settings,
     simulate,
     subscribers,
+    tax,
     up,
 )
 from runtime.cli.errors import CommandFailed, UserError
@@ -74,10 +78,14 @@ app.command("simulate")(simulate.simulate)
 app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)
 app.add_typer(runs.app, name="runs")
+app.add_typer(clock.app, name="clock")
 app.add_typer(parked.app, name="errors")
+app.add_typer(tax.app, name="tax")
 app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)
+app.add_typer(invoices.app, name="invoice")
+app.add_typer(mails.app, name="mails")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")

@@ -26,7 +26,9 @@ from storage.whole.documents import (
 )
 from storage.whole.history import AccountHistory, account_history, dump_account, dump_waiting
 from storage.whole.reading import WAITS, Rows
-from storage.whole.subscriptions import write_subscription
+from storage.whole.subscriptions import outdated, write_subscription
+
+MAIL_NOTE = "mail "  # how `domain.account.collecting` tells that a mail is due
 
 
 @dataclass(slots=True)
@@ -70,10 +72,19 @@ def write_whole(
     for no in range(len(before.dunning), len(account.dunning)):
         events.append(NewEvent("dunning.entered", account.id, account.id, no))
     events += _head(connection, account, rows)
+    events += _notices(account)
     append_events(connection, events)
     numbers = copy_invoices(connection, account.mode, documents, bill_run_id)
     versions = {event.subject_id: event.version for event in events if event.kind.startswith("subscription.")}
     return Written(ids[len(rows.invoice_ids) :], numbers, versions)
+
+
+def _notices(account: AccountState) -> Iterator[NewEvent]:
+    """The mails that the rules ask for by template: of one kind, one a day."""
+    for each in account.happened:
+        if each.kind == "note" and each.what.startswith(MAIL_NOTE):
+            template = each.what.removeprefix(MAIL_NOTE)
+            yield NewEvent(f"notice.{template}", account.id, account.id, each.day.toordinal())
 
 
 def _subscriptions(
@@ -81,9 +92,9 @@ def _subscriptions(
 ) -> Iterator[NewEvent]:
     for name, subscription in account.subscriptions.items():
         was = before.subscriptions.get(name)
-        if was == subscription:
-            continue
         own = subscription.terms.id
+        if was == subscription and not outdated(account, subscription, rows.recorded[own]):
+            continue
         version = rows.versions.get(own, 0) + 1
         write_subscription(connection, account, subscription, was, version)
         kind = "subscription.created" if was is None else "subscription.changed"

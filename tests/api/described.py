@@ -21,12 +21,18 @@ IDS: dict[str, str] = {
     "subscription_id": "subscription",
     "invoice_id": "invoice",
     "item_id": "item",
+    "subscriber": "account",
 }
 # These find by what the other account is called: a list without it is as good as 404.
 NAMES = {"external_key": "key"}
 NOT_ACCOUNTS = {
     "code": "a plan's, and the catalog is everybody's",
     "on": "a day",
+    "feature": "a feature's, and the catalog is everybody's",
+    "visitor": "a cookie's: not for keys of one account",
+    "resource": "an article's",
+    "at": "an instant",
+    "mode": "a word",
     "after": "a cursor",
     "before": "a cursor",
     "limit": "a number",

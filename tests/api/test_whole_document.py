@@ -91,6 +91,10 @@ def test_the_examples_of_the_document_can_be_sent(
     names = [each["name"] for each in operation.definition.raw.get("parameters", ()) if each["in"] == "path"]
     case = operation.Case(
         path_parameters={name: ids.get(name, "reader" if name == "code" else NOBODY) for name in names},
+        query={
+            name: ids.get(name, value)
+            for name, value in operation.definition.raw.get("x-example-query", {}).items()
+        },
         headers={"If-Match": "*", "Idempotency-Key": f"{method} {path}".replace(" ", "-")},
     )
     body = example_body(operation.definition.raw)

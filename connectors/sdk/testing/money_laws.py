@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from connectors.sdk.capabilities import ledger, payment, tax
@@ -166,10 +167,32 @@ async def _tax_is_found_and_voided(bench: Bench) -> None:
     assert await bench.connector.find("INV-never-made") is None
 
 
+async def _tax_is_recorded_as_charged(bench: Bench) -> None:
+    if not bench.connector.records_charged:
+        raise Skipped("the engine records its own tax only")
+    order = samples.tax_order("charged")
+    quote = await bench.connector.quote(order)
+    before = {line.number: line.amount for line in quote.lines}
+    lines = tuple(
+        line.model_copy(update={"charged": before[line.number] + more})
+        for line, more in zip(order.lines, (7, -3), strict=True)
+    )
+    charged = order.model_copy(update={"lines": lines, "tax_date": samples.DAY - timedelta(days=1)})
+    document = await bench.connector.commit(charged, Key.of("tax", order.code))
+    assert document.total == quote.total + 4, f"{document.total} was recorded, and {quote.total + 4} charged"
+    assert document.tax_date == charged.tax_date, "the tax date was not taken beside the tax charged"
+    again = await bench.connector.quote(charged)
+    assert {line.number: line.amount for line in again.lines} == {
+        line.number: line.charged for line in lines
+    }, "a quote does not show the tax charged"
+    _sums(again.total, again.lines)
+
+
 TAX = [
     Case("capability", "tax: lines sum, committed is what was quoted", _tax_lines_sum),
     Case("capability", "tax: a refund is the negative", _tax_refund_is_the_negative),
     Case("capability", "tax: found by code, voided once", _tax_is_found_and_voided),
+    Case("capability", "tax: recorded as charged, where it says so", _tax_is_recorded_as_charged),
 ]
 
 

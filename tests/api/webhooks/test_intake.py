@@ -19,6 +19,7 @@ import pytest
 from api.webhooks import intake, secret_cache
 from api.webhooks.routes import LARGEST_BODY
 from runtime.stack.postgres import EmbeddedPostgres
+from storage import statements
 from storage.inbound_endpoints import change_secrets, disable_endpoint
 from storage.migrate import upgrade
 from tests.api.webhooks.hub import Endpoint, endpoint_for, serving
@@ -297,7 +298,7 @@ async def test_a_statement_that_hangs_is_given_up_and_the_sender_is_asked_to_com
 async def test_a_database_that_neither_answers_nor_hangs_up_holds_no_sender(
     client: httpx.AsyncClient, make: MakeEndpoint, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(statements, "ANSWER_SECONDS", 0.5)
     endpoint = make(BY_NAME["stripe"])
     with psycopg.connect(url, autocommit=True) as watching:
         backends = watching.execute(
