@@ -17,8 +17,8 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel
 from uuid_utils import uuid7
 
-from api.webhooks.intake import close_pool, make_pool, open_pool
 from storage.database import PgConnection
+from storage.statements import close_pool, make_pool, open_pool
 
 TABLES = (
     "account",
@@ -27,13 +27,15 @@ TABLES = (
     "subscription_history",
     "account_history",
     "pending_charge",
+    "entitlement_grant",
+    "follow_up",
     "event_log",
     "command",
     "idempotency_key",
 )
 TEMPLATES = "templates.json"
-# Its new rows have ids that are nobody else's.
-_OWN_ID = "subscription_item"
+# New rows of these have ids that are nobody else's.
+_OWN_ID = ("subscription_item", "entitlement_grant", "follow_up")
 # What the database itself says.
 _MADE = {"event_log": ("xid", "id", "epoch", "at")}
 
@@ -91,7 +93,7 @@ def template(connection: PgConnection, names: Mapping[str, str]) -> list[Stateme
             now = dict(zip(columns, row[1:], strict=False))
             before = dict(zip(columns, row[1 + len(columns) :], strict=True))
             if not row[0]:
-                if table == _OWN_ID:
+                if table in _OWN_ID:
                     values.setdefault(f"new {len(values)}", now["id"])
                 found.append(_insert(table, now, values))
             else:
@@ -147,7 +149,7 @@ def bare_app(url: str, home: Path) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.pool = make_pool(url)
+        app.state.pool = make_pool(url, "commands")
         await open_pool(app.state.pool)
         yield
         await close_pool(app.state.pool)
