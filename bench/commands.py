@@ -164,7 +164,9 @@ def _fleet(engine: Engine, wanted: int) -> tuple[Iterator[Change], Iterator[Chan
     if len(rows) < wanted:
         raise RuntimeError(f"only {len(rows)} of {wanted} accounts can change")
     plans = cycle((UPGRADE, DOWNGRADE))
-    orders = [Change(*row, to=next(plans), key=str(uuid4())) for row in rows]
+    orders = [
+        Change(account, subscription, item, next(plans), str(uuid4())) for account, subscription, item in rows
+    ]
     ours = [each for no, each in enumerate(orders) if no % 6 < 2]
     return iter(ours), (each for no, each in enumerate(orders) if no % 6 >= 2)
 
