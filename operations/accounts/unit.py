@@ -57,7 +57,8 @@ def changing(
 
     `through` takes the place of the account's local day of `now`. Days never go back: an account whose later days are
     recorded stays on the last of them. An account that lives by a test clock has that clock's time, whatever `now`
-    says. `command`: the id of one whose outcome is read with it, into `rows.command`. Raises LookupError for an unknown account.
+    says. `command`: the id of one whose outcome is read with it, into `rows.command`. Raises LookupError for an unknown
+    account.
     """
     rows = read_whole(connection, account_id, tariff.book, command=command)
     now = rows.head.clock_at or now
