@@ -147,7 +147,8 @@ def _act(unit: Changing, step: Step, now: datetime, *, invoice_now: bool) -> str
     if refused is not None:
         unit.account, reason = refused
         return reason
-    if invoice_now and unit.account.pending:
+    # The first bill of a subscription is due, and waits for nothing.
+    if invoice_now and (unit.account.pending or step.do == "subscribe"):
         bill_only(unit.account)
     return None
 
