@@ -156,3 +156,16 @@ def parse_connector_call_id(workflow_id: str) -> CallIdentity:
     if head != "call" or not connection or "." not in method or not key:
         raise ValueError(f"not a call's workflow id: {workflow_id!r}")
     return CallIdentity(connection, method, key)
+
+
+def checkout_id(checkout: str) -> str:
+    """The workflow id of the checkout with id `checkout`."""
+    return f"checkout/{checkout}"
+
+
+def parse_checkout_id(workflow_id: str) -> str:
+    """The inverse of `checkout_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    if head != "checkout" or not rest:
+        raise ValueError(f"not a checkout's workflow id: {workflow_id!r}")
+    return rest

@@ -10,6 +10,7 @@ from temporalio.client import Client
 
 from activities.bill_run import BillRunActivities
 from activities.call_attempt import OpenConnector
+from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
@@ -18,11 +19,14 @@ from activities.tax_documents import TaxDocumentActivities
 from activities.test_clock import TestClockActivities
 from operations.billrun.rate import TaxEngines
 from runtime.call_keeper import keep_calls
+from runtime.connections import Connections
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
+from runtime.sellers import fulfilled_by, gateway_for
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
 from workflows.bill_run import BillRunWorkflow
+from workflows.checkout import CheckoutWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
 from workflows.subscription import SubscriptionWorkflow
@@ -33,6 +37,7 @@ from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
 WORKFLOWS: list[type] = [
     BillRunWorkflow,
+    CheckoutWorkflow,
     ConnectorCallWorkflow,
     ConnectorSyncWorkflow,
     SubscriptionWorkflow,
@@ -49,11 +54,12 @@ background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks, dis
 
 
 def build_activities(
-    engine: Engine, client: Client, taxes: TaxEngines | None = None
+    engine: Engine, client: Client, connections: Connections, taxes: TaxEngines | None = None
 ) -> list[Callable[..., Any]]:
     """The activities of this process, built with their dependencies. taxes: the connected tax engines."""
     return [
         *BillRunActivities(engine, taxes).all(),
+        *CheckoutActivities(engine, gateway_for(connections), fulfilled_by(connections)).all(),
         *ParkedActivities(engine).all(),
         *SubscriptionActivities(engine).all(),
         *SweepActivities(engine, Episodes(client)).all(),

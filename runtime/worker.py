@@ -112,7 +112,7 @@ async def _running_worker(
             client,
             task_queue=TASK_QUEUE,
             workflows=registry.WORKFLOWS,
-            activities=registry.build_activities(engine, client, bill_run_taxes(quotes)),
+            activities=registry.build_activities(engine, client, connections, bill_run_taxes(quotes)),
             activity_executor=executor,
             max_concurrent_activities=settings.worker_activities,
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,

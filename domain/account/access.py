@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from domain.account.state import AccountState, Subscription, plan_version
 from domain.amendments import Refused
@@ -11,9 +11,16 @@ from domain.entitlements import AccessFacts, Given, Grant, Span, Subscribed, cla
 from domain.withholding import withheld
 
 
-def grants(account: AccountState, *, dunned: bool) -> list[Grant]:
+def grants(
+    account: AccountState,
+    *,
+    dunned: bool,
+    awaiting: Collection[str] = (),
+    purchases: Sequence[Given] = (),
+) -> list[Grant]:
     """Every grant of the account as it stands. `dunned`: its debts keep readers out as the rule book says; otherwise
-    nobody dunns it, and they do not."""
+    nobody dunns it, and they do not. `awaiting` are the ids of subscriptions whose first payment has not come in,
+    `purchases` what was bought once and paid for."""
     unpaid = [
         UnpaidInvoice(invoice.balance.due_on, invoice.balance.open, account.currency)
         for invoice in account.open_invoices()
@@ -22,8 +29,8 @@ def grants(account: AccountState, *, dunned: bool) -> list[Grant]:
     facts = AccessFacts(
         account.id,
         account.zone,
-        tuple(_subscribed(each) for each in account.subscriptions.values()),
-        tuple(_given(account)),
+        tuple(_subscribed(each, awaiting) for each in account.subscriptions.values()),
+        (*purchases, *_given(account)),
         held,
         payment_open=bool(unpaid),
     )
@@ -31,11 +38,11 @@ def grants(account: AccountState, *, dunned: bool) -> list[Grant]:
     return list(grants_of(facts, plans, account.policy.access))
 
 
-def _subscribed(subscription: Subscription) -> Subscribed:
+def _subscribed(subscription: Subscription, awaiting: Collection[str]) -> Subscribed:
     pauses = [
         Span(start, end or subscription.resumes_on) for start, end in subscription.pauses if start != end
     ]
-    return Subscribed(subscription.terms, tuple(pauses))
+    return Subscribed(subscription.terms, tuple(pauses), subscription.terms.id in awaiting)
 
 
 def _given(account: AccountState) -> Iterator[Given]:

@@ -21,9 +21,11 @@ from domain.revenue import ScheduleRefused, schedule_of, to_recognise
 from domain.tax import Treatment
 from operations.follow_ups.writing import note_follow_ups
 from operations.tariffs import Tariff
+from operations.tax.documents import GivenBack, refund_tax_document, void_tax_document
 from storage.database import PgConnection
 from storage.entitlements import put_grants
 from storage.events import append_events
+from storage.whole.access import awaiting_payment, paid_purchases
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
 from storage.whole.writing import Written, write_whole
@@ -77,7 +79,19 @@ def changing(
         revenue=(revenue, _untold(account, _told(account))),
         bill_run_id=unit.bill_run_id,
     )
-    access = grants(account, dunned=account.mode == "test")
+    for invoice_id in unit.written.voided:
+        void_tax_document(connection, invoice_id)
+    for note in unit.written.notes:
+        back = [GivenBack(str(no), amount, tax) for no, amount, tax in note.lines]
+        refund_tax_document(
+            connection, note.invoice_id, credit_note_id=note.id, code=note.code, on=note.on, lines=back
+        )
+    access = grants(
+        account,
+        dunned=account.mode == "test",
+        awaiting=awaiting_payment(connection, account.id),
+        purchases=paid_purchases(connection, account.id),
+    )
     with connection.pipeline():
         changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
         note_follow_ups(connection, account, list(account.subscriptions), before.today, rows.follow_ups)

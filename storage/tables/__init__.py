@@ -39,6 +39,13 @@ from storage.tables.accounts import (
 )
 from storage.tables.api import api_key_retired, idempotency_key
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
+from storage.tables.checkout import (
+    awaiting_payment,
+    checkout,
+    checkout_person,
+    fulfilment_request,
+    purchase,
+)
 from storage.tables.clocks import follow_up, test_clock
 from storage.tables.connections import (
     connection,
@@ -71,9 +78,12 @@ __all__ = [
     "api_key",
     "api_key_retired",
     "audit",
+    "awaiting_payment",
     "bill_run",
     "bill_run_chunk",
     "catalog_load",
+    "checkout",
+    "checkout_person",
     "command",
     "connection",
     "connection_token",
@@ -86,6 +96,7 @@ __all__ = [
     "event_log",
     "feature",
     "follow_up",
+    "fulfilment_request",
     "idempotency_key",
     "import_job",
     "import_rejection",
@@ -109,6 +120,7 @@ __all__ = [
     "plan_version",
     "price",
     "product",
+    "purchase",
     "rate_bucket",
     "request_log",
     "rule_book",

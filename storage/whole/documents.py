@@ -182,8 +182,9 @@ def void_lines(connection: PgConnection, invoice_id: str) -> None:
 
 def write_credit_notes(
     connection: PgConnection, account: AccountState, first: int, invoice_ids: Sequence[str]
-) -> list[str]:
-    """The credit notes of `account` from the place `first` on, numbered under their series' lock; their ids."""
+) -> list[tuple[str, str]]:
+    """The credit notes of `account` from the place `first` on, numbered under their series' lock; the id of each, and
+    its number as people read it."""
     notes = account.credit_notes[first:]
     if not notes:
         return []
@@ -196,6 +197,7 @@ def write_credit_notes(
     if row is None:
         raise RuntimeError(f"document series {series!r} ({account.mode}) is missing: run the migrations")
     ids = [str(uuid7()) for _ in notes]
+    numbers = range(int(row[0]) - len(notes) + 1, int(row[0]) + 1)
     execute_each(
         connection,
         "insert into credit_note (id, mode, account_id, invoice_id, series, number, currency, issued_on, reason,"
@@ -215,12 +217,10 @@ def write_credit_notes(
                 note.tax,
                 note.gross,
             )
-            for own, note, number in zip(
-                ids, notes, range(int(row[0]) - len(notes) + 1, int(row[0]) + 1), strict=True
-            )
+            for own, note, number in zip(ids, notes, numbers, strict=True)
         ],
     )
-    return ids
+    return [(own, f"{series}-{number}") for own, number in zip(ids, numbers, strict=True)]
 
 
 def write_credit_lines(
@@ -230,8 +230,8 @@ def write_credit_lines(
     found: dict[str, LinePlace],
     of_note: dict[int, str],
 ) -> None:
-    """The credits of `account` from the place `first` on; `of_note` says which of them, by `id()`, stand on which
-    credit note."""
+    """The credits of `account` from the place `first` on; `of_note` says which of them, by their numbers, stand on
+    which credit note."""
     execute_each(
         connection,
         "insert into credit_line (account_id, no, credit_note_id, invoice_id, line_no, kind, starts_on, ends_on,"

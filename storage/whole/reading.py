@@ -261,6 +261,7 @@ def _subscriptions(rows: Rows, found: dict[str, list[Any]]) -> None:
             row.canceled_on,
             history.stops,
             set(history.issue_credits),
+            row.opening_on,
         )
         rows.versions[own] = row.version
         rows.recorded[own] = row.status, row.next_due

@@ -58,10 +58,12 @@ def write_subscription(
     values = _values(account, subscription)
     if before is None:
         names = ", ".join(_FIELDS)
+        # Not charged-through: what is bought may be billed before it is written.
+        opening_on = terms.trial_ends_on or terms.starts_on
         connection.execute(
             f"insert into subscription (id, mode, account_id, external_key, opening_on, version, {names})"
             f" values (%s, %s, %s, %s, %s, %s{', %s' * len(_FIELDS)})".encode(),
-            (terms.id, account.mode, account.id, subscription.name, terms.charged_through, version, *values),
+            (terms.id, account.mode, account.id, subscription.name, opening_on, version, *values),
         )
     else:
         sets = ", ".join(f"{name} = %s" for name in _FIELDS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from uuid_utils import uuid7
@@ -34,11 +35,25 @@ MAIL_NOTE = "mail "  # how `domain.account.collecting` tells that a mail is due
 @dataclass(slots=True)
 class Written:
     """What was written: ids of the account's new invoices, in their order, with their numbers in the series; and the
-    versions of the subscriptions that changed, by their ids."""
+    versions of the subscriptions that changed, by their ids; what was voided, and the credit notes that were
+    written."""
 
     invoices: list[str]
     numbers: list[int]
     versions: dict[str, int]
+    voided: list[str] = field(default_factory=list)
+    notes: list[NoteWritten] = field(default_factory=list)
+
+
+class NoteWritten(NamedTuple):
+    """A credit note: its id, its number as people read it, its day, the invoice that it corrects, and of that invoice
+    (number of the line, amount before tax, tax) of what is given back, minor units above zero."""
+
+    id: str
+    code: str
+    on: date
+    invoice_id: str
+    lines: list[tuple[int, int, int]]
 
 
 def write_whole(
@@ -52,16 +67,19 @@ def write_whole(
 ) -> Written:
     """Write what differs between `before`, the account as it was read in `rows`, and `account`. `revenue` are the
     schedules that the account's lines do not tell by themselves, before and now."""
+    voided: list[str] = []
+    notes: list[NoteWritten] = []
     for number, (was, now) in enumerate(zip(before.invoices, account.invoices, strict=False)):
         if now.balance.voided and not was.balance.voided:
             void_lines(connection, rows.invoice_ids[number])
+            voided.append(rows.invoice_ids[number])
     documents = [document(account, invoice) for invoice in account.invoices[len(before.invoices) :]]
     ids = [*rows.invoice_ids, *(str(UUID(bytes=each.invoice_id)) for each in documents)]
     copy_children(connection, documents)
     with connection.pipeline():  # in which COPY cannot be
         events = list(_subscriptions(connection, account, before, rows))
         events += _settlements(connection, account, before, ids)
-        events += _corrections(connection, account, before, ids)
+        events += _corrections(connection, account, before, ids, notes)
         events += _payments(connection, account, before, rows, ids)
         _credit(connection, account, before)
         if account.pending != before.pending:
@@ -79,7 +97,7 @@ def write_whole(
         append_events(connection, events)
     numbers = copy_invoices(connection, account.mode, documents, bill_run_id)
     versions = {event.subject_id: event.version for event in events if event.kind.startswith("subscription.")}
-    return Written(ids[len(rows.invoice_ids) :], numbers, versions)
+    return Written(ids[len(rows.invoice_ids) :], numbers, versions, voided, notes)
 
 
 def _notices(account: AccountState) -> Iterator[NewEvent]:
@@ -121,13 +139,23 @@ def _settlements(
 
 
 def _corrections(
-    connection: PgConnection, account: AccountState, before: AccountState, ids: Sequence[str]
+    connection: PgConnection,
+    account: AccountState,
+    before: AccountState,
+    ids: Sequence[str],
+    written: list[NoteWritten],
 ) -> Iterator[NewEvent]:
     first = len(before.credit_notes)
     notes = account.credit_notes[first:]
-    note_ids = write_credit_notes(connection, account, first, ids)
+    numbered = write_credit_notes(connection, account, first, ids)
+    note_ids = [own for own, _ in numbered]
+    stands = places(account.invoices, ids)
     on_notes: dict[int, str] = {}
-    for note, own in zip(notes, note_ids, strict=True):
+    for note, (own, code) in zip(notes, numbered, strict=True):
+        back = [
+            (stands[line.corrects].no, -line.net, -line.tax) for line in note.lines if line.corrects in stands
+        ]
+        written.append(NoteWritten(own, code, note.issued_on, ids[int(note.invoice) - 1], back))
         for line in note.lines:
             # The latest like it: what the note is over was given just before it, or waited for an invoice until now.
             no = next(
@@ -141,7 +169,7 @@ def _corrections(
             if no is not None:
                 on_notes[no] = own
     known = len(before.credits)
-    write_credit_lines(connection, account, known, places(account.invoices, ids), on_notes)
+    write_credit_lines(connection, account, known, stands, on_notes)
     for no, own in on_notes.items():
         if no <= known:
             connection.execute(
@@ -288,5 +316,10 @@ def _head(connection: PgConnection, account: AccountState, rows: Rows) -> Iterat
         f"update account set {sets} version = version + %(more)s where id = %(id)s".encode(),
         {**changed, "more": 1 if told else 0, "id": account.id},
     )
+    if changed.get("billed_whole"):
+        # A bill run may have rated its subscriptions by themselves already: as if they had moved, it reads again.
+        connection.execute(
+            "update subscription set version = version + 1 where account_id = %s", (account.id,)
+        )
     if told:
         yield NewEvent("account.changed", account.id, account.id, head.version + 1)

@@ -201,7 +201,7 @@ def test_a_subscriber_does_not_set_the_publishers_terms(client: TestClient, worl
     with psycopg.connect(world.url) as connection:
         add_key(connection, "reader", bound, account=was.account)
     mine = with_key("reader")
-    for terms in ({"price_override": "1.00"}, {"version": 1}, {"behaviour": "period_end"}):
+    for terms in ({"price_override": "1.00"}, {"version": 1}, {"behaviour": "end_of_period"}):
         answer = ask(client, was.subscription, "change-plan", {"to": "large", **terms}, **mine)
         assert (answer.status_code, answer.json()["kind"]) == (403, "not_for_account_keys")
         assert next(iter(terms)) in answer.json()["detail"]

@@ -1,12 +1,12 @@
 """Test clocks, and what a change of a subscription demands outside.
 
-Revision: 0015, after 0013.
+Revision: 0015, after 0014.
 """
 
 from alembic import op
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
