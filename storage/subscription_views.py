@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.rows import dict_row
 
@@ -38,6 +38,23 @@ def find_subscription(connection: PgConnection, sight: Sight, subscription_id: s
             {"id": subscription_id, **sight.parameters},
         )
         return cursor.fetchone()
+
+
+class Place(NamedTuple):
+    """Whose a subscription is, and the name that its account's rules know it by."""
+
+    account_id: str
+    external_key: str
+
+
+def find_place(connection: PgConnection, sight: Sight, subscription_id: str) -> Place | None:
+    """Where the subscription of that id is, if `sight` has its account."""
+    row = connection.execute(
+        "select s.account_id::text, s.external_key from subscription s join account a on a.id = s.account_id"
+        f" where {sight.within} and s.id = %(id)s".encode(),
+        {"id": subscription_id, **sight.parameters},
+    ).fetchone()
+    return None if row is None else Place(*row)
 
 
 def list_subscriptions(
