@@ -43,15 +43,18 @@ from runtime import registry
 from runtime.process_exit import leave
 from runtime.stack.postgres import EmbeddedPostgres
 from sandbox.reference.stand_in import ReferenceStandIn
+from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
 from storage.encryption import Encryption, new_key
 from storage.events import NewEvent, append_events
 from storage.migrate import upgrade
 from tests.activities.acme import Opener, running_vendor
 from tests.histories.calls import CallStories
+from tests.histories.checkouts import CheckoutStories
 from tests.histories.syncs import SyncStories
 from tests.receiver import receiving
 from tests.subscribers import add_subscription, change_dates
+from tests.workflows.selling import Shop
 from tests.workflows.skipping import time_skipping
 from workflows.bill_run import BillRunWorkflow
 from workflows.subscription import SubscriptionWorkflow
@@ -243,8 +246,14 @@ async def record(url: str, wanted: list[str]) -> None:
     async with time_skipping(identity=IDENTITY) as environment:
         episodes = Episodes(environment.client, "nobody")
         webhooks = WebhookActivities(engine, ENCRYPTION, allow_loopback=True)
-        with ThreadPoolExecutor(4) as threads, running_vendor() as vendor, ReferenceStandIn() as stand_in:
-            calls = ConnectorActivities(engine, Opener(vendor.url))
+        with (
+            ThreadPoolExecutor(4) as threads,
+            running_vendor() as vendor,
+            ReferenceStandIn() as stand_in,
+            StripeStandIn() as gateway,
+        ):
+            checkouts = CheckoutStories(Shop(engine, environment.client, gateway), Opener(vendor.url))
+            calls = ConnectorActivities(engine, checkouts.open)
             syncs = SyncStories(environment.client, engine, url, stand_in)
             async with (
                 Worker(
@@ -254,6 +263,7 @@ async def record(url: str, wanted: list[str]) -> None:
                     workflows=registry.WORKFLOWS,
                     activities=[
                         *BillRunActivities(engine).all(),
+                        *checkouts.activities(),
                         *ParkedActivities(engine).all(),
                         *SubscriptionActivities(engine).all(),
                         *SweepActivities(engine, episodes).all(),
@@ -273,6 +283,7 @@ async def record(url: str, wanted: list[str]) -> None:
                 stories = Recorder(environment, url).stories()
                 stories |= CallStories(environment.client, engine, vendor).stories()
                 stories |= syncs.stories()
+                stories |= checkouts.stories()
                 for name, story in stories.items():
                     if wanted and name not in wanted:
                         continue

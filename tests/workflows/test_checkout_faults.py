@@ -3,6 +3,7 @@ call go through side by side; afterwards the gateway's own count and the books t
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,9 @@ from contracts.checkout import CheckoutStatus
 from contracts.parked import RESOLVE, Action, Resolve
 from operations.checkout.begin import Order
 from sandbox.faults import FAULTS
+from sandbox.stripe.stand_in import StripeStandIn
 from tests.workflows.selling import BACK, Shop, order
+from workflows.checkout_starts import CheckoutHandle
 
 S = CheckoutStatus
 STUCK = "stuck"
@@ -22,7 +25,7 @@ RETRY = Resolve(action=Action.RETRY, actor="ops", reason="the gateway is well ag
 ALONE = "unauthorized_forever"
 PATIENCE: dict[str, Any] = {
     "action_within": timedelta(seconds=0.5),
-    "authorise_within": timedelta(seconds=20),
+    "authorise_within": timedelta(seconds=10),
     "looks": (timedelta(seconds=5),),
 }
 LAST = {"method": "pm_card_visa", "return_url": BACK, "charge": "last"}
@@ -30,21 +33,22 @@ LAST = {"method": "pm_card_visa", "return_url": BACK, "charge": "last"}
 
 @dataclass(frozen=True)
 class Call:
-    """A call to the gateway. at: how it is met; usual: how a checkout ends whatever happened to the call; refused: how
-    one that the gateway refuses."""
+    """A call to the gateway. usual: how a checkout ends whatever happened to the call; refused: how one that the
+    gateway refuses; locked_out: how one that it takes no key of."""
 
     method: str
     path: str
     order: Order
     usual: CheckoutStatus
     refused: CheckoutStatus | str
+    locked_out: CheckoutStatus | str = STUCK
 
 
 CALLS = {
-    "authorise": Call("POST", "/v1/payment_intents", order(), S.COMPLETED, S.REFUSED),
+    "authorise": Call("POST", "/v1/payment_intents", order(), S.COMPLETED, S.REFUSED, S.EXPIRED),
     "capture": Call("POST", "/v1/payment_intents/*/capture", order(), S.COMPLETED, S.DECLINED),
     "charge": Call("POST", "/v1/payment_intents", order(payment=LAST), S.COMPLETED, S.DECLINED),
-    "set_up": Call("POST", "/v1/setup_intents", order("digital-trial"), S.COMPLETED, S.REFUSED),
+    "set_up": Call("POST", "/v1/setup_intents", order("digital-trial"), S.COMPLETED, S.REFUSED, S.EXPIRED),
     "find": Call("GET", "/v1/payment_intents", order(card="threeDSecure2Required"), S.EXPIRED, STUCK),
     "void": Call(
         "POST", "/v1/payment_intents/*/cancel", order(card="threeDSecure2Required"), S.EXPIRED, STUCK
@@ -54,19 +58,28 @@ CALLS = {
 
 def expected(call: Call, fault: str) -> CheckoutStatus | str:
     """How a checkout ends whose call meets the fault; or that it is stuck until a person says so."""
-    return call.refused if fault == "rejected" else call.usual
+    special = {"rejected": call.refused, "unauthorized_once": call.locked_out}
+    return special.get(fault, call.usual)
 
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_each_fault_of_a_call(shop: Shop, name: str) -> None:
     call = CALLS[name]
-    handles = {}
-    for fault in FAULTS:
-        if fault == ALONE:
-            continue
-        shop.gateway.inject(fault, method=call.method, path=call.path, after=1, seconds=1.0)
-        handles[fault] = await shop.start(call.order, **PATIENCE)
-        await shop.until(f"{fault} is met", lambda: not shop.gateway.faults.waiting())
+    with ExitStack() as gateways:
+        handles = {}
+        for fault in FAULTS:
+            if fault == ALONE:
+                continue
+            # A gateway for each: a fault is met by its own checkout, and no other waits meanwhile.
+            gateway = shop.gateways[fault] = gateways.enter_context(StripeStandIn())
+            shop.uses = fault
+            gateway.inject(fault, method=call.method, path=call.path, after=1, seconds=1.0)
+            handles[fault] = await shop.start(call.order, **PATIENCE)
+            await shop.until(f"{fault} is met", lambda gateway=gateway: not gateway.faults.waiting())
+        await _check_ends(shop, name, call, handles)
+
+
+async def _check_ends(shop: Shop, name: str, call: Call, handles: dict[str, CheckoutHandle]) -> None:
     ends: dict[str, CheckoutStatus | str] = {}
     for fault, handle in handles.items():
         wanted = expected(call, fault)
