@@ -29,6 +29,7 @@ from contracts.bill_run import (
 from operations.audit import record_action
 from operations.billrun.fail_points import fail_point
 from operations.billrun.post import ChunkRef
+from operations.billrun.rate import TaxEngines
 from operations.billrun.run import BillRuns
 from operations.billrun.scope import Scope, ScopeError
 from storage.billable import Target
@@ -50,11 +51,11 @@ def _target(as_of: date | None, instant: datetime | None) -> Target:
 
 
 class BillRunActivities:
-    """Bill runs on the database of `engine`."""
+    """Bill runs on the database of `engine`, taxed by the connected `engines` where there are any."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, engines: TaxEngines | None = None) -> None:
         self._engine = engine
-        self._runs = BillRuns(engine)
+        self._runs = BillRuns(engine, engines=engines)
 
     @activity.defn(name="open_bill_run", no_thread_cancel_exception=True)
     def open(self, order: OpenRunInput) -> OpenRunOutput:
@@ -137,6 +138,7 @@ class BillRunActivities:
                 target=_target(order.as_of, order.instant),
                 first=order.first,
                 until=order.until,
+                heartbeat=heart,
             )
         return PreviewOutput(
             invoices=report.invoices,

@@ -83,6 +83,19 @@ def parse_subscription_id(workflow_id: str) -> str:
     return rest
 
 
+def test_clock_id(clock: str) -> str:
+    """The workflow id of what moves on the test clock with id `clock`."""
+    return f"test-clock/{clock}"
+
+
+def parse_test_clock_id(workflow_id: str) -> str:
+    """The inverse of `test_clock_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    if head != "test-clock" or not rest:
+        raise ValueError(f"not a test clock's workflow id: {workflow_id!r}")
+    return rest
+
+
 def webhook_delivery_id(endpoint: str) -> str:
     """The workflow id of the delivery to the subscriber's webhook endpoint with id `endpoint`."""
     return f"webhook-delivery/{endpoint}"
@@ -106,6 +119,19 @@ def parse_sync_id(workflow_id: str) -> str:
     head, _, rest = workflow_id.partition("/")
     if head != "sync" or not rest:
         raise ValueError(f"not a workflow id of a sync: {workflow_id!r}")
+    return rest
+
+
+def tax_documents_id(connection: str) -> str:
+    """The workflow id of what records documents at the tax engine behind the connection named `connection`."""
+    return f"tax/{connection}"
+
+
+def parse_tax_documents_id(workflow_id: str) -> str:
+    """The inverse of `tax_documents_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    if head != "tax" or not rest:
+        raise ValueError(f"not a workflow id of tax documents: {workflow_id!r}")
     return rest
 
 

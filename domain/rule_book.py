@@ -5,12 +5,15 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.coupons import Coupon
+from domain.gateway_routing import Gateways
 from domain.media.deliveries import DeliveryCalendar
 from domain.policy import Policy
+from domain.publisher import Publisher
 
 
 class RuleBook(BaseModel):
-    """Policy, coupons and delivery days; each has a default that an ordinary publisher can live with."""
+    """Policy, coupons, delivery days, gateways and the publisher; each has a default that an ordinary publisher can
+    live with."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -18,4 +21,10 @@ class RuleBook(BaseModel):
     coupons: tuple[Coupon, ...] = Field((), description="what subscribers can apply, by code")
     delivery: DeliveryCalendar | None = Field(
         None, description="on which days issues appear, for holiday stops"
+    )
+    gateways: Gateways = Field(
+        Gateways(), description="which payment gateway charges what, and which one stands by"
+    )
+    publisher: Publisher = Field(
+        Publisher(), description="who sends invoices and mails: name, address, tax number, sender"
     )

@@ -71,6 +71,7 @@ def load_catalog(engine: Engine, catalog: Catalog) -> CatalogLoad:
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
         _load_products(connection, catalog, load)
         _load_meters(connection, catalog, load)
+        _load_features(connection, catalog, load)
         _load_plans(connection, catalog, load, reasons)
         _load_tax_rates(connection, catalog, load)
         if reasons:
@@ -164,6 +165,18 @@ def _load_meters(connection: PgConnection, catalog: Catalog, load: CatalogLoad) 
                 "insert into meter (code, name, unit) values (%s, %s, %s)"
                 " on conflict (code) do update set name = excluded.name, unit = excluded.unit",
                 (meter.code, *wanted),
+            )
+
+
+def _load_features(connection: PgConnection, catalog: Catalog, load: CatalogLoad) -> None:
+    present = _pairs(connection, "select code, name, metering from feature")
+    for feature in catalog.features:
+        metering = None if feature.metering is None else feature.metering.model_dump(mode="json")
+        if load.note("features", feature.code, present.get(feature.code), (feature.name, metering)):
+            connection.execute(
+                "insert into feature (code, name, metering) values (%s, %s, %s)"
+                " on conflict (code) do update set name = excluded.name, metering = excluded.metering",
+                (feature.code, feature.name, None if metering is None else Jsonb(metering)),
             )
 
 

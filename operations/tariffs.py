@@ -11,7 +11,7 @@ from domain.account.state import PriceNames
 from domain.catalog import Catalog
 from domain.price_book import PriceBook
 from domain.rule_book import RuleBook
-from domain.tax import TaxTable
+from domain.tax import Rounding, TaxPolicy, TaxTable
 from operations.billrun.shapes import ShapeMemo
 from operations.catalog import as_catalog, read_catalog
 from operations.rule_books import DEFAULT_RULE_BOOK, read_rule_books
@@ -28,6 +28,11 @@ class Tariff(NamedTuple):
     catalog: Catalog
     names: PriceNames
     rule_books: dict[str, RuleBook]
+
+    @property
+    def tax_policy(self) -> TaxPolicy:
+        """How accounts are taxed whose rows say nothing else: on top, rounded as the rule book says."""
+        return TaxPolicy(rounding=Rounding(self.rules().policy.tax_rounding))
 
     def rules(self, name: str | None = None) -> RuleBook:
         """The rule book called `name`, the default one for None. Raises LookupError for a name that is not loaded."""

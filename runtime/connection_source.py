@@ -5,11 +5,10 @@ What somebody wrote into a configuration may be a secret in the wrong place: no 
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,8 +22,9 @@ from connectors.sdk.guard import Refused, check_url, is_loopback_host
 from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.ports import Rate, Secrets
 from connectors.sdk.registry import Installed, installed
-from runtime.connection_words import config_problems
+from runtime.connection_words import close_to, config_problems
 from runtime.connector_source import connector_files
+from runtime.tax_source import ConnectionFacts, TaxReading
 from runtime.yaml_source import (
     Document,
     DocumentError,
@@ -115,6 +115,7 @@ class _File(BaseModel):
     format: Literal["masthead.config/1"] = "masthead.config/1"
     connectors: list[str] = []  # files of declarative connectors, beside those in the folder connectors/
     connections: dict[str, Any] = {}
+    tax: dict[str, Any] = {}
 
 
 def read_connections(file: Path, surroundings: Surroundings) -> dict[str, ConnectionSpec]:
@@ -131,7 +132,9 @@ def read_connections(file: Path, surroundings: Surroundings) -> dict[str, Connec
         _Reading(document, name, entry, surroundings, connectors)
         for name, entry in content.connections.items()
     ]
+    tax = TaxReading(document, content.tax, {reading.name: reading.facts for reading in readings})
     problems = [*connectors.problems, *(problem for reading in readings for problem in reading.problems)]
+    problems += tax.problems
     if problems:
         raise DocumentError(file, problems)
     return {reading.name: reading.spec for reading in readings if reading.spec is not None}
@@ -143,15 +146,6 @@ def parsed_rate(text: str) -> Rate:
     if found is None or int(found[1]) < 1 or found[2] in ("0", "00"):
         raise ValueError("write calls per time, as in 10/s, 100/10s, 600/min, 1000/h or 100000/day")
     return Rate(int(found[1]), per=float(int(found[2] or 1) * _SECONDS[found[3]]))
-
-
-def close_to(name: str, known: Iterable[str], what: str) -> str:
-    """How an unknown name's message ends: what was probably meant, or all that there is."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"{what}: {', '.join(names)}" if names else f"{what}: none"
 
 
 def installed_of(files: Sequence[Path], names: frozenset[str]) -> list[Installed]:
@@ -235,6 +229,13 @@ class _Reading:
             enabled=entry.enabled,
             sandbox=entry.sandbox,
         )
+
+    @property
+    def facts(self) -> ConnectionFacts:
+        """What others may know of it, whether or not all of it is right."""
+        entry = self.entry if isinstance(self.entry, dict) else {}
+        connector = self.connectors.usable.get(str(entry.get("connector")))
+        return ConnectionFacts(connector, str(entry.get("mode")), entry.get("enabled") is not False)
 
     @property
     def _sandbox(self) -> bool:

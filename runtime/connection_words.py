@@ -4,7 +4,7 @@ in the wrong place."""
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -78,3 +78,12 @@ def _texts(given: Any) -> Iterator[str]:
             yield from _texts(value)
     elif given is not None and len(str(given)) >= _SHORTEST_HIDDEN and not isinstance(given, bool):
         yield str(given)
+
+
+def close_to(name: str, known: Iterable[str], what: str) -> str:
+    """How an unknown name's message ends: what was probably meant, or all that there is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"{what}: {', '.join(names)}" if names else f"{what}: none"

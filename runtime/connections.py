@@ -19,7 +19,8 @@ from connectors.sdk.errors import ConnectorError, DefinitionError
 from connectors.sdk.memory import EnvSecrets, SystemClock
 from connectors.sdk.ports import Secrets
 from connectors.sdk.values import Health
-from runtime.connection_source import ConnectionSpec, Flows, Surroundings, close_to, read_connections
+from runtime.connection_source import ConnectionSpec, Flows, Surroundings, read_connections
+from runtime.connection_words import close_to
 from runtime.settings import Settings
 from runtime.stack.client import running_stack
 from runtime.stack.sandbox import SandboxAddresses

@@ -15,6 +15,9 @@ from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
+from activities.tax_documents import TaxDocumentActivities
+from activities.test_clock import TestClockActivities
+from operations.billrun.rate import TaxEngines
 from runtime.call_keeper import keep_calls
 from runtime.connections import Connections
 from runtime.dispatcher import dispatch
@@ -28,6 +31,8 @@ from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
+from workflows.tax_documents import TaxDocumentsWorkflow
+from workflows.test_clock import TestClockWorkflow
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
 WORKFLOWS: list[type] = [
@@ -37,6 +42,8 @@ WORKFLOWS: list[type] = [
     ConnectorSyncWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
+    TaxDocumentsWorkflow,
+    TestClockWorkflow,
     WebhookDeliveryWorkflow,
 ]
 
@@ -46,18 +53,24 @@ BackgroundLoop = Callable[[Engine, Client], Awaitable[None]]
 background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks, dispatch_webhooks, keep_calls]
 
 
-def build_activities(engine: Engine, client: Client, connections: Connections) -> list[Callable[..., Any]]:
-    """The activities of this process, built with their dependencies."""
+def build_activities(
+    engine: Engine, client: Client, connections: Connections, taxes: TaxEngines | None = None
+) -> list[Callable[..., Any]]:
+    """The activities of this process, built with their dependencies. taxes: the connected tax engines."""
     return [
-        *BillRunActivities(engine).all(),
+        *BillRunActivities(engine, taxes).all(),
         *CheckoutActivities(engine, gateway_for(connections), fulfilled_by(connections)).all(),
         *ParkedActivities(engine).all(),
         *SubscriptionActivities(engine).all(),
         *SweepActivities(engine, Episodes(client)).all(),
         *SyncControlActivities(engine).all(),
+        *TestClockActivities(engine, Episodes(client)).all(),
     ]
 
 
 def build_calls(engine: Engine, open_connector: OpenConnector) -> list[Callable[..., Any]]:
     """The activities of the queue for calls to other systems."""
-    return ConnectorActivities(engine, open_connector).all()
+    return [
+        *ConnectorActivities(engine, open_connector).all(),
+        *TaxDocumentActivities(engine, open_connector).all(),
+    ]

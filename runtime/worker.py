@@ -7,7 +7,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -17,12 +17,17 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
+from activities.tax_orders import TaxUse
+from activities.tax_quotes import TaxQuotes
 from contracts.names import CALL_QUEUE, TASK_QUEUE
+from documents.shelf import Shelf
 from runtime import registry
 from runtime.connections import Connections
+from runtime.mails import running_mails
 from runtime.settings import Settings
 from runtime.stack.home import Home, write_private
 from runtime.syncs import load_flows, running_syncs
+from runtime.taxing import bill_run_taxes, running_taxing, tax_uses
 from runtime.temporal import connect
 from storage.database import make_engine
 
@@ -49,6 +54,7 @@ async def run_worker(settings: Settings) -> None:
         raise ValueError("DATABASE_URL is not set")
     shelf = load_flows(settings)
     connections = Connections.of(settings, flows=shelf.names_for)
+    uses = tax_uses(settings)
     # What is loaded by now lives as long as the process, and a chunk makes a hundred thousand values that die
     # together: the collector's default rhythm would walk all of them many times over (a third of the time).
     gc.freeze()
@@ -68,8 +74,10 @@ async def run_worker(settings: Settings) -> None:
     try:
         connections.note_started(engine)
         async with (
-            _running_worker(client, engine, connections, settings, end),
+            _running_worker(client, engine, connections, settings, uses, end),
             running_syncs(client, engine, connections, shelf, end),
+            running_taxing(client, engine, connections, uses),
+            running_mails(engine, connections, Shelf(settings.templates)),
             _running_loops(client, engine),
         ):
             mark = _mark_ready(Home(settings.home))
@@ -92,17 +100,19 @@ async def _running_worker(
     engine: Engine,
     connections: Connections,
     settings: Settings,
+    uses: Mapping[str, TaxUse],
     end: Callable[[BaseException], Awaitable[None]],
 ) -> AsyncIterator[None]:
     if not registry.WORKFLOWS:
         yield
         return
+    quotes = TaxQuotes(engine, connections.open, uses)
     with ThreadPoolExecutor(settings.worker_activities, thread_name_prefix="activity") as executor:
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,
             workflows=registry.WORKFLOWS,
-            activities=registry.build_activities(engine, client, connections),
+            activities=registry.build_activities(engine, client, connections, bill_run_taxes(quotes)),
             activity_executor=executor,
             max_concurrent_activities=settings.worker_activities,
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,

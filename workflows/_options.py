@@ -57,3 +57,11 @@ CALL = Options(
     heartbeat_timeout=timedelta(seconds=10),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)),
 )
+
+# One turn of recording documents at a tax engine: five hundred calls, as fast as its budget lets them. Tried again
+# without end: it fails only where the database is away.
+TAX = Options(
+    start_to_close_timeout=timedelta(minutes=20),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=BOOKS["retry_policy"],
+)

@@ -45,6 +45,7 @@ class Avalara(Connector[AvalaraConfig], TaxEngine):
 
     name = "avalara"
     title = "Avalara AvaTax"
+    records_charged = True
     http = Http(
         auth=Basic("account", "license_key"),
         rate=Rate(50, per=1),

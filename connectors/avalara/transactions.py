@@ -101,6 +101,12 @@ def _line(line: TaxOrderLine, currency: str) -> dict[str, Any]:
     made |= {name: value for name, value in optional.items() if value}
     if line.inclusive:
         made["taxIncluded"] = True
+    if line.charged is not None:
+        made["taxOverride"] = {
+            "type": "TaxAmount",
+            "taxAmount": float(to_major(line.charged, currency)),
+            "reason": "the tax that was charged",
+        }
     return made
 
 

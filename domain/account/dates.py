@@ -62,8 +62,7 @@ def billed_whole(account: AccountState) -> bool:
     ends by itself, holiday stops, a tax of its own kind. Otherwise its subscriptions alone say what it owes."""
     tax = account.terms.tax
     return bool(
-        account.mode == "test"
-        or account.pending
+        account.pending
         or account.collecting is not None
         or account.dunning[-1][1] != account.policy.dunning.clear.name
         or balance_on(account.credit, account.today)

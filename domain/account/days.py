@@ -50,7 +50,9 @@ def run_bill(account: AccountState) -> None:
     collecting.judge(account)
 
 
-def bill_only(account: AccountState) -> Invoice | None:
-    """One bill run as of today: the credits of missed issues, what is due and what waits. The money is for others."""
-    media.credit_missed_issues(account, account.today)
-    return billing.bill(account, account.today)
+def bill_only(account: AccountState, day: date | None = None) -> Invoice | None:
+    """One bill run as of `day` (today): the credits of missed issues, what is due and what waits. The money is for
+    others."""
+    day = day or account.today
+    media.credit_missed_issues(account, day)
+    return billing.bill(account, day)

@@ -19,7 +19,7 @@ from domain.subscriptions import State
 
 def broken_laws(account: AccountState) -> list[str]:
     """Every law that does not hold, with the place; none when the books are sound."""
-    return [*_documents(account), *_controls(account), *_credits(account), *_coverage(account)]
+    return [*_documents(account), *_controls(account), *_credits(account), *uncovered(account)]
 
 
 def _documents(account: AccountState) -> Iterator[str]:
@@ -65,7 +65,8 @@ def _credits(account: AccountState) -> Iterator[str]:
                 yield f"law 5: {left.net} is left of {line.net} billed on invoice {invoice.number}"
 
 
-def _coverage(account: AccountState) -> Iterator[str]:
+def uncovered(account: AccountState) -> Iterator[str]:
+    """I13: the days of each subscription item that are not covered once."""
     for subscription in account.subscriptions.values():
         for item in subscription.terms.items:
             yield from _covered(account, subscription, item)

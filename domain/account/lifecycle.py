@@ -15,6 +15,7 @@ from domain.credit_placement import Destination
 from domain.dunning import blocked
 from domain.dunning_policy import Blocked
 from domain.endings import CancelCredit, cancel_at_period_end, cancel_now, items_at_end, reactivate
+from domain.metered_items import item_charged_by
 from domain.pauses import pause, resume
 from domain.pending import waiting
 from domain.periods import Anchor
@@ -387,12 +388,16 @@ def set_bill_cycle_day(account: AccountState, wanted: int, day: date) -> None:
 
 def item_for_usage(account: AccountState, subscription: Subscription, meter: str, day: date) -> str:
     """The item, served on `day`, that is charged for `meter`. Raises Refused when none is."""
-    ends_on = subscription.terms.ends_on
-    for item in subscription.terms.items if ends_on is None or day < ends_on else ():
-        if item.starts_on <= day and (item.ends_on is None or day < item.ends_on):
-            version = account.book.version(item.plan, item.plan_version, account.currency)
-            if any(price.meter == meter for phase in version.phases for price in phase.usage):
-                return item.id
+    terms = subscription.terms
+    item = item_charged_by(
+        meter,
+        day,
+        terms.items,
+        terms.ends_on,
+        lambda item: account.book.version(item.plan, item.plan_version, account.currency),
+    )
+    if item is not None:
+        return item.id
     raise Refused(
         f"nothing that subscription {subscription.name!r} has on {day} is charged by meter {meter!r}"
     )

@@ -12,26 +12,33 @@ from zoneinfo import ZoneInfo
 from uuid_utils import uuid7
 
 from domain.account import corrections
+from domain.account.access import grants
 from domain.account.days import advance
 from domain.account.state import AccountState, Books, snapshot
 from domain.account.terms import AccountTerms, TaxTerms
 from domain.periods import local_date
 from domain.revenue import ScheduleRefused, schedule_of, to_recognise
 from domain.tax import TaxTable, Treatment
+from operations.follow_ups.writing import note_follow_ups
 from operations.tariffs import Tariff
 from storage.database import PgConnection
+from storage.entitlements import put_grants
+from storage.events import append_events
+from storage.whole.access import awaiting_payment, paid_purchases
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
 from storage.whole.writing import Written, write_whole
 
 
 class Changing:
-    """An account in hand: `account` as the rules take it, and after the block what was `written`."""
+    """An account in hand: `account` as the rules take it, at its instant `now`, and after the block what was
+    `written`."""
 
-    def __init__(self, account: AccountState, rows: Rows) -> None:
+    def __init__(self, account: AccountState, rows: Rows, now: datetime) -> None:
         self.account = account
         self.rows = rows
-        self.written = Written([], [])
+        self.now = now
+        self.written = Written([], [], {})
         self.bill_run_id: str | None = None
 
 
@@ -44,14 +51,16 @@ def changing(
     it roll the transaction back.
 
     `through` takes the place of the account's local day of `now`. Days never go back: an account whose later days are
-    recorded stays on the last of them. Raises LookupError for an unknown account.
+    recorded stays on the last of them. An account that lives by a test clock has that clock's time, whatever `now`
+    says. Raises LookupError for an unknown account.
     """
     rows = read_whole(connection, account_id, tariff.book)
+    now = rows.head.clock_at or now
     account, told = build(rows, tariff, now)
     before = snapshot(account)
     revenue = _untold(before, told)
     advance(account, through or local_date(now, account.zone), fleet=account.mode == "test")
-    unit = Changing(account, rows)
+    unit = Changing(account, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
     unit.written = write_whole(
@@ -62,6 +71,14 @@ def changing(
         revenue=(revenue, _untold(account, _told(account))),
         bill_run_id=unit.bill_run_id,
     )
+    access = grants(
+        account,
+        dunned=account.mode == "test",
+        awaiting=awaiting_payment(connection, account.id),
+        purchases=paid_purchases(connection, account.id),
+    )
+    append_events(connection, put_grants(connection, account.id, account.mode, access, now=unit.now))
+    note_follow_ups(connection, account, list(account.subscriptions), before.today)
 
 
 def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict[str, Books]]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
+from uuid import UUID
 
 import psycopg
 from sqlalchemy import Engine
 
 from operations.billrun.fail_points import fail_point
 from operations.billrun.rate import Prepared, RatedChunk, Refusal, refusal
+from operations.tax.documents import Taxed, record_tax_documents
 from storage.bill_runs import lock_chunk, park_accounts, pending_accounts, record_outcome, resolve_parks
 from storage.database import PgConnection, transaction
-from storage.posting import advance_subscriptions, copy_children, copy_invoices, lock_subscriptions
+from storage.posting import SERIES, advance_subscriptions, copy_children, copy_invoices, lock_subscriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +162,21 @@ def _post(
     repaired = parks & done
     if repaired:
         resolve_parks(connection, sorted(repaired))
-    copy_invoices(connection, ref.mode, documents, ref.run_id)
+    numbers = copy_invoices(connection, ref.mode, documents, ref.run_id)
+    if any(account.tax is not None for account in accepted):
+        record_tax_documents(connection, _taxed(ref.mode, accepted, numbers))
     fail_point("after-copy")
     return posted
+
+
+def _taxed(mode: str, accepted: Sequence[Prepared], numbers: Sequence[int]) -> Iterator[Taxed]:
+    """What a tax engine has to know of the invoices that were just numbered."""
+    invoiced = [account for account in accepted if account.document is not None]
+    for account, number in zip(invoiced, numbers, strict=True):
+        if account.document is not None and account.tax is not None:
+            invoice_id = str(UUID(bytes=account.document.invoice_id))
+            code = f"{SERIES[mode]}-{number}"
+            yield Taxed(invoice_id, account.account_id, mode, code, account.tax)
 
 
 def _sift(

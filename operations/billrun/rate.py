@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from domain.invoices import Draft, add_tax, finish
 from domain.price_book import PriceBook
 from domain.rating import UsageAnswers, metered_by_event, rate_subscription, usage_windows
-from domain.tax import TaxTable
+from domain.tax import TaxPolicy, TaxTable
+from domain.tax_documents import EngineTax
 from operations.billrun.shapes import Outcome, ShapeMemo
 from storage.billable import (
     Billable,
@@ -45,11 +46,13 @@ class Fresh(NamedTuple):
 
 @dataclass(slots=True)
 class Prepared:
-    """An account ready to post: its invoice, if it owes anything, and where its subscriptions go."""
+    """An account ready to post: its invoice, if it owes anything, where its subscriptions go, and what a tax engine
+    has to know of the invoice."""
 
     account_id: str
     document: Document | None
     advances: list[Advance]
+    tax: EngineTax | None = None
 
 
 @dataclass(slots=True)
@@ -70,18 +73,47 @@ class RatedChunk:
         return len(self.fresh) + len(self.repeats)
 
 
-class TaxStep(Protocol):
-    """The middle step: add tax lines to drafts. The built-in table does it at once; an engine would ask outside."""
+@dataclass(slots=True)
+class TaxAnswers:
+    """What the tax step made of drafts, by account: those that could not be taxed, with the reason, and what a
+    connected engine has to know of the others."""
 
-    def __call__(self, drafts: Sequence[Draft]) -> dict[str, Refusal]:
-        """Tax `drafts` in place; answer the accounts that could not be taxed, with the reason."""
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    given: dict[str, EngineTax] = field(default_factory=dict)
+
+
+class TaxStep(Protocol):
+    """The middle step: add tax lines to drafts. The built-in table does it at once; a connected engine is asked."""
+
+    def __call__(self, drafts: Sequence[Draft]) -> TaxAnswers:
+        """Tax `drafts` in place."""
+        ...
+
+
+class TaxEngines(Protocol):
+    """The connected tax engines, by the mode of what is billed."""
+
+    def asked(self, mode: str) -> bool:
+        """Whether an engine is asked for `mode`; else the built-in table taxes."""
+        ...
+
+    def step(self, mode: str, table: TaxTable, heartbeat: Callable[[str], None]) -> TaxStep:
+        """The step that asks the engine of `mode`. heartbeat: called while it is waited for; what that raises ends the
+        waiting."""
         ...
 
 
 def rate_chunk(
-    connection: PgConnection, book: PriceBook, accounts: Sequence[str], target: Target, memo: ShapeMemo
+    connection: PgConnection,
+    book: PriceBook,
+    accounts: Sequence[str],
+    target: Target,
+    memo: ShapeMemo | None,
 ) -> RatedChunk:
     """Rate `accounts` up to `target`. `connection` must be in a snapshot, so that rows and usage belong together.
+
+    Without a `memo` each account is rated and taxed by itself: a tax engine goes by the address, which is no part of
+    the shape.
 
     An account whose rating raises is refused alone; the others are rated.
     """
@@ -95,8 +127,8 @@ def rate_chunk(
     windows: list[UsageWindow] = []
     asked: set[Hashable] = set()
     for account in due:
-        shape = account.shape()
-        if shape is not None:
+        shape = account.shape() if memo is not None else None
+        if shape is not None and memo is not None:
             outcome = memo.known.get(shape)
             if outcome is not None or shape in asked:
                 chunk.repeats.append((account, shape, outcome))
@@ -182,17 +214,19 @@ def _rate_account(
     chunk.fresh.append(Fresh(account, draft, moves, shape))
 
 
-def table_tax(table: TaxTable) -> TaxStep:
-    """The tax step of the built-in table."""
+def table_tax(table: TaxTable, policy: TaxPolicy | None = None) -> TaxStep:
+    """The tax step of the built-in table; `policy` holds for all payers where it is given."""
 
-    def step(drafts: Sequence[Draft]) -> dict[str, Refusal]:
-        refused = {}
+    def step(drafts: Sequence[Draft]) -> TaxAnswers:
+        answers = TaxAnswers()
         for draft in drafts:
             try:
+                if policy is not None:
+                    draft.payer.tax_policy = policy
                 add_tax(draft, table)
             except Exception as error:
-                refused[draft.payer.id] = refusal(error)
-        return refused
+                answers.refused[draft.payer.id] = refusal(error)
+        return answers
 
     return step
 
@@ -200,7 +234,8 @@ def table_tax(table: TaxTable) -> TaxStep:
 def tax_chunk(chunk: RatedChunk, step: TaxStep, memo: ShapeMemo) -> None:
     """Tax the fresh drafts of `chunk`, finish them, and prepare every account of the chunk for posting. What cannot
     be taxed becomes refused, and so do its repeats."""
-    chunk.refused.update(step([fresh.draft for fresh in chunk.fresh if fresh.draft.lines]))
+    answers = step([fresh.draft for fresh in chunk.fresh if fresh.draft.lines])
+    chunk.refused.update(answers.refused)
     learned: dict[Hashable, Outcome] = {}
     failed: dict[Hashable, Refusal] = {}
     for fresh in chunk.fresh:
@@ -213,7 +248,7 @@ def tax_chunk(chunk: RatedChunk, step: TaxStep, memo: ShapeMemo) -> None:
                 if fresh.shape is not None:
                     learned[fresh.shape] = outcome
                     memo.learn(fresh.shape, outcome)
-                chunk.prepared.append(_prepare(account, outcome))
+                chunk.prepared.append(_prepare(account, outcome, answers.given.get(account.id)))
         except Exception as error:
             chunk.refused[account.id] = refusal(error)
         if fresh.shape is not None and account.id in chunk.refused:
@@ -225,11 +260,11 @@ def tax_chunk(chunk: RatedChunk, step: TaxStep, memo: ShapeMemo) -> None:
             chunk.prepared.append(_prepare(account, known or learned[shape]))
 
 
-def _prepare(account: DueAccount, outcome: Outcome) -> Prepared:
+def _prepare(account: DueAccount, outcome: Outcome, tax: EngineTax | None = None) -> Prepared:
     advances = [
         Advance(subscription, version, moves)
         for (subscription, version), moves in zip(account.subscriptions(), outcome.moves, strict=True)
     ]
     if outcome.template is None:
         return Prepared(account.id, None, advances)
-    return Prepared(account.id, outcome.template.document(account.id, account.item_ids), advances)
+    return Prepared(account.id, outcome.template.document(account.id, account.item_ids), advances, tax)

@@ -10,9 +10,10 @@ from uuid_utils import uuid7
 
 from operations.billrun.fail_points import fail_point
 from operations.billrun.post import ChunkRef, Posted, post_chunk
-from operations.billrun.rate import rate_chunk, table_tax, tax_chunk
+from operations.billrun.rate import TaxEngines, TaxStep, rate_chunk, table_tax, tax_chunk
 from operations.billrun.scope import Scope
-from operations.tariffs import Tariffs
+from operations.billrun.whole import bill_whole, preview_whole, whole_accounts
+from operations.tariffs import Tariff, Tariffs
 from storage.bill_runs import (
     cancel_pending,
     create_run,
@@ -33,6 +34,8 @@ from storage.database import transaction
 # large run has few; each transaction holds the number series for a while, so that one is kept short.
 AUTOMATIC = 0
 BATCH_SIZE = 1000
+# Where a tax engine is asked, which takes longest, fewer accounts make a batch: what was asked is soon posted.
+ENGINE_BATCH_SIZE = 200
 MAX_ROUNDS = 5
 
 
@@ -58,12 +61,25 @@ class PreviewReport:
     parked: int = 0
     totals: dict[str, int] = field(default_factory=dict)
 
+    def add(self, invoice: tuple[str, int] | None) -> None:
+        """Count an account: its invoice's currency and total, or that it owes nothing."""
+        if invoice is None:
+            self.nothing_due += 1
+            return
+        currency, total = invoice
+        self.invoices += 1
+        self.totals[currency] = self.totals.get(currency, 0) + total
+
 
 class BillRuns:
-    """Bill runs on one database. A `chunk_size` of AUTOMATIC is chosen by the size of the selection."""
+    """Bill runs on one database. A `chunk_size` of AUTOMATIC is chosen by the size of the selection. engines: the tax
+    engines that are connected; without, the built-in table taxes."""
 
-    def __init__(self, engine: Engine, *, chunk_size: int = AUTOMATIC) -> None:
+    def __init__(
+        self, engine: Engine, *, chunk_size: int = AUTOMATIC, engines: TaxEngines | None = None
+    ) -> None:
         self._engine = engine
+        self._engines = engines
         self._tariffs = Tariffs(engine)
         self._chunk_size = chunk_size
 
@@ -115,15 +131,17 @@ class BillRuns:
         hold are waited for; without, their accounts stay pending for a later call.
         """
         report = ChunkReport()
+        asked = self._engines is not None and self._engines.asked(ref.mode)
+        size = ENGINE_BATCH_SIZE if asked else BATCH_SIZE
         with transaction(self._engine) as connection:
             remaining = pending_accounts(connection, ref.run_id, ref.no)
         for round_no in range(MAX_ROUNDS):
             moved: list[str] = []
-            for first in range(0, len(remaining), BATCH_SIZE):
+            for first in range(0, len(remaining), size):
                 posted = self._bill_batch(
                     ref,
                     target,
-                    remaining[first : first + BATCH_SIZE],
+                    remaining[first : first + size],
                     report,
                     wait=wait,
                     reread=round_no == 0,
@@ -150,19 +168,32 @@ class BillRuns:
     ) -> Posted:
         heartbeat("rate")
         tariff = self._tariffs.current()
+        asking = self._asking(ref.mode, tariff, heartbeat)
+        memo = tariff.memo if asking is None else None
         with transaction(self._engine, read_only_snapshot=True) as connection:
-            chunk = rate_chunk(connection, tariff.book, accounts, target, tariff.memo)
+            whole = whole_accounts(connection, accounts)
+            if whole:
+                accounts = [account for account in accounts if account not in set(whole)]
+            chunk = rate_chunk(connection, tariff.book, accounts, target, memo)
         report.rated += chunk.rated
         fail_point("after-rating")
         heartbeat("tax")
-        tax_chunk(chunk, table_tax(tariff.taxes), tariff.memo)
+        tax_chunk(chunk, asking or table_tax(tariff.taxes, tariff.tax_policy), tariff.memo)
         report.taxed += len(chunk.prepared)
         heartbeat("post")
         posted = post_chunk(self._engine, ref, chunk, wait=wait, reread=reread)
+        if whole:
+            posted.add(bill_whole(self._engine, ref, tariff, target, whole, wait=wait))
         report.billed += posted.billed
         report.nothing_due += posted.nothing_due
         report.parked += posted.parked
         return posted
+
+    def _asking(self, mode: str, tariff: Tariff, heartbeat: Callable[[str], None]) -> TaxStep | None:
+        """The step that asks a connected tax engine; None where the built-in table taxes."""
+        if self._engines is None or not self._engines.asked(mode):
+            return None
+        return self._engines.step(mode, tariff.taxes, heartbeat)
 
     def unfinished(self, run_id: str) -> list[int]:
         """Chunks with accounts still pending."""
@@ -210,11 +241,19 @@ class BillRuns:
             return [row[0] for row in cursor]
 
     def preview(
-        self, *, mode: str, scope: Scope, target: Target, first: str, until: str | None
+        self,
+        *,
+        mode: str,
+        scope: Scope,
+        target: Target,
+        first: str,
+        until: str | None,
+        heartbeat: Callable[[str], None] = lambda _: None,
     ) -> PreviewReport:
-        """What a run would bill for the accounts from `first` until `until`. Writes nothing."""
+        """What a run would bill for the accounts from `first` until `until`. Writes nothing, here or elsewhere."""
         sql, parameters = scope.sql()
         tariff = self._tariffs.current()
+        asking = self._asking(mode, tariff, heartbeat)
         with transaction(self._engine, read_only_snapshot=True) as connection:
             with connection.cursor() as cursor:
                 cursor.execute(
@@ -223,14 +262,17 @@ class BillRuns:
                     {"mode": mode, "target": target.parameter, "first": first, "until": until, **parameters},
                 )
                 accounts = [row[0] for row in cursor]
-            chunk = rate_chunk(connection, tariff.book, accounts, target, tariff.memo)
-        tax_chunk(chunk, table_tax(tariff.taxes), tariff.memo)
-        report = PreviewReport(nothing_due=len(chunk.nothing_due), parked=len(chunk.refused))
+            memo = tariff.memo if asking is None else None
+            whole = set(whole_accounts(connection, accounts))
+            plain = [account for account in accounts if account not in whole]
+            chunk = rate_chunk(connection, tariff.book, plain, target, memo)
+            report = PreviewReport()
+            for account in sorted(whole):
+                report.add(preview_whole(connection, tariff, target, account))
+        tax_chunk(chunk, asking or table_tax(tariff.taxes, tariff.tax_policy), tariff.memo)
+        report.nothing_due += len(chunk.nothing_due)
+        report.parked += len(chunk.refused)
         for prepared in chunk.prepared:
-            if prepared.document is None:
-                report.nothing_due += 1
-                continue
-            report.invoices += 1
-            template = prepared.document.template
-            report.totals[template.currency] = report.totals.get(template.currency, 0) + template.total
+            document = prepared.document
+            report.add(document and (document.template.currency, document.template.total))
         return report

@@ -10,6 +10,9 @@ _FILTERS = {
     "currency": "a.currency = %(scope)s",
     "time-zone": "a.time_zone = %(scope)s",
     "account": "a.external_key = %(scope)s",
+    # Those that a run, named by its id, left because the tax engine was away.
+    "tax-pending": "exists (select from parked p where p.account_id = a.id and p.kind = 'bill-run'"
+    " and p.error_kind = 'tax_pending' and p.resolved_at is null and p.bill_run_id::text = %(scope)s)",
     "plan": "exists (select from subscription_item i where i.subscription_id = s.id and i.plan_code = %(scope)s)",
 }
 _PARKED = "exists (select from parked p where p.account_id = a.id and p.kind = 'bill-run' and p.resolved_at is null)"
@@ -27,7 +30,7 @@ class Scope:
 
     @classmethod
     def parse(cls, text: str) -> Scope:
-        """`all`, `parked`, or `currency:EUR`, `plan:CODE`, `time-zone:Asia/Tokyo`, `account:KEY`.
+        """`all`, `parked`, or `currency:EUR`, `plan:CODE`, `time-zone:Asia/Tokyo`, `account:KEY`, `tax-pending:RUN`.
 
         Raises ScopeError for anything else.
         """

@@ -172,9 +172,10 @@ def _address(document: Document, place: Place) -> dict[str, Any]:
 
 
 def _tax_day(document: Document, line: TaxedLine) -> str:
-    override = line.line.override or document.sale.override
-    day = override.tax_date if override is not None else None
-    return (day or document.sale.day).isoformat()
+    # A line's override of the tax says nothing about the day; the transaction's still does.
+    overrides = (line.line.override, document.sale.override)
+    days = (override.tax_date for override in overrides if override is not None)
+    return (next(filter(None, days), None) or document.sale.day).isoformat()
 
 
 def _sum(amounts: Any) -> float:

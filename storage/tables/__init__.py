@@ -37,6 +37,7 @@ from storage.tables.accounts import (
     subscription_item,
     usage_record,
 )
+from storage.tables.api import api_key_retired, idempotency_key
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
 from storage.tables.checkout import (
     awaiting_payment,
@@ -45,6 +46,7 @@ from storage.tables.checkout import (
     fulfilment_request,
     purchase,
 )
+from storage.tables.clocks import follow_up, test_clock
 from storage.tables.connections import (
     connection,
     connection_token,
@@ -53,13 +55,16 @@ from storage.tables.connections import (
     request_log,
     sync_lane,
 )
+from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
+from storage.tables.mails import mail
 from storage.tables.operators import api_key, audit, parked
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
 from storage.tables.sync import synced_record
+from storage.tables.tax import tax_document
 from storage.tables.webhooks import inbound_endpoint, vendor_fact, webhook_delivery
 from storage.tables.webhooks_out import webhook_attempt, webhook_endpoint, webhook_message
 
@@ -69,7 +74,9 @@ __all__ = [
     "account_credit_grant",
     "account_credit_movement",
     "account_history",
+    "allowance_use",
     "api_key",
+    "api_key_retired",
     "audit",
     "awaiting_payment",
     "bill_run",
@@ -84,9 +91,13 @@ __all__ = [
     "credit_line",
     "credit_note",
     "document_series",
+    "entitlement_grant",
     "event_cursor",
     "event_log",
+    "feature",
+    "follow_up",
     "fulfilment_request",
+    "idempotency_key",
     "import_job",
     "import_rejection",
     "inbound_endpoint",
@@ -96,6 +107,7 @@ __all__ = [
     "journal_entry",
     "journal_line",
     "ledger_account",
+    "mail",
     "metadata",
     "meter",
     "number_series",
@@ -118,7 +130,9 @@ __all__ = [
     "subscription_item",
     "sync_lane",
     "synced_record",
+    "tax_document",
     "tax_rate",
+    "test_clock",
     "usage_record",
     "vendor_fact",
     "webhook_attempt",

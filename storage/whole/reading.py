@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -39,11 +40,13 @@ class TooMuchUsage(ValueError):
 @dataclass(slots=True)
 class Rows:
     """What was read, as it lies in the tables and as the rules take it. Ids by the numbers that rules use:
-    `invoice_ids` and `payment_ids` in the order of the account's documents."""
+    `invoice_ids` and `payment_ids` in the order of the account's documents. `recorded` is what the row of each
+    subscription says of its state, and of when that changes."""
 
     head: Any
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    recorded: dict[str, tuple[str, datetime | None]] = field(default_factory=dict)
     invoices: list[Invoice] = field(default_factory=list)
     invoice_ids: list[str] = field(default_factory=list)
     credit_notes: list[CreditNote] = field(default_factory=list)
@@ -156,6 +159,16 @@ def read_whole(connection: PgConnection, account_id: str, book: PriceBook, *, lo
     return rows
 
 
+def whole_account_ids(connection: PgConnection, after: str | None, limit: int) -> list[tuple[str, str]]:
+    """(id, external key) of the next accounts, in the order of ids, that something beside plain bills happened to."""
+    rows = connection.execute(
+        "select id::text, external_key from account where known_whole and (%(after)s::uuid is null or id > %(after)s)"
+        " order by id limit %(limit)s",
+        {"after": after, "limit": limit},
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def _ask(
     connection: PgConnection,
     queries: Sequence[_Query],
@@ -228,6 +241,7 @@ def _subscriptions(rows: Rows, found: dict[str, list[Any]]) -> None:
             set(history.issue_credits),
         )
         rows.versions[own] = row.version
+        rows.recorded[own] = row.status, row.next_due
 
 
 def _invoices(rows: Rows, found: dict[str, list[Any]], book: PriceBook) -> None:

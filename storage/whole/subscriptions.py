@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from uuid_utils import uuid7
 
@@ -11,6 +11,7 @@ from domain.account.dates import next_dated, recorded_status
 from domain.account.state import AccountState, Subscription
 from domain.periods import start_of_day
 from domain.subscription_terms import Item
+from domain.subscriptions import State
 from storage.database import PgConnection
 from storage.whole.history import dump_subscription, dump_swap, subscription_history
 
@@ -79,6 +80,18 @@ def write_subscription(
             " on conflict (subscription_id) do update set history = excluded.history",
             (terms.id, dump_subscription(history)),
         )
+
+
+def outdated(
+    account: AccountState, subscription: Subscription, recorded: tuple[str, datetime | None]
+) -> bool:
+    """Whether its row, which has `recorded` as its state and as the instant at which that changes, does not say what
+    the dates have brought about by today."""
+    status, next_due = recorded
+    now = recorded_status(account, subscription).value
+    if status != now and (status, now) != (State.PAST_DUE, State.ACTIVE):
+        return True
+    return next_due is not None and next_due <= start_of_day(account.today, account.zone)
 
 
 def _values(account: AccountState, subscription: Subscription) -> tuple[object, ...]:

@@ -26,15 +26,19 @@ from storage.whole.documents import (
 )
 from storage.whole.history import AccountHistory, account_history, dump_account, dump_waiting
 from storage.whole.reading import WAITS, Rows
-from storage.whole.subscriptions import write_subscription
+from storage.whole.subscriptions import outdated, write_subscription
+
+MAIL_NOTE = "mail "  # how `domain.account.collecting` tells that a mail is due
 
 
 @dataclass(slots=True)
 class Written:
-    """What was written: ids of the account's new invoices, in their order, with their numbers in the series."""
+    """What was written: ids of the account's new invoices, in their order, with their numbers in the series; and the
+    versions of the subscriptions that changed, by their ids."""
 
     invoices: list[str]
     numbers: list[int]
+    versions: dict[str, int]
 
 
 def write_whole(
@@ -65,10 +69,22 @@ def write_whole(
     _usage(connection, account, before, ids)
     _entries(connection, account)
     _history(connection, account, before, revenue)
+    for no in range(len(before.dunning), len(account.dunning)):
+        events.append(NewEvent("dunning.entered", account.id, account.id, no))
     events += _head(connection, account, rows)
+    events += _notices(account)
     append_events(connection, events)
     numbers = copy_invoices(connection, account.mode, documents, bill_run_id)
-    return Written(ids[len(rows.invoice_ids) :], numbers)
+    versions = {event.subject_id: event.version for event in events if event.kind.startswith("subscription.")}
+    return Written(ids[len(rows.invoice_ids) :], numbers, versions)
+
+
+def _notices(account: AccountState) -> Iterator[NewEvent]:
+    """The mails that the rules ask for by template: of one kind, one a day."""
+    for each in account.happened:
+        if each.kind == "note" and each.what.startswith(MAIL_NOTE):
+            template = each.what.removeprefix(MAIL_NOTE)
+            yield NewEvent(f"notice.{template}", account.id, account.id, each.day.toordinal())
 
 
 def _subscriptions(
@@ -76,9 +92,9 @@ def _subscriptions(
 ) -> Iterator[NewEvent]:
     for name, subscription in account.subscriptions.items():
         was = before.subscriptions.get(name)
-        if was == subscription:
-            continue
         own = subscription.terms.id
+        if was == subscription and not outdated(account, subscription, rows.recorded[own]):
+            continue
         version = rows.versions.get(own, 0) + 1
         write_subscription(connection, account, subscription, was, version)
         kind = "subscription.created" if was is None else "subscription.changed"
@@ -268,5 +284,10 @@ def _head(connection: PgConnection, account: AccountState, rows: Rows) -> Iterat
         f"update account set {sets} version = version + %(more)s where id = %(id)s".encode(),
         {**changed, "more": 1 if told else 0, "id": account.id},
     )
+    if changed.get("billed_whole"):
+        # A bill run may have rated its subscriptions by themselves already: as if they had moved, it reads again.
+        connection.execute(
+            "update subscription set version = version + 1 where account_id = %s", (account.id,)
+        )
     if told:
         yield NewEvent("account.changed", account.id, account.id, head.version + 1)

@@ -4,7 +4,7 @@ told in the same words, so that it can be compared."""
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -25,8 +25,12 @@ from domain.simulation.play import Played, Refusal
 from domain.simulation.report import report
 from domain.simulation.scenario import Scenario
 from operations.accounts.unit import build, changing
+from operations.billrun.post import ChunkRef
+from operations.billrun.run import BillRuns
+from operations.billrun.scope import Scope
 from operations.catalog import load_catalog
 from operations.tariffs import Tariff, read_tariff
+from storage.billable import Target
 from storage.database import PgConnection, transaction
 from storage.whole.reading import read_whole
 
@@ -36,13 +40,22 @@ _DAY = timedelta(days=1)
 class Mirror:
     """One account in the database that goes through the steps of a scenario."""
 
-    def __init__(self, engine: Engine, scenario: Scenario, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        scenario: Scenario,
+        catalog: Catalog,
+        *,
+        own_rules: bool = True,
+        runs: bool = False,
+    ) -> None:
         self.engine = engine
         self.scenario = scenario
         self.refused: list[Refusal] = []
         self.latest: datetime | None = None
         load_catalog(engine, catalog)
-        self.rule_book = f"book {uuid4()}"
+        self.rule_book = f"book {uuid4()}" if own_rules else None
+        self.runs = BillRuns(engine) if runs else None
         with transaction(engine) as connection:
             self.account_id = self._open(connection)
         with transaction(engine) as connection:
@@ -52,13 +65,12 @@ class Mirror:
     def _open(self, connection: PgConnection) -> str:
         own, scenario = str(uuid7()), self.scenario
         account = scenario.account
-        connection.execute(
-            "insert into rule_book (name, version, definition) values (%s, 1, %s)",
-            (
-                self.rule_book,
-                Jsonb(scenario.rules.model_dump(mode="json", by_alias=True, exclude_unset=True)),
-            ),
-        )
+        if self.rule_book is not None:
+            rules = scenario.rules.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            connection.execute(
+                "insert into rule_book (name, version, definition) values (%s, 1, %s)",
+                (self.rule_book, Jsonb(rules)),
+            )
         first = instant_of(scenario.steps[0].at, _zone(account.timezone)).date()
         declines: dict[str, str] = {}
         for step in scenario.steps:
@@ -81,7 +93,9 @@ class Mirror:
                 account.tax.inclusive,
                 account.tax.treatment.value,
                 account.auto_pay,
-                scenario.policy.payment_terms_days,
+                scenario.policy.payment_terms_days
+                if account.payment_terms_days is None
+                else account.payment_terms_days,
                 self.rule_book,
                 Jsonb(declines),
                 first,
@@ -93,7 +107,17 @@ class Mirror:
         """All steps."""
         for step in self.scenario.steps:
             self.step(step)
+        # A bill run by the subscriptions alone leaves what is dated to whoever looks at the account next.
+        self.look(instant_of(self.scenario.steps[-1].at, self.zone()))
         return self
+
+    def look(self, at: datetime) -> None:
+        """Have what is dated until `at` recorded."""
+        with (
+            transaction(self.engine) as connection,
+            changing(connection, self.tariff, self.account_id, at, through=at.date()),
+        ):
+            pass
 
     def step(self, step: verbs.Step) -> None:
         """One step, in a transaction of its own."""
@@ -101,6 +125,8 @@ class Mirror:
         at = instant_of(step.at, zone)
         if isinstance(step, verbs.Usage):
             self._use(step, at)
+        elif isinstance(step, verbs.Bill) and self.runs is not None and step.to is None:
+            self.bill(at.date())
         else:
             with (
                 transaction(self.engine) as connection,
@@ -116,28 +142,52 @@ class Mirror:
                     )
         self.place += 1
 
+    def bill(self, day: date) -> None:
+        """A real bill run over the account alone, chunk by chunk, as a run's activities carry it out."""
+        runs = self.runs or BillRuns(self.engine)
+        own = str(uuid4())
+        target = Target(day, None)
+        run_id = runs.open(
+            workflow_id=own,
+            workflow_run_id=own,
+            mode="test",
+            scope=Scope.parse(f"account:{self.account_id}"),
+            target=target,
+        )
+        for wait in (False, True):
+            for no in runs.unfinished(run_id):
+                ref = ChunkRef(run_id, no, "test")
+                runs.bill(ref, target, wait=wait, heartbeat=lambda _: None)
+        runs.finish(run_id, canceled=False)
+
     def _use(self, step: verbs.Usage, at: datetime) -> None:
         # A day stands for its noon; the record is there before anything rates it.
         instant = at if isinstance(step.at, datetime) else at.replace(hour=12)
-        try:
-            if (step.quantity is None) == (not step.events):
-                raise ValueError("usage is a quantity or a list of events, one of the two")
-            with (
-                transaction(self.engine) as connection,
-                changing(connection, self.tariff, self.account_id, at, through=at.date()) as unit,
-            ):
-                if not any(meter.code == step.meter for meter in unit.account.catalog.meters):
-                    raise ValueError(f"the catalog has no meter {step.meter!r}")
-                subscription = unit.account.subscription(self._name(step.subscription))
-                item = lifecycle.item_for_usage(unit.account, subscription, step.meter, instant.date())
-                for quantity in step.events or (step.quantity,):
-                    connection.execute(
-                        "insert into usage_record (id, item_id, meter_code, at, quantity, key)"
-                        " values (%s, %s, %s, %s, %s, %s)",
-                        (str(uuid7()), item, step.meter, instant, quantity, str(uuid7())),
-                    )
-        except ValueError as error:
-            self.refused.append(Refusal(self.place, at.date(), step.do, self._unnamed(str(error))))
+        with (
+            transaction(self.engine) as connection,
+            changing(connection, self.tariff, self.account_id, at, through=at.date()) as unit,
+        ):
+            try:
+                self._record(connection, unit.account, step, instant)
+            except ValueError as error:
+                reason = self._unnamed(str(error))
+                self.refused.append(Refusal(self.place, unit.account.today, step.do, reason))
+
+    def _record(
+        self, connection: PgConnection, account: AccountState, step: verbs.Usage, instant: datetime
+    ) -> None:
+        subscription = account.subscription(self._name(step.subscription))
+        if (step.quantity is None) == (not step.events):
+            raise ValueError("usage is a quantity or a list of events, one of the two")
+        if not any(meter.code == step.meter for meter in account.catalog.meters):
+            raise ValueError(f"the catalog has no meter {step.meter!r}")
+        item = lifecycle.item_for_usage(account, subscription, step.meter, instant.date())
+        for quantity in step.events or (step.quantity,):
+            connection.execute(
+                "insert into usage_record (id, item_id, meter_code, at, quantity, key)"
+                " values (%s, %s, %s, %s, %s, %s)",
+                (str(uuid7()), item, step.meter, instant, quantity, str(uuid7())),
+            )
 
     def zone(self) -> Any:
         with transaction(self.engine) as connection:
@@ -186,6 +236,7 @@ def comparable(played: Played) -> dict[str, Any]:
     for each in found["journal"]:
         each["postings"] = sorted(each["postings"], key=str)
     found["journal"].sort(key=str)
+    found["revenue"].sort(key=str)
     found["broken_laws"] = broken_laws(played.account)
     return found
 

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -15,7 +16,11 @@ from connectors.sdk.values import Address, Currency, Value
 
 
 class TaxOrderLine(Value):
-    """A line to tax. amount: minor units, after discount; with `inclusive` the tax is contained in it."""
+    """A line to tax. amount: minor units, after discount; with `inclusive` the tax is contained in it.
+
+    charged: the tax that stands on the invoice already (minor units), to be recorded instead of what the engine
+    computes; only an engine that `records_charged` heeds it.
+    """
 
     number: str = Field(min_length=1, max_length=50)
     amount: int
@@ -24,6 +29,7 @@ class TaxOrderLine(Value):
     item: str | None = None
     description: str = ""
     inclusive: bool = False
+    charged: int | None = None
 
 
 class TaxOrder(Value):
@@ -107,6 +113,8 @@ class TaxEngine(Capability):
     """Sales tax. The sum of the lines' tax is the total, always."""
 
     capability = "tax"
+    #: Whether it records the tax that a line says was `charged`, in place of its own.
+    records_charged: ClassVar[bool] = False
 
     @abstractmethod
     async def quote(self, order: TaxOrder) -> TaxQuote:

@@ -1,12 +1,12 @@
 """Checkouts, what they bring, and which subscriptions wait for their first payment.
 
-Revision: 0014, after 0010.
+Revision: 0014, after 0013.
 """
 
 from alembic import op
 
 revision = "0014"
-down_revision = "0010"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

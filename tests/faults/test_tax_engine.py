@@ -1,0 +1,228 @@
+"""A bill run whose tax an engine gives: quoted before it is posted, recorded once afterwards, through outages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+from temporalio.client import WorkflowFailureError
+
+from contracts.bill_run import RunStatus
+from tests.faults.books import check_books, rows, value
+from tests.faults.conftest import Fleets, Runs, Workers, died_by_sigkill, until
+from tests.faults.fleet import DUE, GROUP, owing, selected
+from tests.faults.taxed import PENDING, QUOTES, RECORDS, Taxed, engine
+
+INVOICES = owing(GROUP * 2)
+
+
+@pytest.fixture
+def taxed(
+    fleets: Fleets, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Taxed]:
+    monkeypatch.setenv("AVATAX_KEY", "sandbox-licence")
+    with engine() as stand_in:
+        yield Taxed(fleets, workers, tmp_path, stand_in)
+
+
+async def test_quoted_then_posted_then_recorded(taxed: Taxed, runs: Runs) -> None:
+    async with taxed.working(runs.client):
+        result = await runs.result(await runs.start())
+        assert (result.status, result.invoices, result.parked) == (RunStatus.COMPLETED, INVOICES, 0)
+        await taxed.until_committed(INVOICES)
+        taxed.check_recorded_once()
+        check_books(taxed.url, invoices=INVOICES)
+        # Texas where the address says so, though the tax region is New York.
+        lines = rows(
+            taxed.url,
+            "select distinct l.reference from invoice_line l join invoice i on i.id = l.invoice_id join account a"
+            " on a.id = i.account_id where l.kind = 'tax' and a.external_key like '%%3' order by 1",
+        )
+        assert [each for (each,) in lines] == ["AUSTIN", "AUSTIN TRANSIT", "TX"]
+        assert (
+            value(taxed.url, "select count(distinct invoice_id) from invoice_line where kind = 'tax'")
+            == INVOICES
+        )
+
+
+async def test_an_engine_that_is_away_posts_nothing_and_billing_catches_up_by_itself(
+    taxed: Taxed, runs: Runs
+) -> None:
+    port = int(taxed.engine.base_url.rpartition(":")[2])
+    taxed.engine.stop()
+    async with taxed.working(runs.client):
+        result = await runs.result(await runs.start())
+        assert result.status is RunStatus.COMPLETED_WITH_PARKED
+        # Who has nothing due needs no tax.
+        assert (result.selected, result.invoices, result.parked) == (selected(GROUP * 2), 0, INVOICES)
+        assert taxed.invoices() == 0
+        assert value(taxed.url, "select last_number from number_series where code = 'INV'") == 0
+        park = taxed.parks()[0]
+        assert park["error_kind"] == "tax_pending"
+        assert "avatax could not be asked for the tax" in park["message"]
+        assert "by itself, for the same day" in park["remedy"]
+        check_books(taxed.url, invoices=0)
+        taxed.engine.start(port)
+        await until("all are billed", lambda: value(taxed.url, PENDING) == 0)
+        await taxed.until_committed(INVOICES)
+        taxed.check_recorded_once()
+        check_books(taxed.url, invoices=INVOICES)
+        # For the day of the run that left them.
+        days = rows(taxed.url, "select distinct issued_on, target_date from invoice, bill_run order by 1, 2")
+        assert days == [(DUE, DUE)]
+
+
+async def test_an_engine_that_goes_away_in_the_middle(taxed: Taxed, runs: Runs) -> None:
+    taxed.engine.inject("unavailable", None, path=QUOTES, skip=20)
+    async with taxed.working(runs.client):
+        result = await runs.result(await runs.start(concurrency=1))
+        assert result.status is RunStatus.COMPLETED_WITH_PARKED
+        assert 0 < result.invoices < INVOICES
+        assert result.invoices + result.parked == INVOICES
+        taxed.engine.faults.clear()
+        await until("all are billed", lambda: value(taxed.url, PENDING) == 0)
+        await taxed.until_committed(INVOICES)
+        taxed.check_recorded_once()
+        check_books(taxed.url, invoices=INVOICES)
+
+
+async def test_the_built_in_table_where_the_policy_says_so(taxed: Taxed, runs: Runs) -> None:
+    taxed.configure("fallback")
+    port = int(taxed.engine.base_url.rpartition(":")[2])
+    taxed.engine.stop()
+    with psycopg.connect(taxed.url) as connection:
+        connection.execute("update tax_rate set region = 'US-NY' where region = 'US-XX'")
+    async with taxed.working(runs.client):
+        result = await runs.result(await runs.start())
+        assert (result.status, result.invoices) == (RunStatus.COMPLETED, INVOICES)
+        assert rows(taxed.url, "select source, count(*) from tax_document group by 1") == [
+            ("fallback", INVOICES)
+        ]
+        # By the table: 8.25 % in New York, where the engine would have taken 8.875 %.
+        table = "select distinct l.rate from invoice_line l join invoice i on i.id = l.invoice_id where l.kind = 'tax'"
+        assert {rate for (rate,) in rows(taxed.url, f"{table} and i.currency = 'USD'")} == {Decimal("0.0825")}
+        taxed.engine.start(port)
+        await taxed.until_committed(INVOICES)
+        taxed.check_recorded_once()
+        check_books(taxed.url, invoices=INVOICES)
+
+
+async def test_answers_lost_on_the_way_back_record_once(taxed: Taxed, runs: Runs) -> None:
+    taxed.engine.inject("drop_after", 5, path=RECORDS)
+    taxed.engine.inject("truncated_json", 3, path=RECORDS)
+    taxed.engine.inject("drop_before", 3, path=RECORDS)
+    taxed.engine.inject("rate_limited_seconds", 2, path=RECORDS, after=1)
+    async with taxed.working(runs.client):
+        await runs.result(await runs.start())
+        await taxed.until_committed(INVOICES)
+        taxed.check_recorded_once()
+        check_books(taxed.url, invoices=INVOICES)
+
+
+async def test_faults_while_quoting_are_tried_again_and_park_nobody(taxed: Taxed, runs: Runs) -> None:
+    for fault in ("drop_before", "drop_after", "unavailable", "bad_gateway", "rate_limited_plain"):
+        taxed.engine.inject(fault, 1, path=QUOTES, skip=3)
+    async with taxed.working(runs.client):
+        result = await runs.result(await runs.start())
+        assert (result.status, result.invoices) == (RunStatus.COMPLETED, INVOICES)
+        await taxed.until_committed(INVOICES)
+        taxed.check_recorded_once()
+
+
+async def test_an_engine_away_after_posting_is_waited_for(taxed: Taxed, runs: Runs) -> None:
+    taxed.engine.inject("unavailable", None, path=RECORDS)
+    async with taxed.working(runs.client):
+        result = await runs.result(await runs.start())
+        assert (result.status, result.invoices) == (RunStatus.COMPLETED, INVOICES)
+        assert taxed.documents() == {"pending": INVOICES}
+        assert taxed.parks() == []
+        assert taxed.engine.count() == 0
+        # Of a whole outage a few calls were tried, not all.
+        tried = sum(request.path == RECORDS for request in taxed.engine.requests)
+        assert tried < INVOICES
+        taxed.engine.faults.clear()
+        await taxed.until_committed(INVOICES)
+        taxed.check_recorded_once()
+
+
+async def test_two_runs_at_once(taxed: Taxed, runs: Runs) -> None:
+    for _ in range(2):
+        taxed.work()
+    both = [await runs.start(), await runs.start("currency:USD")]
+    results = [await runs.result(handle) for handle in both]
+    assert sum(result.invoices for result in results) == INVOICES
+    await taxed.until_committed(INVOICES)
+    taxed.check_recorded_once()
+    check_books(taxed.url, invoices=INVOICES)
+
+
+POINTS = [("after-commit", 2)]
+MORE = [
+    *(("after-commit", count) for count in (1, 4)),
+    *(("after-copy", count) for count in (1, 3)),
+    *(("before-tax-call", count) for count in (1, 30, INVOICES)),
+    *(("after-tax-call", count) for count in (1, 30, INVOICES)),
+]
+
+
+@pytest.mark.parametrize(
+    ("point", "count"),
+    [*POINTS, ("after-tax-call", 5), *(pytest.param(*each, marks=pytest.mark.deep) for each in MORE)],
+)
+async def test_a_worker_killed_at(point: str, count: int, taxed: Taxed, runs: Runs, tmp_path: Path) -> None:
+    spec = f"{point}:{count}:{tmp_path / 'killed'}"
+    first = taxed.work(MASTHEAD_FAIL_POINT=spec)
+    handle = await runs.start()
+    await until("the worker has killed itself", lambda: died_by_sigkill(first))
+    taxed.work(MASTHEAD_FAIL_POINT=spec)
+    assert (await runs.result(handle)).invoices == INVOICES
+    await taxed.until_committed(INVOICES)
+    taxed.check_recorded_once()
+    check_books(taxed.url, invoices=INVOICES)
+
+
+async def test_an_address_that_the_engine_refuses_parks_that_account_alone(taxed: Taxed, runs: Runs) -> None:
+    with psycopg.connect(taxed.url) as connection:
+        connection.execute(
+            "update account set tax_region = case external_key when 'acct-0000004' then 'US-XX' end"
+            " where external_key in ('acct-0000004', 'acct-0000005')"
+        )
+    async with taxed.working(runs.client):
+        result = await runs.result(await runs.start())
+        assert (result.status, result.invoices, result.parked) == (
+            RunStatus.COMPLETED_WITH_PARKED,
+            INVOICES - 2,
+            2,
+        )
+        assert {park["error_kind"] for park in taxed.parks()} == {"tax_rejected", "no_tax_address"}
+        with psycopg.connect(taxed.url) as connection:
+            connection.execute(
+                "update account set tax_region = 'US-NY' where tax_region is null or tax_region = 'US-XX'"
+            )
+        await runs.result(await runs.start("parked"))
+        await taxed.until_committed(INVOICES)
+        taxed.check_recorded_once()
+        assert taxed.parks() == []
+
+
+async def test_a_preview_asks_and_records_nothing(taxed: Taxed, runs: Runs) -> None:
+    async with taxed.working(runs.client):
+        seen = await runs.result(await runs.start(preview=True))
+        assert taxed.engine.count() == 0
+        assert taxed.invoices() == 0
+        done = await runs.result(await runs.start())
+        assert (seen.invoices, seen.totals) == (done.invoices, done.totals)
+
+
+async def test_a_cancel_while_quoting_ends_it(taxed: Taxed, runs: Runs) -> None:
+    taxed.engine.inject("stall_before", None, path=QUOTES, seconds=600)
+    async with taxed.working(runs.client):
+        handle = await runs.start()
+        await until("quotes are waited for", lambda: taxed.engine.faults.held > 0)
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError):
+            await runs.result(handle, 15)
+        assert taxed.invoices() == 0
