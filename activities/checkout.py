@@ -112,7 +112,7 @@ class CheckoutActivities:
     def withdraw(self, order: Withdraw) -> CallOutcome:
         """Give a call up, if surely nothing was applied."""
         with pulse(), transaction(self._engine) as connection:
-            return withdraw(connection, order.call_id)
+            return withdraw(connection, order.call_id, found=order.found)
 
     @activity.defn(name="post_checkout", no_thread_cancel_exception=True)
     def post(self, ref: CheckoutRef) -> Posted:

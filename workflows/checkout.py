@@ -38,8 +38,18 @@ with workflow.unsafe.imports_passed_through():
     from workflows._options import BOOKS
     from workflows._parking import Calls
 
-# What a gateway refuses for good is no matter for a person while a customer waits: the checkout ends.
-REFUSED_AT_ONCE = frozenset({"rejected"})
+# What a gateway refuses for good is no matter for a person while a customer waits: the checkout ends. Of what nobody
+# knows the outcome of, the gateway is asked before a person is.
+DECIDED_HERE = frozenset({"rejected", "unknown"})
+# What a look-up has to say for a call in doubt to be in doubt no more. That nothing is there, or that it is held still,
+# proves nothing: the call may be on its way.
+TELLING = {
+    GatewayStep.CAPTURE: frozenset((Standing.TAKEN, Standing.GONE)),
+    GatewayStep.VOID: frozenset((Standing.GONE,)),
+}
+TELLS_OF_A_CHARGE = frozenset(Standing) - {Standing.NOTHING}
+# How often the gateway is asked about a call that waits for a person, without news.
+DOUBT_LOOK = timedelta(hours=1)
 HELD_OR_WAITING = frozenset((Standing.HELD, Standing.REQUIRES_ACTION))
 # How often a debit on its way is asked for.
 DEBIT_LOOK = timedelta(hours=12)
@@ -234,6 +244,8 @@ class CheckoutWorkflow:
         if made is None:
             return
         outcome = await self._called(made, refusable=not must)
+        if outcome.status is CallStatus.PARKED:
+            await self._withdrawn(made, found=True)
         if outcome.status is CallStatus.SUCCEEDED:
             await self._note(GatewayStep.VOID, made)
 
@@ -275,11 +287,40 @@ class CheckoutWorkflow:
         if ref is None:
             return Noted(standing=Standing.NOTHING)
         outcome = await self._called(ref, refusable=True, within=within)
+        if not outcome.status.settled and step is not GatewayStep.SET_UP:
+            noted = await self._found_out(step, ref)
+            if noted is not None:
+                return noted
+        if not outcome.status.settled:
+            outcome = await self._calls.call(ref)
         if outcome.status is CallStatus.SUCCEEDED:
             return await self._note(step, ref)
         if step is GatewayStep.SET_UP:
             return Noted(standing=Standing.NOTHING)
         return await self._find()
+
+    async def _found_out(self, step: GatewayStep, ref: CallRef) -> Noted | None:
+        """What became of a call that is parked in doubt, as the gateway tells when it is asked: at once, with news, and
+        now and then. None when a person has decided before."""
+        deciding = asyncio.create_task(self._calls.call(ref))
+        while not deciding.done():
+            self._news = False
+            noted = await self._find()
+            if noted.standing in TELLING.get(step, TELLS_OF_A_CHARGE) and not deciding.done():
+                await self._withdrawn(ref, found=True)
+                deciding.cancel()
+                with suppress(asyncio.CancelledError):
+                    await deciding
+                # It sees that the call is settled, and shows nothing of it as parked any more.
+                await self._calls.call(ref)
+                return noted
+            with suppress(asyncio.TimeoutError):
+                await workflow.wait_condition(
+                    lambda: deciding.done() or self._news,
+                    timeout=DOUBT_LOOK,
+                    timeout_summary="a person decides, or the gateway tells",
+                )
+        return None
 
     async def _ask(self, step: GatewayStep, number: int) -> Noted:
         """How the payment, or the setup, stands at the gateway."""
@@ -291,7 +332,12 @@ class CheckoutWorkflow:
             if noted.standing is not Standing.NOTHING:
                 return noted
         again = await self._ordered(GatewayStep.SET_UP, number + 1)
-        if again is None or (await self._called(again, refusable=True)).status is not CallStatus.SUCCEEDED:
+        if again is None:
+            return Noted(standing=Standing.NOTHING)
+        outcome = await self._called(again, refusable=True)
+        if not outcome.status.settled:
+            outcome = await self._calls.call(again)
+        if outcome.status is not CallStatus.SUCCEEDED:
             return Noted(standing=Standing.NOTHING)
         return await self._note(GatewayStep.SET_UP, again)
 
@@ -324,9 +370,10 @@ class CheckoutWorkflow:
     async def _called(
         self, ref: CallRef, *, refusable: bool = False, within: timedelta | None = None
     ) -> CallOutcome:
-        """Make the call. refusable: a refusal for good is an answer, no work for a person. within: for how long it may
-        come to nothing; one in doubt is found out, however long that takes."""
-        given_back = REFUSED_AT_ONCE if refusable else frozenset[str]()
+        """Make the call. refusable: a refusal for good is an answer, no work for a person, and one that is parked in
+        doubt is given back for the gateway to be asked. within: for how long it may come to nothing; one in doubt is
+        found out, however long that takes."""
+        given_back = DECIDED_HERE if refusable else frozenset[str]()
         calling = asyncio.create_task(self._calls.call(ref, given_back=given_back))
         if within is not None:
             await self._wait_for(calling, within)
@@ -340,9 +387,7 @@ class CheckoutWorkflow:
                 # It sees that the call is settled, and shows nothing of it as parked any more.
                 return await self._calls.call(ref)
         outcome = await calling
-        if outcome.status is CallStatus.PARKED:
-            outcome = await self._withdrawn(ref)
-        return outcome if outcome.status.settled else await self._calls.call(ref)
+        return await self._withdrawn(ref) if outcome.status is CallStatus.PARKED else outcome
 
     async def _wait_for(self, calling: asyncio.Task[CallOutcome], within: timedelta) -> None:
         with suppress(asyncio.TimeoutError):
@@ -352,9 +397,12 @@ class CheckoutWorkflow:
                 timeout_summary="the gateway answers",
             )
 
-    async def _withdrawn(self, ref: CallRef) -> CallOutcome:
+    async def _withdrawn(self, ref: CallRef, *, found: bool = False) -> CallOutcome:
         return await workflow.execute_activity_method(
-            CheckoutActivities.withdraw, Withdraw(call_id=ref.call_id), summary="give the call up", **BOOKS
+            CheckoutActivities.withdraw,
+            Withdraw(call_id=ref.call_id, found=found),
+            summary="the gateway has told what became of it" if found else "give the call up",
+            **BOOKS,
         )
 
     async def _wait(self, longest: timedelta, summary: str, *, heed_giving_up: bool = True) -> None:
