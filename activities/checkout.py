@@ -95,7 +95,9 @@ class CheckoutActivities:
     def order(self, order: StepOrder) -> StepMade:
         """Write the intent of a call to the gateway."""
         with pulse(), transaction(self._engine) as connection:
-            return StepMade(call=order_step(connection, order.checkout_id, order.step, order.number))
+            made = StepMade(call=order_step(connection, order.checkout_id, order.step, order.number))
+        fail_point(f"after-order-{order.step.value}")
+        return made
 
     @activity.defn(name="note_checkout_step", no_thread_cancel_exception=True)
     def note(self, order: TakeNote) -> Noted:
@@ -110,7 +112,7 @@ class CheckoutActivities:
     def withdraw(self, order: Withdraw) -> CallOutcome:
         """Give a call up, if surely nothing was applied."""
         with pulse(), transaction(self._engine) as connection:
-            return withdraw(connection, order.call_id)
+            return withdraw(connection, order.call_id, found=order.found)
 
     @activity.defn(name="post_checkout", no_thread_cancel_exception=True)
     def post(self, ref: CheckoutRef) -> Posted:
@@ -139,6 +141,7 @@ class CheckoutActivities:
         with pulse(), transaction(self._engine) as connection:
             fulfilled_by = self._fulfilled_by(_mode(connection, ref.checkout_id))
             settle(connection, self._tariffs.current(), ref.checkout_id, ref.now, fulfilled_by)
+            fail_point("before-settle-commit")
         fail_point("after-settle")
 
     @activity.defn(name="take_back_checkout", no_thread_cancel_exception=True)
@@ -147,12 +150,16 @@ class CheckoutActivities:
         fail_point("before-take-back")
         with pulse(), transaction(self._engine) as connection:
             take_back(connection, self._tariffs.current(), ref.checkout_id, ref.now)
+            fail_point("before-take-back-commit")
+        fail_point("after-take-back")
 
     @activity.defn(name="end_checkout", no_thread_cancel_exception=True)
     def end(self, ending: Ending) -> None:
         """Write down that it did not complete."""
+        fail_point("before-end")
         with pulse(), transaction(self._engine) as connection:
             end(connection, ending.checkout_id, ending.status, ending.kind, ending.now, ending.decline)
+        fail_point("after-end")
 
     def all(self) -> list[Callable[..., Any]]:
         """Every activity, for the worker."""

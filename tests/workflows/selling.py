@@ -65,18 +65,20 @@ class Shop:
         self.engine = engine
         self.client = client
         self.gateway = gateway
+        self.gateways = {GATEWAY: gateway}
+        self.uses = GATEWAY
         self.fulfilled_by: Mapping[str, str | None] = {"provisioning": None, "drm": None, "shipping": None}
         self.sets_up = True
         self.tax_is_away = False
         self.given: Sequence[GivenTax] | None = None
         with transaction(engine) as connection:
-            empty = connection.execute("select count(*) from plan").fetchone() == (0,)
-        if empty:
+            known = connection.execute("select count(*) from plan where code = 'digital-monthly'").fetchone()
+        if known == (0,):
             load_catalog(engine, read_catalog_file(CATALOG).catalog)
 
     async def open(self, name: str, /) -> Connector[Any]:
-        """The connection to the gateway, with short timeouts."""
-        config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=self.gateway.url)
+        """The connection to a gateway, with short timeouts."""
+        config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=self.gateways[name].url)
         return Stripe(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}, timeout=QUICK))
 
     async def tax(self, draft: Draft, table: TaxTable) -> Sequence[GivenTax] | None:
@@ -85,12 +87,19 @@ class Shop:
             raise TaxUnavailable
         return self.given
 
+    def activities(self) -> list[Callable[..., Any]]:
+        """Those of checkouts."""
+        sales = CheckoutActivities(
+            self.engine,
+            lambda _: Gateway(self.uses, self.sets_up),
+            lambda _: self.fulfilled_by,
+            self.tax,
+        )
+        return sales.all()
+
     @asynccontextmanager
     async def working(self, queue: str = TASK_QUEUE) -> AsyncIterator[None]:
         """Workers in this process."""
-        sales = CheckoutActivities(
-            self.engine, lambda _: Gateway(GATEWAY, self.sets_up), lambda _: self.fulfilled_by, self.tax
-        )
         calls = ConnectorActivities(self.engine, self.open)
         with ThreadPoolExecutor(4) as threads:
             async with (
@@ -98,7 +107,7 @@ class Shop:
                     self.client,
                     task_queue=queue,
                     workflows=[CheckoutWorkflow],
-                    activities=[*sales.all(), *ParkedActivities(self.engine).all()],
+                    activities=[*self.activities(), *ParkedActivities(self.engine).all()],
                     activity_executor=threads,
                 ),
                 Worker(self.client, task_queue=CALL_QUEUE, activities=calls.all()),
@@ -147,11 +156,12 @@ class Shop:
 
     def _check_one(self, row: CheckoutRow) -> None:
         reference = f"checkout:{row.id}"
-        charges = self.gateway.effects.of("charge", reference)
+        effects = self.gateways[row.connection or GATEWAY].effects
+        charges = effects.of("charge", reference)
         assert len(charges) <= 1, "charged twice"
         if row.ended_at is not None:
-            held = self.gateway.effects.count("authorization", reference)
-            released = self.gateway.effects.count("void", reference)
+            held = effects.count("authorization", reference)
+            released = effects.count("void", reference)
             assert held <= len(charges) + released, "an orphan authorisation"
         payments = self.rows(
             "select p.amount, i.status, i.total from payment p"

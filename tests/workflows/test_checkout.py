@@ -60,7 +60,7 @@ async def test_the_customer_confirms(shop: Shop) -> None:
     assert shop.rows(NOTHING_SOLD) == [(0,)]
     async with httpx.AsyncClient() as browser:
         await browser.post(f"{url}/approve")
-    await handle.signal(CheckoutWorkflow.confirm)
+    await handle.signal(CheckoutWorkflow.confirm, None)
     assert (await handle.result()).status is CheckoutStatus.COMPLETED
     assert shop.row(own).next_action_url is None
 
@@ -80,7 +80,7 @@ async def test_a_trial_whose_bank_wants_the_customer(shop: Shop) -> None:
     await shop.until("the customer has to act", lambda: shop.row(own).status == "requires_action")
     async with httpx.AsyncClient() as browser:
         await browser.post(f"{shop.row(own).next_action_url}/approve")
-    await handle.signal(CheckoutWorkflow.confirm)
+    await handle.signal(CheckoutWorkflow.confirm, None)
     assert (await handle.result()).status is CheckoutStatus.COMPLETED
     assert (shop.gateway.count("setup"), shop.gateway.count("charge")) == (1, 0)
 
@@ -91,7 +91,7 @@ async def test_a_customer_who_fails_at_the_bank(shop: Shop) -> None:
     await shop.until("the customer has to act", lambda: shop.row(own).status == "requires_action")
     async with httpx.AsyncClient() as browser:
         await browser.post(f"{shop.row(own).next_action_url}/fail")
-    await handle.signal(CheckoutWorkflow.confirm)
+    await handle.signal(CheckoutWorkflow.confirm, None)
     assert (await handle.result()).status is CheckoutStatus.DECLINED
     # Whoever has the bank's page open still cannot make a hold of it.
     assert shop.gateway.count("void") == 1
