@@ -53,7 +53,8 @@ def told(clocked: Clocked) -> Told:
         ),
         clocked.rows(
             "select s.external_key, f.key, count(*) from event_log e join follow_up f on f.id = e.subject_id"
-            " join subscription s on s.id = f.subscription_id where starts_with(e.kind, 'notice.') group by 1, 2 order by 1, 2"
+            " join subscription s on s.id = f.subscription_id where starts_with(e.kind, 'notice.')"
+            " group by 1, 2 order by 1, 2"
         ),
     )
 
