@@ -103,6 +103,23 @@ class AccessPolicy(_Strict):
     )
 
 
+class NoticePolicy(_Strict):
+    """When subscribers are told of what comes."""
+
+    trial_ends_days: int | None = Field(
+        3,
+        gt=0,
+        le=35,
+        description="days before the end of a trial that goes on as a paid one; null: not at all",
+    )
+    renewal_days: int | None = Field(
+        30,
+        gt=0,
+        le=90,
+        description="days before a period of a year or more is charged again; null: not at all",
+    )
+
+
 class Policy(_Strict):
     """All choices; each has a default that an ordinary publisher can live with."""
 
@@ -146,4 +163,7 @@ class Policy(_Strict):
     gifts: GiftPolicy = Field(
         GiftPolicy(claim_within=IntervalSpec(unit=Length.YEAR), access=IntervalSpec(unit=Length.YEAR)),
         description="terms of gifts; left out, a gift can be claimed for a year and is read for one period of its plan",
+    )
+    notices: NoticePolicy = Field(
+        NoticePolicy(), description="how many days before what comes its payer is told of it"
     )

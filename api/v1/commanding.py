@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +18,6 @@ from api.security import Caller
 from api.v1.accounts import no_such_account
 from api.v1.subscriptions import no_such_subscription
 from domain.account.commands import Step
-from operations.accounts.clock import business_now
 from operations.accounts.commands import (
     CommandRefused,
     CommandReused,
@@ -29,9 +27,10 @@ from operations.accounts.commands import (
     carry_out,
 )
 from operations.accounts.commands import Expected as Seen
+from operations.tariffs import Tariffs
 from storage.account_records import find_account
 from storage.database import PgConnection
-from storage.subscription_views import find_subscription
+from storage.subscription_views import find_place
 
 
 class Standing(BaseModel):
@@ -80,14 +79,15 @@ async def on_subscription(
     invoice_now: bool = False,
 ) -> Response:
     """Carry out on a subscription what `step_of` makes of its name and today's date, once for each Idempotency-Key."""
-    tariff = await asyncio.to_thread(request.app.state.tariffs.current)
+    tariffs: Tariffs = request.app.state.tariffs
 
     def work(connection: PgConnection) -> Reply:
-        found = find_subscription(connection, caller.sight, str(subscription_id))
+        found = find_place(connection, caller.sight, str(subscription_id))
         if found is None:
             raise no_such_subscription(subscription_id)
-        own, name = found["account_id"], found["external_key"]
-        now = business_now(connection, own)
+        tariff = tariffs.current(connection)
+        own, name = found
+        now = datetime.now(UTC)
         expected = None if seen.versions is None else Seen(name, seen.versions)
         with told():
             step = step_of(name, now.date())
@@ -119,13 +119,14 @@ async def on_account(
     status: int = 200,
 ) -> Response:
     """Carry out on an account what `step_of` makes of the database and today's date, once for each Idempotency-Key."""
-    tariff = await asyncio.to_thread(request.app.state.tariffs.current)
+    tariffs: Tariffs = request.app.state.tariffs
     own = str(account_id)
 
     def work(connection: PgConnection) -> Reply:
         if find_account(connection, caller.sight, own) is None:
             raise no_such_account(own)
-        now = business_now(connection, own)
+        tariff = tariffs.current(connection)
+        now = datetime.now(UTC)
         with told():
             step = step_of(connection, now.date())
             outcome = accepted(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from pydantic import Field
 
 from connectors.sdk.config import Config, Secret
+from connectors.sdk.context import Mode
+from connectors.sdk.errors import DefinitionError
 from connectors.sdk.values import Currency
 
 
@@ -26,3 +30,16 @@ class AdyenConfig(Config):
     setup_currency: Currency = Field(
         default="EUR", description="The currency in which a card is verified with an amount of nothing"
     )
+
+
+def address_of(config: AdyenConfig, mode: Mode) -> str:
+    """The Checkout API of a connection in `mode`. Raises DefinitionError for Adyen's other system: test cards would pay
+    for live accounts, or real cards for tests."""
+    host = urlsplit(config.base_url).hostname or ""
+    is_test, is_live = host.endswith("-test.adyen.com"), host.endswith("-live.adyenpayments.com")
+    if (mode == "live" and is_test) or (mode == "test" and is_live):
+        system = "test" if is_test else "live"
+        raise DefinitionError(
+            f"the connection is in {mode} mode and base_url is Adyen's {system} system: change either of them"
+        )
+    return config.base_url

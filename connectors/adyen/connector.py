@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
 from connectors.adyen import notifications, payments
-from connectors.adyen.config import AdyenConfig
+from connectors.adyen.config import AdyenConfig, address_of
 from connectors.sdk.auth import ApiKey
 from connectors.sdk.capabilities.payment import (
     ActionResult,
@@ -61,6 +61,7 @@ class Adyen(
         "action_method": "stored_redirect",
     }
     http = Http(
+        base=lambda connector: address_of(connector.config, connector.context.mode),
         auth=ApiKey("api_key", header="X-API-Key"),
         rate=Rate(50, per=1),
         key_header="Idempotency-Key",

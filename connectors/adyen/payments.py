@@ -126,13 +126,18 @@ def capture_request(order: CaptureOrder, config: AdyenConfig) -> dict[str, Any]:
     return {
         "merchantAccount": config.merchant_account,
         "amount": {"value": amount, "currency": held.currency},
-        "reference": held.reference,
+        **_told_by(held),
     }
 
 
 def cancel_request(order: VoidOrder, config: AdyenConfig) -> dict[str, Any]:
     """What a cancel is asked for with. Raises Rejected as capture_request does."""
-    return {"merchantAccount": config.merchant_account, "reference": known(order).reference}
+    return {"merchantAccount": config.merchant_account, **_told_by(known(order))}
+
+
+def _told_by(held: Payment) -> dict[str, str]:
+    """The payment's reference again, so that the notification of its capture or cancel carries it too."""
+    return {"reference": held.reference} if held.reference else {}
 
 
 def refund_request(order: RefundOrder, config: AdyenConfig) -> dict[str, Any]:

@@ -128,6 +128,11 @@ class Stripe(Connector[StripeConfig], PaymentGateway, PaymentMethods, TellsOfPay
             raise _not_as_documented(odd) from None
         return _read(payments.setup, made.to_dict())
 
+    async def find_setup(self, setup: str) -> Setup | None:
+        """The SetupIntent as it stands."""
+        made = await self._sdk.v1.setup_intents.retrieve_async(setup)
+        return _read(payments.setup, made.to_dict())
+
     async def find(self, reference: str, since: datetime | None = None) -> Payment | None:
         """The payment with our reference, by listing what was created about then; an older one by the search index."""
         now = self.context.clock.now()

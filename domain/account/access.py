@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -15,16 +15,23 @@ from domain.subscription_terms import Item, SubscriptionTerms
 from domain.withholding import withheld
 
 
-def grants(account: AccountState, *, dunned: bool) -> list[Grant]:
+def grants(
+    account: AccountState,
+    *,
+    dunned: bool,
+    awaiting: Collection[str] = (),
+    purchases: Sequence[Given] = (),
+) -> list[Grant]:
     """Every grant of the account as it stands; its own reader is called by its id. `dunned`: its debts keep readers out
-    as the rule book says; otherwise nobody dunns it, and they do not."""
+    as the rule book says; otherwise nobody dunns it, and they do not. `awaiting` are the ids of subscriptions whose
+    first payment has not come in, `purchases` what was bought once and paid for."""
     open_invoices = unpaid(account)
     held = withheld(account.policy, account.dunning, open_invoices, account.today) if dunned else ()
     facts = AccessFacts(
         account.id,
         account.zone,
-        tuple(_subscribed(each) for each in account.subscriptions.values()),
-        tuple(_given(account)),
+        tuple(_subscribed(each, awaiting) for each in account.subscriptions.values()),
+        (*purchases, *_given(account)),
         held,
         payment_open=bool(open_invoices),
     )
@@ -32,12 +39,13 @@ def grants(account: AccountState, *, dunned: bool) -> list[Grant]:
     return grants_of(facts, plans, account.policy.access)
 
 
-def _subscribed(subscription: Subscription) -> Subscribed:
+def _subscribed(subscription: Subscription, awaiting: Collection[str]) -> Subscribed:
     pauses = [
         Span(start, end or subscription.resumes_on) for start, end in subscription.pauses if start != end
     ]
     terms = _with_later(subscription)
-    return Subscribed(replace(terms, items=_as_read(terms.items, subscription.entitled)), tuple(pauses))
+    read = replace(terms, items=_as_read(terms.items, subscription.entitled))
+    return Subscribed(read, tuple(pauses), subscription.terms.id in awaiting)
 
 
 def _with_later(subscription: Subscription) -> SubscriptionTerms:

@@ -60,7 +60,8 @@ def split_off_credits(account: AccountState, lines: Sequence[Line]) -> list[Line
     for each in groups:
         if each.head.reference in account.revenue and each.head.amount <= 0:
             taxes = tuple(
-                TaxAmount(line.reference or "", line.rate or ONE, line.amount) for line in each.lines[1:]
+                TaxAmount(line.reference or "", ONE if line.rate is None else line.rate, line.amount)
+                for line in each.lines[1:]
             )
             head = each.head
             credits.append(

@@ -13,7 +13,7 @@ from domain.charge_key import charge_key
 from domain.credit_placement import Destination
 from domain.credits import BilledLine, left_of
 from domain.invoice_lines import billed_lines
-from domain.invoices import Draft, add_tax
+from domain.invoices import Draft
 from domain.ledger_events import Event
 from domain.lines import ONE, Line
 from domain.media.delivery_credits import Way, settle
@@ -102,7 +102,7 @@ def buy(account: AccountState, name: str, plan: str, price: int | None, starts_o
         part.category,
     )
     draft = Draft("", billing.payer(account), account.today, [line])
-    add_tax(draft, account.tax)
+    account.put_tax(draft)
     tax = sum(each.amount for each in draft.lines if each.kind == "tax")
     net = sum(each.amount for each in draft.lines) - tax
     number = len(account.invoices) + 1

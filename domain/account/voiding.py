@@ -82,7 +82,7 @@ def _all_lines(invoice: Invoice) -> list[BilledLine]:
             line.quantity,
             line.amount,
             tuple(
-                TaxAmount(tax.reference or "", tax.rate or ONE, tax.amount)
+                TaxAmount(tax.reference or "", ONE if tax.rate is None else tax.rate, tax.amount)
                 for tax in invoice.lines
                 if tax.kind == "tax" and tax.parent == place
             ),

@@ -18,43 +18,57 @@ from domain.account.state import AccountState, Books, snapshot
 from domain.account.terms import AccountTerms, TaxTerms
 from domain.periods import local_date
 from domain.revenue import ScheduleRefused, schedule_of, to_recognise
-from domain.tax import TaxTable, Treatment
+from domain.tax import Treatment
+from operations.follow_ups.writing import note_follow_ups
 from operations.tariffs import Tariff
+from operations.tax.documents import GivenBack, refund_tax_document, void_tax_document
 from storage.database import PgConnection
 from storage.entitlements import put_grants
 from storage.events import append_events
+from storage.whole.access import awaiting_payment, paid_purchases
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
 from storage.whole.writing import Written, write_whole
 
 
 class Changing:
-    """An account in hand: `account` as the rules take it, and after the block what was `written`."""
+    """An account in hand: `account` as the rules take it, at its instant `now`, and after the block what was
+    `written`."""
 
-    def __init__(self, account: AccountState, rows: Rows) -> None:
+    def __init__(self, account: AccountState, rows: Rows, now: datetime) -> None:
         self.account = account
         self.rows = rows
+        self.now = now
         self.written = Written([], [], {})
         self.bill_run_id: str | None = None
 
 
 @contextmanager
 def changing(
-    connection: PgConnection, tariff: Tariff, account_id: str, now: datetime, *, through: date | None = None
+    connection: PgConnection,
+    tariff: Tariff,
+    account_id: str,
+    now: datetime,
+    *,
+    through: date | None = None,
+    command: str | None = None,
 ) -> Iterator[Changing]:
     """The account `account_id` at the instant `now`, in the transaction of `connection`: locked, with all that was
     dated until then recorded, to be changed in the block and written back at its end. An exception writes nothing: let
     it roll the transaction back.
 
     `through` takes the place of the account's local day of `now`. Days never go back: an account whose later days are
-    recorded stays on the last of them. Raises LookupError for an unknown account.
+    recorded stays on the last of them. An account that lives by a test clock has that clock's time, whatever `now`
+    says. `command`: the id of one whose outcome is read with it, into `rows.command`. Raises LookupError for an unknown
+    account.
     """
-    rows = read_whole(connection, account_id, tariff.book)
+    rows = read_whole(connection, account_id, tariff.book, command=command)
+    now = rows.head.clock_at or now
     account, told = build(rows, tariff, now)
     before = snapshot(account)
     revenue = _untold(before, told)
     advance(account, through or local_date(now, account.zone), fleet=account.mode == "test")
-    unit = Changing(account, rows)
+    unit = Changing(account, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
     unit.written = write_whole(
@@ -65,8 +79,23 @@ def changing(
         revenue=(revenue, _untold(account, _told(account))),
         bill_run_id=unit.bill_run_id,
     )
-    access = grants(account, dunned=account.mode == "test")
-    append_events(connection, put_grants(connection, account.id, account.mode, access, now=now))
+    for invoice_id in unit.written.voided:
+        void_tax_document(connection, invoice_id)
+    for note in unit.written.notes:
+        back = [GivenBack(str(no), amount, tax) for no, amount, tax in note.lines]
+        refund_tax_document(
+            connection, note.invoice_id, credit_note_id=note.id, code=note.code, on=note.on, lines=back
+        )
+    access = grants(
+        account,
+        dunned=account.mode == "test",
+        awaiting=awaiting_payment(connection, account.id),
+        purchases=paid_purchases(connection, account.id),
+    )
+    with connection.pipeline():
+        changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
+        note_follow_ups(connection, account, list(account.subscriptions), before.today, rows.follow_ups)
+    append_events(connection, changed)
 
 
 def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict[str, Books]]:
@@ -89,7 +118,7 @@ def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict
         tariff.catalog,
         rules,
         tariff.book,
-        TaxTable(tariff.catalog.tax_rates),
+        tariff.taxes,
         tariff.names,
         head.settled_on or local_date(now, zone),
         zone,

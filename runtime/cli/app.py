@@ -21,6 +21,7 @@ from runtime.cli import (
     bill_run,
     books,
     catalog,
+    clock,
     connectors,
     demo,
     doctor,
@@ -77,6 +78,7 @@ app.command("simulate")(simulate.simulate)
 app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)
 app.add_typer(runs.app, name="runs")
+app.add_typer(clock.app, name="clock")
 app.add_typer(parked.app, name="errors")
 app.add_typer(tax.app, name="tax")
 app.command("verify")(books.verify_books)

@@ -8,19 +8,24 @@ from typing import Annotated
 
 import typer
 
+from connectors.sdk.capabilities.payment import PaymentGateway
+from domain.gateway_routing import unknown_gateways
 from domain.rule_book import RuleBook
 from operations.rule_books import DEFAULT_RULE_BOOK, RuleBookRefused, load_rule_book, read_rule_books
 from runtime.cli.errors import UserError
+from runtime.connections import configured
 from runtime.settings import load_settings
 from runtime.stack.client import ensure_stack
 from runtime.yaml_source import DocumentError, load_document
 from storage.database import make_engine, transaction
 
 app = typer.Typer(
-    no_args_is_help=True, help="The rule book: policy, coupons and delivery days of the publisher."
+    no_args_is_help=True, help="The rule book: policy, coupons, delivery days and gateways of the publisher."
 )
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A rule book (YAML): policy, coupons, delivery.")]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A rule book (YAML): policy, coupons, delivery, gateways.")
+]
 Name = Annotated[str, typer.Option("--name", help="Of the rule book; accounts that name none have this one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -72,9 +77,28 @@ def show(name: Name = DEFAULT_RULE_BOOK, as_json: AsJson = False) -> None:
 
 def _read(file: Path) -> RuleBook:
     try:
-        return load_document(file, RuleBook)
+        rules = load_document(file, RuleBook)
     except DocumentError as error:
         raise UserError(str(error), remedy="Nothing was loaded. Correct the file.") from None
+    _check_gateways(file, rules)
+    return rules
+
+
+def _check_gateways(file: Path, rules: RuleBook) -> None:
+    """Each gateway that the rules name is a connection that can charge. Raises UserError with all that are not."""
+    if not rules.gateways.rules:
+        return
+    try:
+        specs = configured(load_settings()).values()
+    except DocumentError as error:
+        raise UserError(str(error), remedy="Nothing was loaded. Correct the connections first.") from None
+    charging = [spec.name for spec in specs if spec.enabled and issubclass(spec.connector, PaymentGateway)]
+    found = [
+        f"{file}: gateways.{'.'.join(map(str, each.path))}: {each.message}"
+        for each in unknown_gateways(rules.gateways, charging)
+    ]
+    if found:
+        raise UserError("\n".join(found), remedy="Nothing was loaded. Name connections of masthead.yaml.")
 
 
 def _told(rules: RuleBook) -> str:

@@ -39,6 +39,14 @@ from storage.tables.accounts import (
 )
 from storage.tables.api import api_key_retired, idempotency_key
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
+from storage.tables.checkout import (
+    awaiting_payment,
+    checkout,
+    checkout_person,
+    fulfilment_request,
+    purchase,
+)
+from storage.tables.clocks import follow_up, test_clock
 from storage.tables.connections import (
     connection,
     connection_token,
@@ -70,9 +78,12 @@ __all__ = [
     "api_key",
     "api_key_retired",
     "audit",
+    "awaiting_payment",
     "bill_run",
     "bill_run_chunk",
     "catalog_load",
+    "checkout",
+    "checkout_person",
     "command",
     "connection",
     "connection_token",
@@ -84,6 +95,8 @@ __all__ = [
     "event_cursor",
     "event_log",
     "feature",
+    "follow_up",
+    "fulfilment_request",
     "idempotency_key",
     "import_job",
     "import_rejection",
@@ -107,6 +120,7 @@ __all__ = [
     "plan_version",
     "price",
     "product",
+    "purchase",
     "rate_bucket",
     "request_log",
     "rule_book",
@@ -118,6 +132,7 @@ __all__ = [
     "synced_record",
     "tax_document",
     "tax_rate",
+    "test_clock",
     "usage_record",
     "vendor_fact",
     "webhook_attempt",

@@ -79,10 +79,23 @@ account = Table(
     Column(
         "whole_due_on", Date, comment="when something falls due that no subscription's next_bill_on tells"
     ),
+    Column(
+        "test_clock_id",
+        uuid_type(),
+        ForeignKey("test_clock.id"),
+        comment="whose time is this clock's, for ever",
+    ),
+    Column(
+        "clock_at",
+        DateTime(timezone=True),
+        comment="the instant of its clock up to which it has been played",
+    ),
     UniqueConstraint("mode", "external_key"),
+    Index("account_test_clock_id_idx", "test_clock_id", postgresql_where=text("test_clock_id is not null")),
     Index("account_whole_due_idx", "whole_due_on", postgresql_where=text("whole_due_on is not null")),
     CheckConstraint(MODE_CHECK, name="mode"),
     CheckConstraint("bill_cycle_day between 1 and 31", name="bill_cycle_day"),
+    CheckConstraint("test_clock_id is null or (mode = 'test' and clock_at is not null)", name="clocked"),
     CheckConstraint("tax_treatment in ('taxable', 'exempt', 'reverse_charge')", name="tax_treatment"),
 )
 

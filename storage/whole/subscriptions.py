@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from uuid_utils import uuid7
 
@@ -11,7 +11,8 @@ from domain.account.dates import next_dated, recorded_status
 from domain.account.state import AccountState, Subscription
 from domain.periods import start_of_day
 from domain.subscription_terms import Item
-from storage.database import PgConnection
+from domain.subscriptions import State
+from storage.database import PgConnection, execute_each
 from storage.whole.history import dump_subscription, dump_swap, subscription_history
 
 _FIELDS = (
@@ -57,10 +58,12 @@ def write_subscription(
     values = _values(account, subscription)
     if before is None:
         names = ", ".join(_FIELDS)
+        # Not charged-through: what is bought may be billed before it is written.
+        opening_on = terms.trial_ends_on or terms.starts_on
         connection.execute(
             f"insert into subscription (id, mode, account_id, external_key, opening_on, version, {names})"
             f" values (%s, %s, %s, %s, %s, %s{', %s' * len(_FIELDS)})".encode(),
-            (terms.id, account.mode, account.id, subscription.name, terms.charged_through, version, *values),
+            (terms.id, account.mode, account.id, subscription.name, opening_on, version, *values),
         )
     else:
         sets = ", ".join(f"{name} = %s" for name in _FIELDS)
@@ -77,6 +80,18 @@ def write_subscription(
             " on conflict (subscription_id) do update set history = excluded.history",
             (terms.id, dump_subscription(history)),
         )
+
+
+def outdated(
+    account: AccountState, subscription: Subscription, recorded: tuple[str, datetime | None]
+) -> bool:
+    """Whether its row, which has `recorded` as its state and as the instant at which that changes, does not say what
+    the dates have brought about by today."""
+    status, next_due = recorded
+    now = recorded_status(account, subscription).value
+    if status != now and (status, now) != (State.PAST_DUE, State.ACTIVE):
+        return True
+    return next_due is not None and next_due <= start_of_day(account.today, account.zone)
 
 
 def _values(account: AccountState, subscription: Subscription) -> tuple[object, ...]:
@@ -114,24 +129,23 @@ def _items(
     dropped = [item for item in before if item.id not in kept]
     names = ", ".join(_ITEM_FIELDS)
     sets = ", ".join(f"{name} = %s" for name in _ITEM_FIELDS)
-    with connection.cursor() as cursor:
-        if added:
-            cursor.executemany(
-                f"insert into subscription_item (id, subscription_id, {names})"
-                f" values (%s, %s{', %s' * len(_ITEM_FIELDS)})".encode(),
-                [(item.id, subscription_id, *_item_values(item)) for item in added],
-            )
-        if changed:
-            cursor.executemany(
-                f"update subscription_item set {sets} where id = %s".encode(),
-                [(*_item_values(item), item.id) for item in changed],
-            )
-        if dropped:
-            # A change that waited and was replaced by another: rows of items are never removed.
-            cursor.executemany(
-                "update subscription_item set ends_on = %s where id = %s",
-                [(item.starts_on - timedelta(days=1), item.id) for item in dropped],
-            )
+    execute_each(
+        connection,
+        f"insert into subscription_item (id, subscription_id, {names})"
+        f" values (%s, %s{', %s' * len(_ITEM_FIELDS)})",
+        [(item.id, subscription_id, *_item_values(item)) for item in added],
+    )
+    execute_each(
+        connection,
+        f"update subscription_item set {sets} where id = %s",
+        [(*_item_values(item), item.id) for item in changed],
+    )
+    # A change that waited and was replaced by another: rows of items are never removed.
+    execute_each(
+        connection,
+        "update subscription_item set ends_on = %s where id = %s",
+        [(item.starts_on - timedelta(days=1), item.id) for item in dropped],
+    )
 
 
 def _item_values(item: Item) -> tuple[object, ...]:
@@ -155,12 +169,12 @@ def _discounts(connection: PgConnection, subscription: Subscription, before: Sub
         return
     own = subscription.terms.id
     connection.execute("delete from subscription_discount where subscription_id = %s", (own,))
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into subscription_discount (id, subscription_id, code, percent, amount, starts_on, ends_on,"
-            " position) values (%s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                (str(uuid7()), own, each.code, each.percent, each.amount, each.starts_on, each.ends_on, place)
-                for place, each in enumerate(now)
-            ],
-        )
+    execute_each(
+        connection,
+        "insert into subscription_discount (id, subscription_id, code, percent, amount, starts_on, ends_on,"
+        " position) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            (str(uuid7()), own, each.code, each.percent, each.amount, each.starts_on, each.ends_on, place)
+            for place, each in enumerate(now)
+        ],
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from connectors.adyen.config import AdyenConfig
 from connectors.adyen.connector import Adyen
 from connectors.sdk.config import Secret
-from connectors.sdk.errors import Broken, ConnectorError, Rejected, Unauthorized, Unknown
+from connectors.sdk.errors import Broken, ConnectorError, DefinitionError, Rejected, Unauthorized, Unknown
 from connectors.sdk.idempotency import Native, idempotency_of
 from connectors.sdk.key import Key
 from connectors.sdk.memory import memory_context
@@ -320,3 +320,25 @@ async def test_health_is_of_the_merchant_account(adyen: Adyen, stand_in: AdyenSt
     other = adyen_at(stand_in.url, account="SomebodyElse")
     assert not (await other.health()).ok
     await other.aclose()
+
+
+@pytest.mark.parametrize(
+    ("mode", "address", "fits"),
+    [
+        ("test", "https://checkout-test.adyen.com/v71", True),
+        ("live", "https://checkout-test.adyen.com/v71", False),
+        ("live", "https://abc-Shop-checkout-live.adyenpayments.com/checkout/v71", True),
+        ("test", "https://abc-Shop-checkout-live.adyenpayments.com/checkout/v71", False),
+        ("test", "http://127.0.0.1:8090/adyen", True),
+    ],
+)
+def test_a_live_connection_is_not_of_the_test_system_nor_the_other_way_round(
+    mode: Literal["live", "test"], address: str, fits: bool
+) -> None:
+    config = AdyenConfig(base_url=address, api_key=Secret("env:KEY"), merchant_account="M")
+    connector = Adyen(config, memory_context(secrets={"env:KEY": "k"}, mode=mode))
+    if fits:
+        assert connector.http.sender.base == address
+    else:
+        with pytest.raises(DefinitionError, match="change either"):
+            _ = connector.http

@@ -171,6 +171,11 @@ class PaymentMethods(Capability):
     async def set_up(self, order: SetupOrder, key: Key) -> Setup:
         """Make the method ready for charges without the customer."""
 
+    async def find_setup(self, setup: str) -> Setup | None:
+        """The setup with the gateway's id; None where the gateway cannot be asked, which is the default: whoever waits
+        for the customer then sets up once more."""
+        return None
+
 
 class ActionResult(Value):
     """What the customer brought back from `next_action_url`. result: the gateway's own token of how it went there.

@@ -25,7 +25,9 @@ class Happened(StrEnum):
 
     CHARGE_PENDING = "charge_pending"  # in flight, or waiting for the customer
     CHARGE_FAILED = "charge_failed"
-    CHARGED = "charged"  # authorised, and taken where the order asked for that
+    CHARGED = (
+        "charged"  # authorised, and taken where the order asked for that; of nothing: a card was verified
+    )
     CAPTURED = "captured"
     CAPTURE_FAILED = "capture_failed"
     VOIDED = "voided"

@@ -1,13 +1,13 @@
 """Mails to customers, and where the reader of events for them begins: with what happens from now on.
 
-Revision: 0016, after 0013.
+Revision: 0016, after 0015.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0016"
-down_revision = "0013"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
@@ -64,9 +64,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("status in ('waiting', 'sending')"),
     )
     op.create_index("mail_parked_idx", "mail", ["id"], postgresql_where=sa.text("status = 'parked'"))
-    op.create_index(
-        "mail_unsent_idx", "mail", ["reason", "id"], postgresql_where=sa.text("status = 'unsent'")
-    )
     op.create_index(
         "mail_unsubscribe_idx",
         "mail",
