@@ -18,6 +18,7 @@ COPY api ./api
 COPY bench ./bench
 COPY connectors ./connectors
 COPY contracts ./contracts
+COPY documents ./documents
 COPY domain ./domain
 COPY flows ./flows
 COPY masthead ./masthead

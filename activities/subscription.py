@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine
 from temporalio import activity
-from temporalio.client import Client
+from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -24,18 +24,23 @@ from contracts.names import ACCOUNT, TASK_QUEUE, subscription_id
 from contracts.subscription import (
     LOOK_AGAIN,
     SUBSCRIPTION_WORKFLOW,
+    TICK,
     EpisodeRef,
     EpisodeRequest,
     SettleInput,
     Standing,
     SubscriptionInput,
+    Tick,
 )
 from contracts.sweep import SweepPageInput, SweepPageOutput
 from operations.dispatch import due_page
-from operations.subscriptions import read_standing, settle_subscription
+from operations.follow_ups.carrying import ProvisionerOf, nobody
+from operations.subscriptions import follow_up_subscription, read_standing, settle_subscription
+from operations.tariffs import Tariffs
 
 AT_ONCE = 8
 RPC_TIMEOUT = timedelta(seconds=10)
+TICK_TIMEOUT = timedelta(seconds=60)
 DETAILS = (
     "Open while something is dated within the next 35 days; it ends when the subscription is quiet. "
     "The books are in Postgres: ending or deleting this changes nothing there, and the sweep opens it again."
@@ -66,6 +71,38 @@ class Episodes:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
 
+    async def tick(self, ref: EpisodeRef, to: datetime) -> Standing:
+        """Tell the episode of a test account's subscription what time it is, opening one where none is open; answers
+        once what was due by then is done."""
+        while True:
+            try:
+                standing: Standing = await self._client.execute_update_with_start_workflow(
+                    TICK,
+                    Tick(to=to),
+                    start_workflow_operation=self._opening(ref),
+                    result_type=Standing,
+                    rpc_timeout=TICK_TIMEOUT,
+                )
+                return standing
+            except RPCError as error:
+                # It ended between our start and our update.
+                if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.ABORTED):
+                    raise
+                await asyncio.sleep(0.05)
+
+    def _opening(self, ref: EpisodeRef) -> WithStartWorkflowOperation[Any, Any]:
+        return WithStartWorkflowOperation(
+            SUBSCRIPTION_WORKFLOW,
+            EpisodeRequest(subscription_id=ref.subscription_id),
+            id=subscription_id(ref.subscription_id),
+            task_queue=self._task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            search_attributes=_attributes(ref),
+            static_summary="what is dated for one subscription",
+            static_details=DETAILS,
+        )
+
     async def _start(self, ref: EpisodeRef, signal: str | None) -> None:
         await self._client.start_workflow(
             SUBSCRIPTION_WORKFLOW,
@@ -75,11 +112,15 @@ class Episodes:
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             start_signal=signal,
-            search_attributes=TypedSearchAttributes([SearchAttributePair(ACCOUNT, ref.account_id)]),
+            search_attributes=_attributes(ref),
             static_summary="what is dated for one subscription",
             static_details=DETAILS,
             rpc_timeout=RPC_TIMEOUT,
         )
+
+
+def _attributes(ref: EpisodeRef) -> TypedSearchAttributes:
+    return TypedSearchAttributes([SearchAttributePair(ACCOUNT, ref.account_id)])
 
 
 async def for_each(
@@ -108,17 +149,22 @@ async def for_each(
 
 
 class SubscriptionActivities:
-    """A subscription's row, on the database of `engine`."""
+    """A subscription's row, on the database of `engine`. `provisioner` names the connection that provides access to
+    accounts of a mode."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, provisioner: ProvisionerOf = nobody, tariffs: Tariffs | None = None
+    ) -> None:
         self._engine = engine
+        self._provisioner = provisioner
+        self._tariffs = tariffs or Tariffs(engine)
 
     @activity.defn(name="read_subscription", no_thread_cancel_exception=True)
     def read(self, order: SubscriptionInput) -> Standing:
-        """Where the subscription stands."""
+        """Where the subscription stands, with what it demands written down."""
         try:
             with pulse():
-                return read_standing(self._engine, order.subscription_id)
+                return read_standing(self._engine, order.subscription_id, order.now, self._tariffs.current())
         except LookupError as error:
             raise _unknown(error) from error
 
@@ -127,13 +173,26 @@ class SubscriptionActivities:
         """Record what the subscription's dates have made true by `now`."""
         try:
             with pulse():
-                return settle_subscription(self._engine, order.subscription_id, order.now)
+                return settle_subscription(
+                    self._engine, order.subscription_id, order.now, self._tariffs.current()
+                )
+        except LookupError as error:
+            raise _unknown(error) from error
+
+    @activity.defn(name="follow_up_subscription", no_thread_cancel_exception=True)
+    def follow_up(self, order: SettleInput) -> Standing:
+        """Carry out what the subscription demands by `now`."""
+        try:
+            with pulse():
+                return follow_up_subscription(
+                    self._engine, order.subscription_id, order.now, self._provisioner
+                )
         except LookupError as error:
             raise _unknown(error) from error
 
     def all(self) -> list[Callable[..., Any]]:
         """Every activity, for the worker."""
-        return [self.read, self.settle]
+        return [self.read, self.settle, self.follow_up]
 
 
 def _unknown(error: LookupError) -> ApplicationError:

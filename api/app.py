@@ -13,29 +13,77 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import Engine, text
 from temporalio.client import Client
 
-from api import problems
+from api import openapi, problems, unsubscribe
+from api.body_guard import BodyGuard
+from api.key_ring import KeyRing
 from api.security import open_route, require_key
-from api.v1 import bill_runs, parked, webhook_endpoints
+from api.v1 import (
+    account_commands,
+    accounts,
+    api_keys,
+    bill_runs,
+    catalog,
+    checkouts,
+    entitlement_check,
+    entitlements,
+    events,
+    invoice_documents,
+    invoices,
+    parked,
+    quotes,
+    subscription_commands,
+    subscriptions,
+    test_clocks,
+    usage,
+    webhook_endpoints,
+)
 from api.v1.event_readers import EventReaders
-from api.webhooks.intake import Intake, close_pool, make_pool, open_pool
+from api.webhooks.intake import Intake
 from api.webhooks.routes import webhook_route
 from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.webhooks.shelf import bundled_recipes
+from documents.invoice_page import InvoicePages
+from documents.shelf import Shelf
+from operations.entitlements.paywall import Paywall
+from operations.tariffs import Tariffs
 from runtime.settings import Settings, load_settings
 from runtime.temporal import connect
 from runtime.webhooks_out import encryption_of
 from storage.database import make_engine, transaction
 from storage.events import reader_lag
+from storage.statements import Statements, close_pool, make_pool, open_pool
 
 HEALTH_TIMEOUT_SECONDS = 2.0
 
 health_routes = APIRouter(tags=["health"])
 
+# Every router of the API, in the order of the documentation.
+ROUTERS = (
+    entitlement_check.router,  # asked most, so looked at first
+    catalog.router,
+    accounts.router,
+    subscriptions.router,
+    subscription_commands.router,
+    account_commands.router,
+    quotes.router,
+    checkouts.router,
+    usage.router,
+    invoices.router,
+    invoice_documents.router,
+    entitlements.router,
+    events.router,
+    bill_runs.router,
+    parked.router,
+    webhook_endpoints.router,
+    test_clocks.router,
+    api_keys.router,
+)
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application for the database and Temporal server of `settings` (default: of the environment).
 
-    Its state has `settings`, `engine` and `temporal`. It starts and answers while Temporal is away.
+    Its state has `settings`, `engine`, `keys` and `temporal`. It starts and answers while Temporal is away.
     Raises ValueError without a database.
     """
     chosen = settings or load_settings()
@@ -46,14 +94,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.engine = make_engine(url)
+        app.state.keys = KeyRing(app.state.engine)
+        app.state.tariffs = Tariffs(app.state.engine)
         app.state.temporal = await connect(chosen.temporal_address, chosen.temporal_namespace, lazy=True)
-        inbox = make_pool(url)
+        inbox, reads = make_pool(url, "webhooks"), make_pool(url, "entitlements")
         app.state.webhook_intake = Intake(inbox, bundled_recipes(), EnvSecrets().resolve)
+        app.state.paywall = Paywall(Statements(reads))
         await open_pool(inbox)
+        await open_pool(reads)
         try:
             yield
         finally:
             await close_pool(inbox)
+            await close_pool(reads)
             app.state.engine.dispose()
 
     app = FastAPI(
@@ -64,11 +117,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
+    app.state.invoice_pages = InvoicePages(Shelf(chosen.templates))
     problems.install(app)
+    openapi.describe(app, (health_routes, *ROUTERS))
+    app.add_middleware(BodyGuard)
+    for router in ROUTERS:
+        app.include_router(router)
     app.include_router(health_routes)
-    app.include_router(bill_runs.router)
-    app.include_router(parked.router)
-    app.include_router(webhook_endpoints.router)
+    app.include_router(unsubscribe.router)
     # First: matching a path costs a microsecond a route, and this one is the hot one.
     app.router.routes.insert(0, webhook_route())
     return app

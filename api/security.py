@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPBearer
-from sqlalchemy import Engine, func, or_, select
 
+from api.key_ring import Caller, KeyRing
 from api.problems import Problem
-from storage.tables import api_key
+from contracts.scopes import SCOPES
+from storage.api_keys import hash_key
+
+__all__ = ["Caller", "hash_key", "open_route", "require_key", "require_scope"]
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 
@@ -21,71 +22,69 @@ _bearer = HTTPBearer(auto_error=False, description="an API key, as in `Authoriza
 _header = APIKeyHeader(name="X-API-Key", auto_error=False)
 
 
-@dataclass(frozen=True)
-class Caller:
-    """The key that a request came with."""
-
-    key_id: str
-    name: str
-    scopes: frozenset[str]
-
-    def may(self, scope: str) -> bool:
-        """Whether the key has `scope`; "*" is every scope."""
-        return scope in self.scopes or "*" in self.scopes
-
-
 def open_route(endpoint: Endpoint) -> Endpoint:
     """Mark an endpoint that needs no key: health, and webhooks, which check a signature of their own."""
     endpoint.__masthead_open__ = True  # type: ignore[attr-defined]
     return endpoint
 
 
-def hash_key(key: str) -> bytes:
-    """What is stored of a key. Keys are random and long, so that a plain hash suffices."""
-    return hashlib.sha256(key.encode()).digest()
-
-
-def require_key(
+async def require_key(
     request: Request,
-    bearer: Annotated[object, Depends(_bearer)],
-    header: Annotated[str | None, Depends(_header)],
+    _bearer: Annotated[object, Depends(_bearer)],
+    _header: Annotated[str | None, Depends(_header)],
 ) -> None:
-    """Refuse a request without a valid key (401), and put the Caller into `request.state.caller`.
-
-    Runs in a thread: it looks the key up in Postgres.
-    """
+    """Refuse a request without a valid key (401), and put the Caller into `request.state.caller`."""
     endpoint = request.scope.get("endpoint")
-    if getattr(endpoint, "__masthead_open__", False):
-        return
-    key = header or getattr(bearer, "credentials", None)
+    if not getattr(endpoint, "__masthead_open__", False):
+        request.state.caller = await authenticated(request)
+
+
+async def authenticated(request: Request) -> Caller:
+    """Who calls. Raises Problem (401) without a valid key."""
+    key = _key_of(request)
     if not key:
         raise Problem(
-            401, "no_key", "This needs an API key: send it as Authorization: Bearer KEY or X-API-Key."
+            401,
+            "no_key",
+            "This needs an API key.",
+            remedy="Send it as Authorization: Bearer KEY or X-API-Key.",
         )
-    caller = find_caller(request.app.state.engine, key)
+    keys: KeyRing = request.app.state.keys
+    caller = await keys.caller(key)
     if caller is None:
-        raise Problem(401, "bad_key", "The API key is not known, or has expired.")
-    request.state.caller = caller
+        raise Problem(401, "bad_key", "The API key is not known, is revoked or has expired.")
+    return caller
 
 
-def require_scope(scope: str) -> Callable[[Request], Caller]:
-    """A dependency that lets only keys with `scope` pass (403), and gives the Caller."""
+def _key_of(request: Request) -> str | None:
+    key = request.headers.get("x-api-key")
+    if key:
+        return key
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else None
 
-    def check(request: Request) -> Caller:
+
+def ensure_scope(caller: Caller, scope: str) -> None:
+    """Raises Problem (403) unless the caller's key has `scope`."""
+    if not caller.may(scope):
+        raise Problem(
+            403,
+            "missing_scope",
+            f"The API key {caller.name!r} lacks the scope {scope!r}."
+            if caller.account_id is None
+            else f"This is not for keys of one account, or the key lacks the scope {scope!r}.",
+        )
+
+
+def require_scope(scope: str) -> Callable[[Request], Awaitable[Caller]]:
+    """A dependency that lets only keys with `scope` (one of `contracts.scopes`) pass (403), and gives the Caller."""
+    if scope not in SCOPES:
+        raise ValueError(f"{scope!r} is no scope; add it to contracts/scopes.py")
+
+    async def check(request: Request) -> Caller:
         caller: Caller = request.state.caller
-        if not caller.may(scope):
-            raise Problem(403, "missing_scope", f"The API key {caller.name!r} lacks the scope {scope!r}.")
+        ensure_scope(caller, scope)
         return caller
 
+    check.__masthead_scope__ = scope  # type: ignore[attr-defined]
     return check
-
-
-def find_caller(engine: Engine, key: str) -> Caller | None:
-    """The caller with `key`, or None when no unexpired key has its hash."""
-    query = select(api_key.c.id, api_key.c.name, api_key.c.scopes).where(
-        api_key.c.key_hash == hash_key(key),
-        or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > func.now()),
-    )
-    with engine.connect() as connection:
-        row = connection.execute(query).one_or_none()
-    return None if row is None else Caller(str(row.id), row.name, frozenset(row.scopes))

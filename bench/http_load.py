@@ -20,8 +20,18 @@ class Load(NamedTuple):
 
 def prepared(url: str, headers: Mapping[str, str], body: bytes) -> bytes:
     """The bytes of a POST to `url`."""
+    return _request("POST", url, {"content-length": str(len(body)), **headers}, body)
+
+
+def prepared_get(url: str, headers: Mapping[str, str]) -> bytes:
+    """The bytes of a GET of `url`."""
+    return _request("GET", url, headers, b"")
+
+
+def _request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
     parts = urlsplit(url)
-    lines = [f"POST {parts.path} HTTP/1.1", f"host: {parts.netloc}", f"content-length: {len(body)}"]
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    lines = [f"{method} {target} HTTP/1.1", f"host: {parts.netloc}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 

@@ -16,8 +16,8 @@ from fastapi import FastAPI, Request, Response
 from psycopg.types.json import Jsonb
 from uuid_utils import uuid7
 
-from api.webhooks.intake import close_pool, make_pool, open_pool
 from storage.database import PgConnection
+from storage.statements import close_pool, make_pool, open_pool
 
 ENDPOINT = "019a0000-0000-7000-8000-000000000000"
 TABLES = """
@@ -38,7 +38,7 @@ def bare_app(url: str) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.pool = make_pool(url)
+        app.state.pool = make_pool(url, "webhooks")
         await open_pool(app.state.pool)
         yield
         await close_pool(app.state.pool)

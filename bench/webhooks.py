@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +18,7 @@ import psycopg
 from sqlalchemy import Engine
 
 from bench.http_load import Load, prepared, send_all
+from bench.serving import percentiles, served
 from bench.webhook_floor import TABLES, Fact, write_facts
 from connectors.sdk.webhooks.shelf import bundled_recipes
 from connectors.sdk.webhooks.sign import headers_to_send, sign
@@ -84,9 +82,9 @@ def _measure(home: Path, url: str, sizes: tuple[int, int, int], say: Callable[[s
     try:
         with ExitStack() as servers:
             ours = servers.enter_context(
-                _served([sys.executable, "-m", "runtime.serve_api", "--fd"], home, url)
+                served([sys.executable, "-m", "runtime.serve_api", "--fd"], home, url, {SECRET_NAME: SECRET})
             )
-            bare = servers.enter_context(_served([sys.executable, "-m", "bench.webhook_floor"], home, url))
+            bare = servers.enter_context(served([sys.executable, "-m", "bench.webhook_floor"], home, url))
             place = _place(url, engine, "intake", ours)
             say(f"{ROUNDS} windows of {deliveries:,} deliveries each, {AT_ONCE} at a time")
             figures = _intake(place, f"{bare}/bare", deliveries)
@@ -105,30 +103,6 @@ def _measure(home: Path, url: str, sizes: tuple[int, int, int], say: Callable[[s
         and figures["one_event"]["all_2xx"]
     )
     return figures
-
-
-@contextmanager
-def _served(command: Sequence[str], home: Path, url: str) -> Iterator[str]:
-    """A server process on a socket of this machine; its base URL."""
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        listener.set_inheritable(True)
-        environment = os.environ | {
-            "DATABASE_URL": url,
-            "TEMPORAL_ADDRESS": "127.0.0.1:1",
-            "MASTHEAD_HOME": str(home),
-            SECRET_NAME: SECRET,
-        }
-        process = subprocess.Popen(  # noqa: S603 (our own programs)
-            [*command, str(listener.fileno())],
-            env=environment,
-            pass_fds=[listener.fileno()],
-            cwd=Path(__file__).parents[1],
-        )
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            process.terminate()
-            process.wait(20)
 
 
 def _place(url: str, engine: Engine, name: str, base: str) -> Place:
@@ -187,8 +161,8 @@ def _intake(place: Place, bare: str, deliveries: int) -> dict[str, Any]:
         "bare_per_s": round(statistics.median(floor)),
         "ratio": round(statistics.median(a / b for a, b in zip(ours, floor, strict=True)), 2),
         "bar": INTAKE_BAR,
-        "intake_ms": _percentiles([wait for pair in pairs for wait in pair[0].waits]),
-        "bare_ms": _percentiles([wait for pair in pairs for wait in pair[1].waits]),
+        "intake_ms": percentiles([wait for pair in pairs for wait in pair[0].waits]),
+        "bare_ms": percentiles([wait for pair in pairs for wait in pair[1].waits]),
     }
 
 
@@ -209,7 +183,7 @@ def _one_event(place: Place, deliveries: int) -> dict[str, Any]:
         "all_2xx": all(200 <= status < 300 for status in load.statuses),
         "rows": int(rows),
         "effects": int(effects),
-        "ms": _percentiles(load.waits),
+        "ms": percentiles(load.waits),
     }
 
 
@@ -240,8 +214,8 @@ async def _paced(place: Place, lead: Lead, seconds: int) -> dict[str, Any]:
     return {
         "per_s": PACED_PER_SECOND,
         "deliveries": sent,
-        "answer_ms": _percentiles(answered),
-        "effect_ms": _percentiles(waits),
+        "answer_ms": percentiles(answered),
+        "effect_ms": percentiles(waits),
     }
 
 
@@ -297,11 +271,3 @@ def _drained(url: str, engine: Engine, backlog: int) -> dict[str, Any]:
         "ratio": round(statistics.median(a / b for a, b in zip(ours, floor, strict=True)), 2),
         "bar": DRAIN_BAR,
     }
-
-
-def _percentiles(waits: Sequence[float]) -> dict[str, float]:
-    ordered = sorted(waits)
-    return {
-        f"p{percent}": round(1000 * ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 1)
-        for percent in (50, 99)
-    } | {"max": round(1000 * ordered[-1], 1)}

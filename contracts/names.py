@@ -83,6 +83,19 @@ def parse_subscription_id(workflow_id: str) -> str:
     return rest
 
 
+def test_clock_id(clock: str) -> str:
+    """The workflow id of what moves on the test clock with id `clock`."""
+    return f"test-clock/{clock}"
+
+
+def parse_test_clock_id(workflow_id: str) -> str:
+    """The inverse of `test_clock_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    if head != "test-clock" or not rest:
+        raise ValueError(f"not a test clock's workflow id: {workflow_id!r}")
+    return rest
+
+
 def webhook_delivery_id(endpoint: str) -> str:
     """The workflow id of the delivery to the subscriber's webhook endpoint with id `endpoint`."""
     return f"webhook-delivery/{endpoint}"
@@ -143,3 +156,16 @@ def parse_connector_call_id(workflow_id: str) -> CallIdentity:
     if head != "call" or not connection or "." not in method or not key:
         raise ValueError(f"not a call's workflow id: {workflow_id!r}")
     return CallIdentity(connection, method, key)
+
+
+def checkout_id(checkout: str) -> str:
+    """The workflow id of the checkout with id `checkout`."""
+    return f"checkout/{checkout}"
+
+
+def parse_checkout_id(workflow_id: str) -> str:
+    """The inverse of `checkout_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    if head != "checkout" or not rest:
+        raise ValueError(f"not a checkout's workflow id: {workflow_id!r}")
+    return rest

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 SUBSCRIPTION_WORKFLOW = "Subscription"
 LOOK_AGAIN = "look_again"
+TICK = "tick"
 
 # How far ahead a dated change opens an episode, and keeps one open.
 HORIZON = timedelta(days=35)
@@ -38,9 +39,10 @@ class EpisodeResult(BaseModel):
 
 
 class SubscriptionInput(BaseModel):
-    """A subscription by its id."""
+    """A subscription by its id, at the business time `now` of whoever asks."""
 
     subscription_id: str
+    now: datetime | None = None
 
 
 class SettleInput(BaseModel):
@@ -50,11 +52,28 @@ class SettleInput(BaseModel):
     now: datetime
 
 
+class Tick(BaseModel):
+    """It is `to` by the clock of the account."""
+
+    to: datetime
+
+
 class Standing(BaseModel):
-    """What a workflow needs to know of a subscription's row. `changed` says whether this call wrote it."""
+    """What a workflow needs to know of a subscription's row. `changed` says whether this call wrote it.
+
+    `follow_up_due` is when the first follow-up that is not done falls due. `clock_at` is what time it is for a test
+    account that lives by a clock; None for all others.
+    """
 
     account_id: str
     status: str
     next_due: datetime | None
     version: int
     changed: bool = False
+    follow_up_due: datetime | None = None
+    clock_at: datetime | None = None
+
+    @property
+    def wakes_at(self) -> datetime | None:
+        """When something is to be done next."""
+        return min((each for each in (self.next_due, self.follow_up_due) if each is not None), default=None)

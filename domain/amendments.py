@@ -151,11 +151,12 @@ def close_stretch(account: Account, terms: SubscriptionTerms, day: date) -> list
 
 def closing(terms: SubscriptionTerms, day: date) -> SubscriptionTerms:
     """`terms` as if they ended on `day`, or earlier where they do, and were billed then. An amendment that closes a
-    stretch needs an answer for each of the `usage_windows` of these terms."""
+    stretch needs an answer for each of the `usage_windows` of these terms. What is charged in advance is closed from
+    charged-through on, though a bill would come later: an item that took the place of one charged in arrears."""
     return replace(
         terms,
         ends_on=day if terms.ends_on is None or day < terms.ends_on else terms.ends_on,
-        next_bill_on=terms.next_bill_on and min(terms.next_bill_on, day),
+        next_bill_on=terms.next_bill_on and min(terms.next_bill_on, day, terms.charged_through),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from domain.media.metering import MeteringPolicy, MonthWindow, Window
 from domain.money import exponent
 from domain.periods import Align, Interval, Unit
 
@@ -209,8 +210,16 @@ class Term(_Strict):
     then: Literal["renew", "end"] = "renew"
 
 
+class FeatureAllowance(_Strict):
+    """How much of a feature a plan gives: `count` articles (or whatever is used of it) that count at a time, each for
+    `window`; one that counts already is free."""
+
+    count: int = Field(ge=1, le=10_000)
+    window: Window = MonthWindow(kind="calendar_month")
+
+
 class PlanVersion(_Strict):
-    """A plan as it is sold from `effective` on."""
+    """A plan as it is sold from `effective` on. A feature without an allowance is unlimited."""
 
     version: int = Field(gt=0)
     effective: date
@@ -219,6 +228,7 @@ class PlanVersion(_Strict):
     term: Term | None = None
     phases: tuple[Phase, ...] = Field(min_length=1)
     features: tuple[Code, ...] = ()
+    allowances: dict[Code, FeatureAllowance] = Field(default_factory=dict)
 
 
 class Plan(_Strict):
@@ -252,10 +262,11 @@ class Meter(_Strict):
 
 
 class Feature(_Strict):
-    """What a plan entitles to."""
+    """What a plan entitles to; `metering` is what readers may use of it whose plans do not."""
 
     code: Code
     name: str = Field(min_length=1)
+    metering: MeteringPolicy | None = None
 
 
 class TaxRate(_Strict):

@@ -75,6 +75,12 @@ def _plan(path: Path, plan: Plan, known: KnownCodes) -> Found:
 def _version(path: Path, version: PlanVersion, known: KnownCodes) -> Found:
     for no, feature in enumerate(version.features):
         yield from unknown((*path, "features", no), "feature", feature, known.features)
+    for feature in version.allowances:
+        if feature not in version.features:
+            yield (
+                (*path, "allowances", feature),
+                f"the version does not entitle to {feature!r}; add it to its features, or take its allowance out",
+            )
     phases = (*path, "phases")
     yield from repeated(phases, [phase.kind.value for phase in version.phases], "phase", "kind")
     if version.phases[-1].kind is not PhaseKind.EVERGREEN:

@@ -54,6 +54,8 @@ declined_non_generic | the bank declined without a reason that the gateway passe
 refused | the bank declined without a reason
 no_action_taken | the bank declined without a reason
 not_submitted | the gateway did not pass the payment on
+try_another_interface | the bank declined without a reason
+chip_downgrade_mode | the bank declined without a reason
 05 | the bank declined without a reason
 ms03 | the bank declined without a reason
 processing_error | the bank or gateway failed while it processed the payment
@@ -100,6 +102,7 @@ security_violation | the bank sees a breach of security
 63 | the bank sees a breach of security
 83 | the payment is taken for fraud
 do_not_try_again | the bank asks not to be asked again
+transaction_blocked_by_adyen_to_prevent_excessive_retry_fees | the card networks charge for asking this bank again
 79 | the bank will not approve this card again
 82 | the bank's policy does not allow the payment
 93 | the payment would break a law
@@ -110,7 +113,9 @@ invalid_account | there is no such account behind the card
 78 | the card is blocked or has no account
 39 | there is no credit account behind the card
 52 | there is no checking account behind the card
+no_checking_account_available_on_card | there is no checking account behind the card
 53 | there is no savings account behind the card
+no_savings_account_available_on_card | there is no savings account behind the card
 incorrect_number | the card's number is wrong
 invalid_number | the card's number is wrong
 invalid_card_number | the card's number is wrong
@@ -168,8 +173,10 @@ authentication_required | the customer must confirm the payment with the bank
 authentication_not_handled | the customer must confirm the payment with the bank
 3d_not_authenticated | the customer did not confirm the payment with the bank
 3ds_authentication_error | the customer could not confirm the payment with the bank
+rreq_not_received_from_ds | the customer could not confirm the payment with the bank
 mobile_device_authentication_required | the customer must confirm the payment on the phone
 shopper_cancelled | the customer broke off the payment
+cancelled | the customer broke off the payment
 1a | the customer must confirm the payment with the bank
 call_issuer | the customer must call the bank
 approve_with_id | the customer must call the bank
@@ -191,6 +198,12 @@ invalid_pin | the customer must enter the PIN again
 pin_try_exceeded | the customer must have the PIN unlocked by the bank
 pin_tries_exceeded | the customer must have the PIN unlocked by the bank
 offline_pin_required | the customer must enter the PIN
+card_requires_online_pin | the customer must enter the PIN
+online_pin_required | the customer must enter the PIN
+mobile_pin_required | the customer must enter the PIN
+cvm_required_restart_payment | the customer must enter the PIN
+contactless_fallback | the customer must enter the PIN
+pin_validation_not_possible | the customer must enter the PIN again
 online_or_offline_pin_required | the customer must enter the PIN
 55 | the customer must enter the PIN again
 75 | the customer must have the PIN unlocked by the bank

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
+from domain.card_numbers import passes_luhn
 from domain.import_functions import Value, as_date, compile_step, needs_no_input
 from domain.import_map import AddressMap, Condition, Source
 from domain.money import MoneyError, parse_minor
@@ -188,5 +189,4 @@ def may_be_card_number(text: str) -> bool:
     digits = text.replace(" ", "").replace("-", "")
     if not (digits.isascii() and digits.isdigit() and 13 <= len(digits) <= 19):
         return False
-    doubled = [int(d) * 2 if no % 2 else int(d) for no, d in enumerate(reversed(digits))]
-    return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0
+    return passes_luhn(digits)

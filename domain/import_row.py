@@ -6,7 +6,6 @@ openings) are remembered within bounds.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from domain.account_fields import email_address, locale_tag, time_zone
 from domain.catalog import PlanVersion, Price
 from domain.import_fields import (
     CARD_NUMBER,
@@ -36,7 +36,6 @@ from domain.subscriptions import Opening, open_subscription
 
 _QUANTITY_LIMIT = Decimal(10**9)
 _REMEMBERED = 20_000
-_LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 class RowRejected(ValueError):
@@ -264,29 +263,16 @@ class RowReader:
         name = required_text("time_zone", self._zone, cells)
         zone = self._zones.get(name)
         if zone is None:
-            try:
-                zone = ZoneInfo(name)
-            except (KeyError, ValueError, OSError):
-                raise ValueError(f"{name!r} is not a time zone; write it like Europe/Berlin") from None
-            self._zones[name] = zone
+            zone = self._zones[name] = time_zone(name)
         return zone
 
     def _read_email(self, cells: Sequence[str]) -> str | None:
         email = short_text("email", self._email, cells)
-        if email is not None and (
-            email.count("@") != 1 or " " in email or email[0] == "@" or email[-1] == "@"
-        ):
-            raise ValueError("email: is not an address like reader@example.com; correct it or leave it empty")
-        return email
+        return None if email is None else email_address(email)
 
     def _read_locale(self, cells: Sequence[str]) -> str:
         text = short_text("locale", self._locale, cells)
-        if text is None:
-            return "en"
-        locale = text.replace("_", "-")
-        if not _LOCALE.fullmatch(locale):
-            raise ValueError(f"locale: {text!r} is not a locale; write it like de or en-US")
-        return locale
+        return "en" if text is None else locale_tag(text)
 
     def _read_tax_region(self, cells: Sequence[str]) -> str | None:
         region = short_text("tax_region", self._tax_region, cells)

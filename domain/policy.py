@@ -74,6 +74,52 @@ class PausePolicy(_Strict):
     )
 
 
+class AccessPolicy(_Strict):
+    """When readers have access where the billing timeline alone does not say."""
+
+    in_pause: Literal["none", "full"] = Field("none", description="access while a subscription is paused")
+    before_payment: bool = Field(
+        False, description="whether a new subscription gives access before its first payment has come in"
+    )
+    restricted: Literal["none", "full"] = Field(
+        "full",
+        description="access from the dunning state on that restricts the account; a state that blocks entitlement "
+        "gives none, whatever stands here",
+    )
+    suspended: Literal["none", "full"] = Field(
+        "none", description="access from the dunning state on that suspends the account"
+    )
+    grace_days: int = Field(
+        0,
+        ge=0,
+        le=365,
+        description="days for which access goes on after a subscription has run out; none after a cancel that takes "
+        "effect at once",
+    )
+    grace_when: Literal["payment_open", "always"] = Field(
+        "payment_open",
+        description="payment_open: those days are given only while the account has an invoice to pay, which its "
+        "renewal may be; always: to all",
+    )
+
+
+class NoticePolicy(_Strict):
+    """When subscribers are told of what comes."""
+
+    trial_ends_days: int | None = Field(
+        3,
+        gt=0,
+        le=35,
+        description="days before the end of a trial that goes on as a paid one; null: not at all",
+    )
+    renewal_days: int | None = Field(
+        30,
+        gt=0,
+        le=90,
+        description="days before a period of a year or more is charged again; null: not at all",
+    )
+
+
 class Policy(_Strict):
     """All choices; each has a default that an ordinary publisher can live with."""
 
@@ -85,6 +131,9 @@ class Policy(_Strict):
         CancelPolicy(), description="what a cancel that takes effect at once gives back"
     )
     pause: PausePolicy = Field(PausePolicy(), description="what a pause does with time that is paid for")
+    access: AccessPolicy = Field(
+        AccessPolicy(), description="when readers have access where the billing timeline alone does not say"
+    )
     tax_rounding: Literal["line", "invoice"] = Field(
         "line",
         description="tax rounded per line and jurisdiction, or once per invoice and jurisdiction (law 7)",
@@ -114,4 +163,7 @@ class Policy(_Strict):
     gifts: GiftPolicy = Field(
         GiftPolicy(claim_within=IntervalSpec(unit=Length.YEAR), access=IntervalSpec(unit=Length.YEAR)),
         description="terms of gifts; left out, a gift can be claimed for a year and is read for one period of its plan",
+    )
+    notices: NoticePolicy = Field(
+        NoticePolicy(), description="how many days before what comes its payer is told of it"
     )

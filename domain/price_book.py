@@ -120,6 +120,10 @@ class PriceBook:
         self._zero_usage = zero_usage
         self._ready: dict[tuple[str, int, str], ReadyVersion] = {}
 
+    def category(self, product: str | None) -> str:
+        """The tax category of a product; empty for one that is not known."""
+        return self._product_tax.get(product or "", "")
+
     def version(self, plan: str, pinned: int, currency: str) -> ReadyVersion:
         """Version `pinned` of `plan` in `currency`, whatever came after it.
 

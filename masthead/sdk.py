@@ -29,10 +29,12 @@ from connectors.sdk.capabilities.ledger import (
 )
 from connectors.sdk.capabilities.mail import Attachment, Mail, Mailer, MailReceipt
 from connectors.sdk.capabilities.payment import (
+    ActionResult,
     CaptureOrder,
     ChargeOrder,
     Decline,
     Payment,
+    PaymentActions,
     PaymentGateway,
     PaymentMethods,
     PaymentStatus,
@@ -42,6 +44,14 @@ from connectors.sdk.capabilities.payment import (
     Setup,
     SetupOrder,
     VoidOrder,
+)
+from connectors.sdk.capabilities.payment_facts import (
+    Happened,
+    OtherAccount,
+    PaymentFact,
+    Standing,
+    TellsOfPayments,
+    standing,
 )
 from connectors.sdk.capabilities.provisioning import ProvisionedUser, Provisioner, UserDeactivation, UserState
 from connectors.sdk.capabilities.publishing import Cms, Offering, OfferingWithdrawal, PublishedOffering
@@ -103,6 +113,7 @@ from connectors.sdk.transport import Timeouts
 from connectors.sdk.values import Address, Currency, Health, Page, RecordOutcome, RecordStatus, Value
 
 __all__ = [
+    "ActionResult",
     "Address",
     "AddressCheck",
     "ApiKey",
@@ -134,6 +145,7 @@ __all__ = [
     "ErrorRule",
     "Field",
     "GeneralLedger",
+    "Happened",
     "Health",
     "Http",
     "HttpClient",
@@ -157,9 +169,12 @@ __all__ = [
     "OAuth2Refresh",
     "Offering",
     "OfferingWithdrawal",
+    "OtherAccount",
     "Page",
     "Parcel",
     "Payment",
+    "PaymentActions",
+    "PaymentFact",
     "PaymentGateway",
     "PaymentMethods",
     "PaymentStatus",
@@ -184,6 +199,7 @@ __all__ = [
     "SetupOrder",
     "Shipper",
     "ShippingRate",
+    "Standing",
     "SupportCustomer",
     "SupportDesk",
     "TaxDocument",
@@ -196,6 +212,7 @@ __all__ = [
     "TaxStatus",
     "TaxVoid",
     "TaxedLine",
+    "TellsOfPayments",
     "Ticket",
     "TicketComment",
     "TicketOrder",
@@ -222,4 +239,5 @@ __all__ = [
     "native",
     "never",
     "on",
+    "standing",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connectors.sdk.testing.suite import Suite
+from sandbox.adyen.stand_in import AdyenStandIn
 from sandbox.calls import Answer, Call, Recorded, Refused, html_answer, json_answer
 from sandbox.clock import Clock
 from sandbox.effects import Effect, Effects
@@ -16,6 +17,7 @@ from sandbox.webhooks import Webhook
 
 __all__ = [
     "FAULTS",
+    "AdyenStandIn",
     "Answer",
     "Call",
     "Clock",

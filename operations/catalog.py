@@ -10,7 +10,7 @@ import uuid_utils
 from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
-from domain.catalog import Catalog, Plan, PlanVersion, TaxRate
+from domain.catalog import Catalog, Meter, Plan, PlanVersion, TaxRate
 from domain.phase_prices import as_stored, as_written, currencies_of, prices_of
 from storage.database import PgConnection, transaction
 from storage.events import NewEvent, append_events
@@ -58,6 +58,7 @@ class CatalogRows:
     price_ids: dict[tuple[str, int, str, str, str], str]
     tax_rates: tuple[TaxRate, ...]
     plan_names: dict[str, str]
+    meters: dict[str, tuple[str, str]]
 
 
 def load_catalog(engine: Engine, catalog: Catalog) -> CatalogLoad:
@@ -70,6 +71,7 @@ def load_catalog(engine: Engine, catalog: Catalog) -> CatalogLoad:
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
         _load_products(connection, catalog, load)
         _load_meters(connection, catalog, load)
+        _load_features(connection, catalog, load)
         _load_plans(connection, catalog, load, reasons)
         _load_tax_rates(connection, catalog, load)
         if reasons:
@@ -116,6 +118,25 @@ def read_catalog(connection: PgConnection) -> CatalogRows:
             for region, category, jurisdiction, rate, day in rates
         ),
         plan_names=names,
+        meters=_pairs(connection, "select code, name, unit from meter"),
+    )
+
+
+def as_catalog(rows: CatalogRows) -> Catalog:
+    """What is loaded as a catalog, for rules that look plans, meters and rates up in it; checked when it was loaded."""
+    return Catalog.model_construct(
+        format="masthead.catalog/1",
+        publisher="",
+        products=(),
+        currencies=tuple(sorted({key[4] for key in rows.price_ids})),
+        meters=tuple(Meter(code=code, name=name, unit=unit) for code, (name, unit) in rows.meters.items()),
+        plans=tuple(
+            Plan.model_construct(
+                code=code, name=rows.plan_names[code], product=rows.plan_products[code], versions=versions
+            )
+            for code, versions in rows.plans.items()
+        ),
+        tax_rates=rows.tax_rates,
     )
 
 
@@ -144,6 +165,18 @@ def _load_meters(connection: PgConnection, catalog: Catalog, load: CatalogLoad) 
                 "insert into meter (code, name, unit) values (%s, %s, %s)"
                 " on conflict (code) do update set name = excluded.name, unit = excluded.unit",
                 (meter.code, *wanted),
+            )
+
+
+def _load_features(connection: PgConnection, catalog: Catalog, load: CatalogLoad) -> None:
+    present = _pairs(connection, "select code, name, metering from feature")
+    for feature in catalog.features:
+        metering = None if feature.metering is None else feature.metering.model_dump(mode="json")
+        if load.note("features", feature.code, present.get(feature.code), (feature.name, metering)):
+            connection.execute(
+                "insert into feature (code, name, metering) values (%s, %s, %s)"
+                " on conflict (code) do update set name = excluded.name, metering = excluded.metering",
+                (feature.code, feature.name, None if metering is None else Jsonb(metering)),
             )
 
 

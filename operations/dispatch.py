@@ -60,8 +60,8 @@ class LaneBehind(NamedTuple):
 
 
 class FollowUps(NamedTuple):
-    """The subscriptions that a batch of events names: those with a date within the horizon, which need an episode,
-    and the others, for which only an episode that is open has to hear of it."""
+    """The subscriptions that a batch of events names: those with a date or a follow-up within the horizon, which need
+    an episode, and the others, for which only an episode that is open has to hear of it."""
 
     near: list[EpisodeRef]
     quiet: list[EpisodeRef]
@@ -89,9 +89,11 @@ def _near_and_quiet(
     quiet: list[EpisodeRef] = []
     if subscriptions:
         for subscription, account, is_near in connection.execute(
-            "select id::text, account_id::text, coalesce(next_due <= %s, false) from subscription"
-            " where id = any(%s::uuid[]) and mode = 'live' order by id",
-            (now + HORIZON, id_array(subscriptions)),
+            "select id::text, account_id::text, coalesce(next_due <= %(until)s, false) or exists ("
+            " select 1 from follow_up f"
+            " where f.subscription_id = s.id and f.done_at is null and f.due_at <= %(until)s)"
+            " from subscription s where id = any(%(ids)s::uuid[]) and mode = 'live' order by id",
+            {"until": now + HORIZON, "ids": id_array(subscriptions)},
         ):
             (near if is_near else quiet).append(EpisodeRef(subscription, account))
     return near, quiet
@@ -169,16 +171,26 @@ def lanes_behind(connection: PgConnection) -> list[LaneBehind]:
 def due_page(
     engine: Engine, *, after: SweepPosition | None, until: datetime, limit: int
 ) -> tuple[list[EpisodeRef], SweepPosition | None]:
-    """Up to `limit` live subscriptions whose next date is at or before `until`, in the order of their dates, behind
-    `after`; and the position of the last one."""
-    condition = "" if after is None else "and (next_due, id) > (%(due)s, %(id)s::uuid)"
+    """Up to `limit` live subscriptions whose next date, or a follow-up that is not done, is at or before `until`, in
+    the order of their dates, behind `after`; and the position of the last one. One may come for each of its dates."""
+    condition = "" if after is None else "and ({due}, {id}) > (%(due)s, %(id)s::uuid)"
     parameters: dict[str, Any] = {"until": until, "limit": limit}
     if after is not None:
         parameters |= {"due": after.due, "id": after.subscription_id}
+    dates = condition.format(due="next_due", id="id")
+    follow_ups = condition.format(due="due_at", id="subscription_id")
     with transaction(engine) as connection:
         rows = connection.execute(
-            f"select id::text, account_id::text, next_due from subscription where next_due <= %(until)s {condition}"
-            " and mode = 'live' order by next_due, id limit %(limit)s".encode(),
+            f"""
+            select id::text, account_id::text, due from (
+                (select id, account_id, next_due as due from subscription
+                 where next_due <= %(until)s {dates} and mode = 'live' order by next_due, id limit %(limit)s)
+                union
+                (select subscription_id, account_id, due_at from follow_up
+                 where done_at is null and due_at <= %(until)s {follow_ups} and mode = 'live'
+                 order by due_at, subscription_id limit %(limit)s)
+            ) d order by due, d.id limit %(limit)s
+            """.encode(),
             parameters,
         ).fetchall()
     if not rows:

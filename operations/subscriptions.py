@@ -11,8 +11,13 @@ from sqlalchemy import Engine
 from contracts.subscription import Standing
 from domain.periods import local_date
 from domain.subscriptions import State, next_change, state_on
+from operations.accounts.unit import build, changing
+from operations.follow_ups.carrying import ProvisionerOf, carry_out_follow_ups, first_due, nobody
+from operations.follow_ups.writing import note_follow_ups
+from operations.tariffs import Tariff
 from storage.database import PgConnection, transaction
 from storage.events import NewEvent, append_events
+from storage.whole.reading import read_whole
 
 
 class _Row(NamedTuple):
@@ -24,63 +29,132 @@ class _Row(NamedTuple):
     ends_on: date | None
     next_due: datetime | None
     version: int
+    clock_at: datetime | None
+    clock_ended: bool
+    of_whole: bool
 
-    def standing(self, *, changed: bool = False) -> Standing:
+    def standing(self, follow_up_due: datetime | None, *, changed: bool = False) -> Standing:
+        # By a clock that has ended, no date ever comes.
         return Standing(
             account_id=self.account_id,
             status=self.status,
-            next_due=self.next_due,
+            next_due=None if self.clock_ended else self.next_due,
             version=self.version,
             changed=changed,
+            follow_up_due=None if self.clock_ended else follow_up_due,
+            clock_at=self.clock_at,
         )
 
 
-def read_standing(engine: Engine, subscription_id: str) -> Standing:
-    """Where the subscription stands. Raises LookupError when there is none of that id."""
+def read_standing(
+    engine: Engine, subscription_id: str, now: datetime | None = None, tariff: Tariff | None = None
+) -> Standing:
+    """Where the subscription stands. With `now` and `tariff`, what it demands by then is written down first. Raises
+    LookupError when there is none of that id."""
     with transaction(engine) as connection:
-        return _row(connection, subscription_id, lock=False).standing()
+        row = _row(connection, subscription_id)
+        if tariff is not None and now is not None:
+            _note(connection, tariff, row.account_id, subscription_id, now, None)
+        return row.standing(first_due(connection, subscription_id))
 
 
-def settle_subscription(engine: Engine, subscription_id: str, now: datetime) -> Standing:
+def settle_subscription(
+    engine: Engine, subscription_id: str, now: datetime, tariff: Tariff | None = None
+) -> Standing:
     """Record the state that the subscription's dates have brought about by `now`, in one transaction: status, next
     date, version and the event. Nothing is written while its next date lies ahead of `now`, so that a late
-    repetition can never take a newer state back. Raises LookupError when there is none of that id."""
+    repetition can never take a newer state back.
+
+    With `tariff` all that was dated for the account is recorded where more than a status hangs on its dates: pauses
+    end, changes that waited come. Raises LookupError when there is none of that id.
+    """
     with transaction(engine) as connection:
-        row = _row(connection, subscription_id, lock=True)
+        row = _row(connection, subscription_id)
         if row.next_due is None or now < row.next_due:
-            return row.standing()
-        zone = ZoneInfo(row.zone)
-        today = local_date(now, zone)
-        state = state_on(
-            State(row.status),
-            starts_on=row.starts_on,
-            trial_ends_on=row.trial_ends_on,
-            ends_on=row.ends_on,
-            day=today,
-        )
-        next_due = next_change(
-            state,
-            starts_on=row.starts_on,
-            trial_ends_on=row.trial_ends_on,
-            ends_on=row.ends_on,
-            zone=zone,
-            after=today,
-        )
-        after = row._replace(status=state.value, next_due=next_due, version=row.version + 1)
-        connection.execute(
-            "update subscription set status = %s, next_due = %s, version = %s where id = %s",
-            (after.status, after.next_due, after.version, subscription_id),
-        )
-        append_events(
-            connection, [NewEvent("subscription.changed", row.account_id, subscription_id, after.version)]
-        )
-        return after.standing(changed=True)
+            return row.standing(first_due(connection, subscription_id))
+        if tariff is not None and row.of_whole:
+            with changing(connection, tariff, row.account_id, now):
+                pass
+            after = _row(connection, subscription_id)
+        else:
+            if tariff is not None:  # the account before its subscriptions, as everybody locks them
+                connection.execute("select 1 from account where id = %s for update", (row.account_id,))
+            after = _record(connection, subscription_id, now)
+            if tariff is not None:
+                since = local_date(row.next_due, ZoneInfo(row.zone))
+                _note(connection, tariff, row.account_id, subscription_id, now, since)
+        return after.standing(first_due(connection, subscription_id), changed=after.version != row.version)
 
 
-def _row(connection: PgConnection, subscription_id: str, *, lock: bool) -> _Row:
+def follow_up_subscription(
+    engine: Engine, subscription_id: str, now: datetime, provisioner: ProvisionerOf = nobody
+) -> Standing:
+    """Carry out what the subscription demands by `now`, and say where it stands then. Raises LookupError when there is
+    none of that id."""
+    done = carry_out_follow_ups(engine, subscription_id, now, provisioner)
+    standing = read_standing(engine, subscription_id)
+    return standing.model_copy(update={"changed": done > 0})
+
+
+def _record(connection: PgConnection, subscription_id: str, now: datetime) -> _Row:
+    """The light way, for rows of which the dates bring about a status and nothing else."""
+    row = _row(connection, subscription_id, lock=True)
+    if row.next_due is None or now < row.next_due:
+        return row
+    zone = ZoneInfo(row.zone)
+    today = local_date(now, zone)
+    state = state_on(
+        State(row.status),
+        starts_on=row.starts_on,
+        trial_ends_on=row.trial_ends_on,
+        ends_on=row.ends_on,
+        day=today,
+    )
+    next_due = next_change(
+        state,
+        starts_on=row.starts_on,
+        trial_ends_on=row.trial_ends_on,
+        ends_on=row.ends_on,
+        zone=zone,
+        after=today,
+    )
+    after = row._replace(status=state.value, next_due=next_due, version=row.version + 1)
+    connection.execute(
+        "update subscription set status = %s, next_due = %s, version = %s where id = %s",
+        (after.status, after.next_due, after.version, subscription_id),
+    )
+    append_events(
+        connection, [NewEvent("subscription.changed", row.account_id, subscription_id, after.version)]
+    )
+    return after
+
+
+def _note(
+    connection: PgConnection,
+    tariff: Tariff,
+    account_id: str,
+    subscription_id: str,
+    now: datetime,
+    since: date | None,
+) -> None:
+    """Write down what the subscription demands as it stands, of what happened from the local day `since` on (default:
+    the day of `now`)."""
+    rows = read_whole(connection, account_id, tariff.book)
+    now = rows.head.clock_at or now
+    account, _ = build(rows, tariff, now)
+    account.today = max(account.today, local_date(now, account.zone))
+    names = [name for name, each in account.subscriptions.items() if each.terms.id == subscription_id]
+    note_follow_ups(connection, account, names, since or account.today)
+
+
+def _row(connection: PgConnection, subscription_id: str, *, lock: bool = False) -> _Row:
     row = connection.execute(
         b"""
-        select s.account_id::text, a.time_zone, s.status, s.starts_on, s.trial_ends_on, s.ends_on, s.next_due, s.version
+        select s.account_id::text, a.time_zone, s.status, s.starts_on, s.trial_ends_on, s.ends_on, s.next_due,
+               s.version, a.clock_at,
+               exists (select 1 from test_clock c where c.id = a.test_clock_id and c.status = 'ended'),
+               a.known_whole or a.billed_whole or s.resumes_on is not null or s.later_on is not null or exists (
+                   select 1 from subscription_item i where i.subscription_id = s.id and i.starts_on > s.starts_on)
         from subscription s join account a on a.id = s.account_id where s.id = %s
         """
         + (b" for update of s" if lock else b""),

@@ -1,4 +1,4 @@
-"""What rating needs of the catalog in the database, compiled, and compiled again when the catalog has changed."""
+"""What rating needs of the catalog and the rule books in the database, compiled; again when one of them changed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,46 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine
 
+from domain.account.state import PriceNames
+from domain.catalog import Catalog
 from domain.price_book import PriceBook
-from domain.tax import TaxTable
+from domain.rule_book import RuleBook
+from domain.tax import Rounding, TaxPolicy, TaxTable
 from operations.billrun.shapes import ShapeMemo
-from operations.catalog import read_catalog
-from storage.database import transaction
+from operations.catalog import as_catalog, read_catalog
+from operations.rule_books import DEFAULT_RULE_BOOK, read_rule_books
+from storage.database import PgConnection, transaction
+
+_NO_RULES = RuleBook()
+_REVISION = "select count(*), max(id::text), (select count(*) from rule_book) from catalog_load"
 
 
 class Tariff(NamedTuple):
-    """One state of the catalog: prices, taxes, and what has been rated by them already."""
+    """One state of the catalog and the rule books: prices, taxes, what has been rated by them already, and the names
+    that price ids stand for. `rule_books` by name; `rules` is the one that holds where an account names none."""
 
     book: PriceBook
     taxes: TaxTable
     memo: ShapeMemo
+    catalog: Catalog
+    names: PriceNames
+    rule_books: dict[str, RuleBook]
+
+    @property
+    def tax_policy(self) -> TaxPolicy:
+        """How accounts are taxed whose rows say nothing else: on top, rounded as the rule book says."""
+        return TaxPolicy(rounding=Rounding(self.rules().policy.tax_rounding))
+
+    def rules(self, name: str | None = None) -> RuleBook:
+        """The rule book called `name`, the default one for None. Raises LookupError for a name that is not loaded."""
+        if name is None:
+            return self.rule_books.get(DEFAULT_RULE_BOOK) or _NO_RULES
+        try:
+            return self.rule_books[name]
+        except KeyError:
+            raise LookupError(
+                f"there is no rule book {name!r}: masthead rules load FILE --name {name}"
+            ) from None
 
 
 class Tariffs:
@@ -28,17 +55,50 @@ class Tariffs:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        self._revision: object = None
-        self._tariff: Tariff | None = None
+        self._known: tuple[object, Tariff] | None = None
 
-    def current(self) -> Tariff:
-        """The tariff of the catalog as it is now. Asking costs one small query."""
-        with self._lock:
-            with transaction(self._engine, read_only_snapshot=True) as connection:
-                row = connection.execute("select count(*), max(id::text) from catalog_load").fetchone()
-                if self._tariff is None or row != self._revision:
-                    rows = read_catalog(connection)
-                    book = PriceBook(rows.plans, rows.plan_products, rows.product_tax, rows.price_ids)
-                    self._tariff = Tariff(book, TaxTable(rows.tax_rates), ShapeMemo())
-                    self._revision = row
-            return self._tariff
+    def current(self, connection: PgConnection | None = None) -> Tariff:
+        """The tariff of the catalog as it is now. Asking costs one small query, in the transaction of `connection`, by
+        default in one of its own."""
+        if connection is None:
+            with transaction(self._engine) as own:
+                return self.current(own)
+        revision = _revision(connection)
+        known = self._known
+        if known is None or known[0] != revision:
+            with self._lock:
+                known = self._known
+                if known is None or known[0] != revision:
+                    known = self._known = _read(connection, revision)
+        return known[1]
+
+
+def _revision(connection: PgConnection) -> object:
+    return connection.execute(_REVISION).fetchone()
+
+
+def _read(connection: PgConnection, revision: object) -> tuple[object, Tariff]:
+    """The tariff with its revision, all of one revision, though each statement may see another."""
+    while True:
+        tariff = read_tariff(connection)
+        now = _revision(connection)
+        if now == revision:
+            return revision, tariff
+        revision = now
+
+
+def read_tariff(connection: PgConnection) -> Tariff:
+    """The tariff of the catalog and the rule books as `connection` sees them."""
+    rows = read_catalog(connection)
+    books = read_rule_books(connection)
+    default = books.get(DEFAULT_RULE_BOOK) or RuleBook()
+    return Tariff(
+        PriceBook(
+            rows.plans, rows.plan_products, rows.product_tax, rows.price_ids, default.policy.zero_usage
+        ),
+        TaxTable(rows.tax_rates),
+        ShapeMemo(),
+        as_catalog(rows),
+        {price_id: (key[0], key[3]) for key, price_id in rows.price_ids.items()},
+        books,
+    )

@@ -6,12 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
+from domain.account.laws import uncovered
 from domain.coverage import Days, cover
 from domain.invoices import chain, content_digest
 from domain.money import MoneyError, format_minor
+from operations.accounts.unit import build
+from operations.tariffs import read_tariff
 from storage.books import CHECKS, SHOWN, Check, Row, broken_rows, counted, running_runs, settle_in
 from storage.coverage import ItemCover, items_charged, misfits
 from storage.database import PgConnection, transaction
@@ -19,10 +23,12 @@ from storage.inbox_laws import INBOX_CHECKS
 from storage.references import REFERENCES
 from storage.sealed import Series, missing_guards, number_series, sealed_documents
 from storage.tax_laws import TAX_CHECKS
+from storage.whole.reading import read_whole, whole_account_ids
 
 # Called with what is being looked at, and how many of how many laws are done.
 Progress = Callable[[str, int, int], None]
 _TOLD_EVERY = 20_000  # documents between two words on progress
+_WHOLE_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +179,7 @@ def verify(engine: Engine, progress: Progress | None = None) -> list[LawResult]:
                 _verify_chain(connection, result, tell)
             elif law.id == "I13":
                 _verify_coverage(connection, result)
+                _verify_whole_coverage(connection, result, tell)
             else:
                 result.checked = counted(connection, law.id)
             for check in (*CHECKS, *INBOX_CHECKS, *TAX_CHECKS, *REFERENCES):
@@ -247,6 +254,20 @@ def _unfit_documents(
             f"number series {code} ({mode})",
             "records another last link than its last invoice has: invoices at its end were changed or removed",
         )
+
+
+def _verify_whole_coverage(connection: PgConnection, result: LawResult, tell: Callable[[str], None]) -> None:
+    tariff = read_tariff(connection)
+    now = datetime.now(UTC)
+    last: str | None = None
+    while page := whole_account_ids(connection, last, _WHOLE_AT_ONCE):
+        for account_id, key in page:
+            account, _ = build(read_whole(connection, account_id, tariff.book, lock=False), tariff, now)
+            found = [Violation(f"account {key}", gap.removeprefix("I13: ")) for gap in uncovered(account)]
+            result.add(len(found), found)
+            result.checked += sum(len(each.terms.items) for each in account.subscriptions.values())
+        last = page[-1][0]
+        tell(f": {result.checked:,} items")
 
 
 def _verify_coverage(connection: PgConnection, result: LawResult) -> None:

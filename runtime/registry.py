@@ -10,11 +10,13 @@ from temporalio.client import Client
 
 from activities.bill_run import BillRunActivities
 from activities.call_attempt import OpenConnector
+from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
+from activities.test_clock import TestClockActivities
 from operations.billrun.rate import TaxEngines
 from runtime.call_keeper import keep_calls
 from runtime.dispatcher import dispatch
@@ -22,20 +24,24 @@ from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
 from workflows.bill_run import BillRunWorkflow
+from workflows.checkout import CheckoutWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.tax_documents import TaxDocumentsWorkflow
+from workflows.test_clock import TestClockWorkflow
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
 WORKFLOWS: list[type] = [
     BillRunWorkflow,
+    CheckoutWorkflow,
     ConnectorCallWorkflow,
     ConnectorSyncWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
     TaxDocumentsWorkflow,
+    TestClockWorkflow,
     WebhookDeliveryWorkflow,
 ]
 
@@ -46,15 +52,18 @@ background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks, dis
 
 
 def build_activities(
-    engine: Engine, client: Client, taxes: TaxEngines | None = None
+    engine: Engine, client: Client, checkouts: CheckoutActivities, taxes: TaxEngines | None = None
 ) -> list[Callable[..., Any]]:
-    """The activities of this process, built with their dependencies. taxes: the connected tax engines."""
+    """The activities of this process, built with their dependencies. checkouts: those that know the connections that
+    sell. taxes: the connected tax engines."""
     return [
         *BillRunActivities(engine, taxes).all(),
+        *checkouts.all(),
         *ParkedActivities(engine).all(),
         *SubscriptionActivities(engine).all(),
         *SweepActivities(engine, Episodes(client)).all(),
         *SyncControlActivities(engine).all(),
+        *TestClockActivities(engine, Episodes(client)).all(),
     ]
 
 

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails
 
+from domain.account.commands import Step
 from domain.catalog import Catalog
 from domain.catalog_checks import find_problems
 from domain.simulation.play import check_order
 from domain.simulation.references import unknown_references
 from domain.simulation.scenario import MisplacedStep, Scenario
-from domain.simulation.steps import Step
 from runtime.catalog_source import read_catalog_file
 from runtime.yaml_source import Document, DocumentError, DocumentProblem, model_problems, read_document
 

@@ -160,6 +160,13 @@ class Settings(BaseSettings):
             UP, CLI, WORKER, unset="`masthead.yaml` where one is in the working folder"
         ),
     )
+    templates: Path | None = Field(
+        default=None,
+        alias="MASTHEAD_TEMPLATES",
+        description="A folder of own templates of invoices and mails, own words and fonts, which take the place of "
+        "ours by the same names.",
+        json_schema_extra=_read_by(CLI, WORKER, API, unset="ours alone"),
+    )
     sandbox_port: int = Field(
         default=8090,
         alias="MASTHEAD_SANDBOX_PORT",
@@ -212,6 +219,16 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
+
+    @field_validator("templates")
+    @classmethod
+    def _a_folder(cls, folder: Path | None) -> Path | None:
+        if folder is None:
+            return None
+        folder = folder.expanduser().resolve()
+        if not folder.is_dir():
+            raise ValueError("must be a folder that is there")
+        return folder
 
     @field_validator("config_file")
     @classmethod

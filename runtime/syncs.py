@@ -22,6 +22,7 @@ from runtime.connection_source import ConnectionSpec
 from runtime.connections import Connections
 from runtime.flow_handlers import handler_of
 from runtime.flow_source import SHIPPED, FlowShelf, read_flows
+from runtime.gateway_webhooks import take_gateway_webhooks
 from runtime.leading import Complaints
 from runtime.settings import Settings
 from runtime.webhook_dispatcher import register_handlers
@@ -63,11 +64,13 @@ async def running_syncs(
     shelf: FlowShelf,
     failed: Callable[[BaseException], Awaitable[None]],
 ) -> AsyncIterator[None]:
-    """Turns on this process, for as long as the block runs; nothing at all where no connection lists a flow."""
+    """Turns on this process, for as long as the block runs; none where no connection lists a flow. What webhooks tell
+    goes to the flows that name it, else to the reading of payment gateways'."""
     of = flows_of(connections, shelf)
     kept = [spec.name for spec in connections if of(spec.name) is not None]
     for name in kept:
         register_handlers(partial(_take_webhooks, of, name))
+    take_gateway_webhooks(connections)
     if not kept:
         yield
         return

@@ -12,6 +12,7 @@ from sandbox.stand_in import StandIn
 
 #: System → "module:class", imported when it is asked for.
 SYSTEMS: dict[str, str] = {
+    "adyen": "sandbox.adyen.stand_in:AdyenStandIn",
     "stripe": "sandbox.stripe.stand_in:StripeStandIn",
     "avatax": "sandbox.avatax.stand_in:AvaTaxStandIn",
     "hubspot": "sandbox.hubspot.stand_in:HubSpotStandIn",

@@ -23,8 +23,9 @@ def selection_sql(target: Target, scope_sql: str) -> str:
     """The statement that lists what a run selects: account ids in order, once each."""
     return f"""
         select distinct s.account_id as id from subscription s join account a on a.id = s.account_id
-        where s.mode = %(mode)s and s.next_bill_on <= {target.sql_day()} and s.status in {BILLED_STATES}
-          and {scope_sql}
+        where s.mode = %(mode)s and {scope_sql}
+          and ((s.next_bill_on <= {target.sql_day()} and s.status in {BILLED_STATES})
+               or a.whole_due_on <= {target.sql_day()})
     """
 
 
@@ -267,10 +268,21 @@ def run_summary(connection: PgConnection, run_id: str) -> dict[str, Any] | None:
     return dict(zip(names.split(), row, strict=True))
 
 
-def recent_runs(connection: PgConnection, limit: int) -> list[str]:
-    """Ids of the newest runs, newest first."""
+def recent_runs(
+    connection: PgConnection, limit: int, *, mode: str | None = None, after: str | None = None
+) -> list[str]:
+    """Ids of the newest runs, newest first, behind the run `after`; with `mode` only those of accounts in it."""
+    conditions = ["true"]
+    if mode is not None:
+        conditions.append("mode = %(mode)s")
+    if after is not None:
+        conditions.append("(started_at, id) < (select started_at, id from bill_run where id = %(after)s)")
     with connection.cursor() as cursor:
-        cursor.execute("select id::text from bill_run order by started_at desc, id desc limit %s", (limit,))
+        cursor.execute(
+            f"select id::text from bill_run where {' and '.join(conditions)}"
+            " order by started_at desc, id desc limit %(limit)s",
+            {"mode": mode, "after": after, "limit": limit},
+        )
         return [row[0] for row in cursor]
 
 

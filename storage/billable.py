@@ -124,7 +124,7 @@ class DueAccount(NamedTuple):
                 )
                 account.subscriptions.append(terms)
             if row[_ITEM] is not None:
-                terms.items.append(Item(row[_ITEM], *row[4:10]))
+                terms.items.append(Item(row[_ITEM], row[4], row[5], row[6], row[7], row[8], row[9], row[28]))
         return account
 
 
@@ -140,9 +140,10 @@ def load_due(connection: PgConnection, accounts: Sequence[str], target: Target) 
                    i.price_override, i.starts_on, i.ends_on, s.status, s.starts_on, s.trial_ends_on, s.anchor_on,
                    s.anchor_day, s.interval_unit, s.interval_count, s.ends_on, s.charged_through, s.arrears_through,
                    s.next_bill_on, a.mode, a.currency, a.tax_region, a.tax_exempt, a.payment_terms_days,
-                   a.time_zone, {day}
+                   a.time_zone, {day}, i.phase_shift
             from subscription s join account a on a.id = s.account_id
                  left join subscription_item i on i.subscription_id = s.id
+                      and coalesce(i.ends_on >= i.starts_on, true)
             where s.account_id = any(%(accounts)s::uuid[]) and a.id = any(%(accounts)s::uuid[])
               and s.next_bill_on <= {day} and s.status in {BILLED_STATES}
             order by s.account_id, s.id, i.id
@@ -154,7 +155,7 @@ def load_due(connection: PgConnection, accounts: Sequence[str], target: Target) 
             """
             select subscription_id::text, code, percent, amount, starts_on, ends_on
             from subscription_discount where subscription_id = any(%s::uuid[])
-            order by subscription_id, id
+            order by subscription_id, position, id
             """,
             (id_array(dict.fromkeys(row[_SUBSCRIPTION] for row in rows)),),
         )
@@ -222,7 +223,7 @@ def _unbilled(
             join subscription s on s.id = w.subscription
             join usage_record u on u.item_id = w.item and u.meter_code = w.meter and u.at < w.until_at
             where (w.since_at is null or u.at >= w.since_at)
-              and u.xid < pg_snapshot_xmin(pg_current_snapshot())
+              and u.xid < pg_snapshot_xmin(pg_current_snapshot()) and u.billed_by is null
               and not (s.usage_seen is not null
                        and u.at < w.billed_at
                        and (u.epoch, u.xid) < (s.usage_epoch, s.usage_seen))

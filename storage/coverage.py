@@ -1,4 +1,5 @@
-"""Which days of a subscription item are charged, and which should be (law I13)."""
+"""Which days of a subscription item are charged, and which should be (law I13): of accounts to which nothing but plain
+bills has happened. What credits, pauses and changes make of the others is for `domain.account.laws` to say."""
 
 from __future__ import annotations
 
@@ -93,6 +94,7 @@ _ITEMS = """
            case when p.in_arrears then least(s.arrears_through, i.ends_on, s.ends_on)
                 else least(s.charged_through, i.ends_on) end as until
     from subscription_item i join subscription s on s.id = i.subscription_id
+    join account a on a.id = s.account_id and not a.known_whole
     join plan_terms p on p.plan_code = i.plan_code and p.version = i.plan_version
 """
 
@@ -124,6 +126,7 @@ def items_charged(connection: PgConnection) -> tuple[int, int]:
         with plan_terms as ({_PLAN})
         select count(*), count(*) filter (where p.partly)
         from subscription_item i join subscription s on s.id = i.subscription_id
+        join account a on a.id = s.account_id and not a.known_whole
         join (select plan_code, version, bool_or(sometimes and not always) as partly from plan_terms where sometimes
               group by plan_code, version) p on p.plan_code = i.plan_code and p.version = i.plan_version
         """.encode()

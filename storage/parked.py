@@ -39,6 +39,7 @@ _LISTED = """
     from parked p left join account a on a.id = p.account_id left join connector_call c on c.id = p.call_id
 """
 FILTERS = {
+    "mode": "p.mode",
     "connection": "p.connection",
     "kind": "p.kind",
     "error_kind": "p.error_kind",

@@ -90,16 +90,41 @@ def advance_subscriptions(connection: PgConnection, advances: Sequence[Advance])
             )
 
 
+class Heading(NamedTuple):
+    """What a document says beside ids and lines: `entry` and `head` as fields for COPY, of the journal entry and of the
+    invoice; `total` in minor units of `currency`."""
+
+    currency: str
+    total: int
+    entry: bytes
+    head: bytes
+
+
 class Document(NamedTuple):
     """An invoice ready to be written: ids as bytes, lines and postings as rows for COPY, and the digest of its
     content. The digest runs over the texts that `storage.sealed` reads back from the database and compares."""
 
     invoice_id: bytes
     account_id: bytes
-    template: Template
+    template: Heading
     digest: bytes
     lines: bytes
     postings: bytes
+
+
+def heading(
+    mode: str, currency: str, days: tuple[date, date], sums: tuple[int, int], settled: tuple[str, int]
+) -> Heading:
+    """The heading of an invoice: its day of issue and due day, the sum of its lines and of their tax, and its status
+    and balance when it is written."""
+    total = sum(sums)
+    entry = (text_field(mode), text_field("invoice"), text_field(currency), day_field(days[0]))
+    head = (
+        *(text_field(mode), text_field(currency), day_field(days[0]), day_field(days[1])),
+        *(big_field(sums[0]), big_field(sums[1]), big_field(total)),
+        *(text_field(settled[0]), big_field(settled[1])),
+    )
+    return Heading(currency, total, b"".join(entry), b"".join(head))
 
 
 class Template:
@@ -110,37 +135,26 @@ class Template:
         payer = draft.payer
         mode, currency, total = payer.mode, payer.currency, draft.total
         places = {item: place for place, item in enumerate(item_ids)}
-        self.currency = currency
-        self.total = total
         self.mode = mode
         days = f"{iso(draft.issued_on)}\t{iso(draft.due_on)}"
         self._head = f"\t{currency}\t{days}\t{draft.subtotal}\t{draft.tax}\t{total}\n"
         self._lines = [_line(places, no, line) for no, line in enumerate(draft.lines, start=1)]
         # What stands between the ids of a document's postings.
         self._posting_texts = [""]
-        self._posting_rows = [_POSTING if draft.postings else b""]
+        self._posting_rows = [POSTING_ROW if draft.postings else b""]
         for no, (account, debit, credit) in enumerate(draft.postings, start=1):
             self._posting_texts.append(f"\t{no}\t{account}\t{debit}\t{credit}\n")
             self._posting_rows.append(
-                small_field(no) + text_field(account) + big_field(debit) + big_field(credit) + _POSTING
+                small_field(no) + text_field(account) + big_field(debit) + big_field(credit) + POSTING_ROW
             )
         if draft.postings:
-            self._posting_rows[-1] = self._posting_rows[-1][: -len(_POSTING)]
-        self.entry = b"".join(
-            (text_field(mode), text_field("invoice"), text_field(currency), day_field(draft.issued_on))
-        )
-        self.head = b"".join(
-            (
-                text_field(mode),
-                text_field(currency),
-                day_field(draft.issued_on),
-                day_field(draft.due_on),
-                big_field(draft.subtotal),
-                big_field(draft.tax),
-                big_field(total),
-                text_field("open" if total > 0 else "paid"),
-                big_field(total),
-            )
+            self._posting_rows[-1] = self._posting_rows[-1][: -len(POSTING_ROW)]
+        self.heading = heading(
+            mode,
+            currency,
+            (draft.issued_on, draft.due_on),
+            (draft.subtotal, draft.tax),
+            ("open" if total > 0 else "paid", total),
         )
 
     def document(self, account_id: str, item_ids: Sequence[str]) -> Document:
@@ -154,18 +168,18 @@ class Template:
             if place is None:
                 key = charge_key(keys[parent], charge)
                 texts += (invoice_id, text, key, "\n")
-                rows += (_LINE, packed, row, packed_id(key))
+                rows += (LINE_ROW, packed, row, packed_id(key))
             else:
                 item = item_ids[place]
                 key = charge_key(item, charge)
                 texts += (invoice_id, text, item, text_after, key, "\n")
-                rows += (_LINE, packed, row, packed_id(item), row_after, packed_id(key))
+                rows += (LINE_ROW, packed, row, packed_id(item), row_after, packed_id(key))
             keys.append(key)
         texts.append(invoice_id.join(self._posting_texts))
         return Document(
             packed,
             packed_id(account_id),
-            self,
+            self.heading,
             content_digest(("".join(texts)[:-1],)),
             b"".join(rows),
             packed.join(self._posting_rows),
@@ -186,8 +200,8 @@ class _TemplateLine(NamedTuple):
 
 
 # How rows begin in COPY's binary form: the count of columns, then the length of the id that comes first.
-_LINE = pack(">h", 14) + ID_LENGTH
-_POSTING = pack(">h", 5) + ID_LENGTH
+LINE_ROW = pack(">h", 14) + ID_LENGTH
+POSTING_ROW = pack(">h", 5) + ID_LENGTH
 _NO_CHARGE = NULL * 5
 _NO_PARENT = NULL * 3 + ID_LENGTH
 

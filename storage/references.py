@@ -33,6 +33,8 @@ REFERENCES: tuple[Check, ...] = (
         left join subscription_item t on t.id = l.item_id left join subscription s on s.id = t.subscription_id
         where (l.item_id is not null or l.kind in ('recurring', 'usage', 'minimum'))
           and s.account_id is distinct from i.account_id
+          and not exists (select from invoice_line g where g.invoice_id = i.id and g.kind = 'gift'
+                          and g.item_id = l.item_id)
         """,
         "invoice {series}-{number} ({mode}), line {no}",
         "a {kind} line of subscription item {item}, which is {found}",
@@ -91,6 +93,26 @@ REFERENCES: tuple[Check, ...] = (
         "invoice {series}-{number} ({mode})",
         "says {total_minor} with tax of {tax_minor}; its journal entry says {receivable_minor} with tax of"
         " {payable_minor}",
+    ),
+    Check(
+        "references",
+        """
+        select g.mode, g.id as grant_id, g.account_id, coalesce(a.mode, 'missing') as found
+        from entitlement_grant g left join account a on a.id = g.account_id where a.mode is distinct from g.mode
+        """,
+        "grant {grant_id} ({mode})",
+        "its account {account_id} is {found}",
+    ),
+    Check(
+        "references",
+        """
+        select g.mode, g.id as grant_id, g.source_id, case when s.id is null then 'missing'
+                   else 'of account ' || s.account_id end as found
+        from entitlement_grant g left join subscription s on s.id = g.source_id
+        where g.source_kind = 'subscription' and s.account_id is distinct from g.account_id
+        """,
+        "grant {grant_id} ({mode})",
+        "its subscription {source_id} is {found}",
     ),
     Check(
         "references",

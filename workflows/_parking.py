@@ -46,9 +46,9 @@ class Calls:
         workflow.set_signal_handler(CALL_CHANGED, self._on_changed)
         workflow.set_update_handler(RESOLVE, self._on_resolve, validator=self._check_resolve)
 
-    async def call(self, ref: CallRef) -> CallOutcome:
+    async def call(self, ref: CallRef, given_back: frozenset[str] = frozenset()) -> CallOutcome:
         """The call's outcome once it is settled: succeeded, skipped or failed. The other ways it may stand are waited
-        out here."""
+        out here, but for one that is parked with an error kind of `given_back`: the caller decides about it."""
         looks = 0
         while True:
             self._changed.discard(ref.call_id)
@@ -60,6 +60,8 @@ class Calls:
                 summary=f"{ref.connection}: {ref.key}"[:200],
                 **CALL,
             )
+            if outcome.status is CallStatus.PARKED and outcome.error_kind in given_back:
+                return outcome
             if outcome.status is CallStatus.PARKED:
                 looks = looks + 1 if self._is_parked(outcome) else 0
                 self._park(ref, outcome)

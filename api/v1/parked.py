@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from temporalio.service import RPCError
 
+from api.database import in_transaction
+from api.paging import Page, cut
 from api.problems import Problem
 from api.security import Caller, require_scope
 from connectors.sdk.methods import method
 from connectors.sdk.redaction import MAIL, PERSONAL, SECRET, redact_value
 from contracts.parked import Action, Decided
 from operations.parked.decide import CannotDecide, Decision, NoSuchPark, decide
-from storage.database import PgConnection, transaction
-from storage.parked import grouped_parks, one_park, open_parks
+from storage.database import PgConnection
+from storage.parked import grouped_parks, one_park, open_parks, read_park
 from workflows.call_starts import tell
 
 router = APIRouter(prefix="/v1/parked", tags=["parked work"])
 log = logging.getLogger("masthead.api")
 
-Answer = TypeVar("Answer")
 Reader = Annotated[Caller, Depends(require_scope("parked:read"))]
 Writer = Annotated[Caller, Depends(require_scope("parked:write"))]
 
 MASKS = (SECRET, PERSONAL, MAIL)
+_PARKED: dict[str, Any] = {
+    "id": "01a205bd-7c1e-7000-8000-000000000006",
+    "kind": "call",
+    "mode": "live",
+    "connection": "delivery",
+    "method": "shipping.request",
+    "account": "reader-4711",
+    "trace_key": "subscription/01a205bd-7c1e-7000-8000-000000000002",
+    "error_kind": "invalid",
+    "error_code": "postal_code",
+    "message": "the postal code does not fit the country",
+    "remedy": "correct the address, and edit or retry it",
+    "fields": {"to.postal_code": "has five digits in Germany"},
+    "times": 1,
+    "opened_at": "2026-12-01T09:30:00Z",
+    "last_seen_at": "2026-12-01T09:30:00Z",
+    "call_id": "01a205bd-7c1e-7000-8000-000000000007",
+    "workflow_id": None,
+}
 _STATUS = {"bad_payload": 422, "masked": 422}
 
 
@@ -66,6 +84,8 @@ class Edit(Order):
 class ParkedWork(BaseModel):
     """Something that could not go on. remedy: what to do. times: how often it has come to this."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _PARKED})
+
     id: UUID
     kind: str
     mode: str
@@ -89,6 +109,19 @@ class ParkedDetail(ParkedWork):
     """One of them. payload: what was sent, with what is about a person masked. in_doubt: a send may have been done
     there. resolution: what was decided, once it was."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **_PARKED,
+                "payload": {"to": {"postal_code": "1011"}, "name": "***"},
+                "in_doubt": False,
+                "attempts": 1,
+                "resolution": None,
+                "resolved_at": None,
+            }
+        }
+    )
+
     payload: Any
     in_doubt: bool
     attempts: int | None
@@ -97,10 +130,10 @@ class ParkedDetail(ParkedWork):
 
 
 class ParkedList(BaseModel):
-    """Parked work, oldest first. next: give it as `after` for what follows; null at the end."""
+    """Parked work, oldest first. next: pass it as `after` for what follows; null at the end."""
 
     items: list[ParkedWork]
-    next: UUID | None
+    next: str | None
 
 
 class Group(BaseModel):
@@ -147,42 +180,42 @@ class Filter(BaseModel):
     account: str | None = None
     trace_key: str | None = None
     limit: int = Field(default=100, ge=1, le=1000)
-    after: UUID | None = None
+    after: str | None = Field(default=None, max_length=200, description="`next` of the page before")
 
-    def given(self) -> dict[str, str]:
-        """The conditions by name."""
-        return self.model_dump(exclude={"limit", "after"}, exclude_none=True)
+    def conditions(self, caller: Caller) -> dict[str, str]:
+        """What is asked for, by name, within the mode of the caller's key."""
+        asked: dict[str, str] = self.model_dump(exclude={"limit", "after"}, exclude_none=True)
+        return asked if caller.mode is None else {**asked, "mode": caller.mode}
 
 
 @router.get("", summary="Parked work that is still open")
-async def list_parked(request: Request, _: Reader, wanted: Annotated[Filter, Query()]) -> ParkedList:
+async def list_parked(request: Request, caller: Reader, wanted: Annotated[Filter, Query()]) -> ParkedList:
     """Oldest first, filtered by what is given."""
-    after = str(wanted.after) if wanted.after else None
+    after = Page(wanted.limit, wanted.after).after_id
 
     def read(connection: PgConnection) -> list[dict[str, Any]]:
-        return open_parks(connection, wanted.limit + 1, wanted.given(), after)
+        return open_parks(connection, wanted.limit + 1, wanted.conditions(caller), after)
 
-    found = [ParkedWork.model_validate(each) for each in await _with_database(request, read)]
-    page = found[: wanted.limit]
-    return ParkedList(items=page, next=page[-1].id if len(found) > len(page) else None)
+    shown, following = cut(await in_transaction(request, read), wanted.limit, lambda row: row["id"])
+    return ParkedList(items=[ParkedWork.model_validate(each) for each in shown], next=following)
 
 
 @router.get("/groups", summary="Parked work by its cause")
-async def group_parked(request: Request, _: Reader, wanted: Annotated[Filter, Query()]) -> Groups:
+async def group_parked(request: Request, caller: Reader, wanted: Annotated[Filter, Query()]) -> Groups:
     """By connection, method, kind and code; the largest group first."""
 
     def read(connection: PgConnection) -> list[dict[str, Any]]:
-        return grouped_parks(connection, wanted.limit, wanted.given())
+        return grouped_parks(connection, wanted.limit, wanted.conditions(caller))
 
-    return Groups(items=[Group.model_validate(each) for each in await _with_database(request, read)])
+    return Groups(items=[Group.model_validate(each) for each in await in_transaction(request, read)])
 
 
 @router.get("/{park_id}", summary="One piece of parked work")
-async def show_parked(request: Request, _: Reader, park_id: UUID) -> ParkedDetail:
+async def show_parked(request: Request, caller: Reader, park_id: UUID) -> ParkedDetail:
     """404 when there is none with this id."""
-    found = await _with_database(request, lambda connection: one_park(connection, str(park_id)))
-    if found is None:
-        raise Problem(404, "no_such_parked_work", f"There is no parked work {park_id}.")
+    found = await in_transaction(request, lambda connection: one_park(connection, str(park_id)))
+    if found is None or caller.mode not in (None, found["mode"]):
+        raise _none(park_id)
     return ParkedDetail.model_validate(
         found | {"payload": redact_value(found["payload"]), "in_doubt": found["first_sent_at"] is not None}
     )
@@ -208,6 +241,10 @@ async def _decide(
     decision = Decision(action, caller.name, order.reason, changes, order.not_applied)
 
     def commit(connection: PgConnection) -> Decided:
+        if caller.mode is not None:
+            row = read_park(connection, str(park_id))
+            if row is None or row.mode != caller.mode:
+                raise _none(park_id)
         return decide(
             connection,
             str(park_id),
@@ -217,11 +254,11 @@ async def _decide(
         )
 
     try:
-        decided = await _with_database(request, commit)
+        decided = await in_transaction(request, commit)
     except NoSuchPark as error:
-        raise Problem(404, "no_such_parked_work", f"There is no parked work {park_id}.") from error
+        raise _none(park_id) from error
     except CannotDecide as error:
-        more = {"fields": error.fields} if error.fields else {}
+        more: dict[str, Any] = {"fields": error.fields} if error.fields else {}
         raise Problem(_STATUS.get(error.kind, 409), error.kind, _sentence(str(error)), **more) from error
     return Outcome(id=park_id, action=action, repeated=decided.repeated, told=await _told(request, decided))
 
@@ -239,9 +276,5 @@ def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-async def _with_database(request: Request, work: Callable[[PgConnection], Answer]) -> Answer:
-    def run() -> Answer:
-        with transaction(request.app.state.engine) as connection:
-            return work(connection)
-
-    return await asyncio.to_thread(run)
+def _none(park_id: UUID) -> Problem:
+    return Problem(404, "no_such_parked_work", f"There is no parked work {park_id}.")

@@ -32,6 +32,17 @@ router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhook endpoints"])
 Answer = TypeVar("Answer")
 Reader = Annotated[Caller, Depends(require_scope("webhook-endpoints:read"))]
 Writer = Annotated[Caller, Depends(require_scope("webhook-endpoints:write"))]
+
+
+async def _seen(request: Request, endpoint_id: UUID) -> UUID:
+    """404 for an endpoint of a mode that is not that of the caller's key. An endpoint never changes its mode."""
+    mode = request.state.caller.mode
+    if mode is not None and (await _do(request, lambda engine: _found(engine, endpoint_id))).mode != mode:
+        raise Problem(404, "no_such_endpoint", f"there is no webhook endpoint {endpoint_id}")
+    return endpoint_id
+
+
+SeenId = Annotated[UUID, Depends(_seen)]
 Url = Annotated[str, Field(max_length=LONGEST_URL)]
 Kinds = Annotated[
     list[Annotated[str, Field(max_length=100)]],
@@ -171,12 +182,13 @@ class Resent(BaseModel):
 
 
 @router.get("", summary="All webhook endpoints")
-async def list_all(request: Request, _: Reader) -> Endpoints:
+async def list_all(request: Request, caller: Reader) -> Endpoints:
     """Oldest first; deleted ones are left out."""
 
     def read(engine: Engine) -> Endpoints:
         with transaction(engine) as connection:
-            return Endpoints(items=[_out(each) for each in rows.list_endpoints(connection)])
+            found = rows.list_endpoints(connection)
+        return Endpoints(items=[_out(each) for each in found if caller.mode in (None, each.mode)])
 
     return await _do(request, read)
 
@@ -184,6 +196,8 @@ async def list_all(request: Request, _: Reader) -> Endpoints:
 @router.post("", status_code=201, summary="Add a webhook endpoint")
 async def add(request: Request, response: Response, caller: Writer, order: NewEndpoint) -> EndpointWithSecret:
     """The secret is shown in this answer and never again. One endpoint for a URL: 409 with its id when there is one."""
+    if caller.mode not in (None, order.mode):
+        raise Problem(422, "other_mode", f"Your key is for events of accounts in {caller.mode} mode.")
 
     def act(engine: Engine) -> EndpointWithSecret:
         issued = endpoints.add_endpoint(
@@ -205,13 +219,13 @@ async def add(request: Request, response: Response, caller: Writer, order: NewEn
 
 
 @router.get("/{endpoint_id}", summary="One webhook endpoint")
-async def show(request: Request, _: Reader, endpoint_id: UUID) -> EndpointOut:
+async def show(request: Request, _: Reader, endpoint_id: SeenId) -> EndpointOut:
     """404 when there is none with this id."""
     return await _do(request, lambda engine: _out(_found(engine, endpoint_id)))
 
 
 @router.patch("/{endpoint_id}", summary="Change a webhook endpoint")
-async def change(request: Request, caller: Writer, endpoint_id: UUID, order: Changes) -> EndpointOut:
+async def change(request: Request, caller: Writer, endpoint_id: SeenId, order: Changes) -> EndpointOut:
     """What waits goes to the new URL; new kinds are those of events from now on."""
 
     what = ", ".join(sorted(order.model_dump(exclude_none=True))) or "nothing"
@@ -232,7 +246,7 @@ async def change(request: Request, caller: Writer, endpoint_id: UUID, order: Cha
 
 
 @router.delete("/{endpoint_id}", status_code=204, summary="Remove a webhook endpoint")
-async def delete(request: Request, caller: Writer, endpoint_id: UUID) -> None:
+async def delete(request: Request, caller: Writer, endpoint_id: SeenId) -> None:
     """Its secrets go at once; the log of what it was told goes with everybody's, after 30 days."""
 
     def act(engine: Engine) -> None:
@@ -243,7 +257,7 @@ async def delete(request: Request, caller: Writer, endpoint_id: UUID) -> None:
 
 @router.post("/{endpoint_id}/rotate-secret", summary="Make a new secret")
 async def rotate_secret(
-    request: Request, response: Response, caller: Writer, endpoint_id: UUID, order: Rotate
+    request: Request, response: Response, caller: Writer, endpoint_id: SeenId, order: Rotate
 ) -> EndpointWithSecret:
     """Shown in this answer and never again. For 24 hours messages carry signatures of both secrets, and a further
     rotation is refused with 409 unless `force` is set."""
@@ -260,7 +274,7 @@ async def rotate_secret(
 
 
 @router.post("/{endpoint_id}/disable", summary="Send nothing more")
-async def disable(request: Request, caller: Writer, endpoint_id: UUID, order: Order) -> EndpointOut:
+async def disable(request: Request, caller: Writer, endpoint_id: SeenId, order: Order) -> EndpointOut:
     """What waits becomes failed and can be sent again later; events that happen meanwhile are not kept for it."""
 
     def act(engine: Engine) -> EndpointOut:
@@ -271,7 +285,7 @@ async def disable(request: Request, caller: Writer, endpoint_id: UUID, order: Or
 
 
 @router.post("/{endpoint_id}/enable", summary="Send events again, from now on")
-async def enable(request: Request, caller: Writer, endpoint_id: UUID, order: Order) -> EndpointOut:
+async def enable(request: Request, caller: Writer, endpoint_id: SeenId, order: Order) -> EndpointOut:
     """What failed before can be had with `resend`."""
 
     def act(engine: Engine) -> EndpointOut:
@@ -285,7 +299,7 @@ async def enable(request: Request, caller: Writer, endpoint_id: UUID, order: Ord
 async def deliveries(
     request: Request,
     _: Reader,
-    endpoint_id: UUID,
+    endpoint_id: SeenId,
     status: Literal["pending", "delivered", "failed"] | None = None,
     before: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -308,7 +322,7 @@ async def deliveries(
 
 
 @router.post("/{endpoint_id}/resend", status_code=202, summary="Send one message, or what failed, again")
-async def resend(request: Request, caller: Writer, endpoint_id: UUID, order: Resend) -> Resent:
+async def resend(request: Request, caller: Writer, endpoint_id: SeenId, order: Resend) -> Resent:
     """Each is sent with the id that it had, and a schedule of its own. Works while Temporal is away: it follows."""
 
     def act(engine: Engine) -> Resent:

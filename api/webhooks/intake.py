@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-import psycopg
 from psycopg.types.json import Jsonb
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api.webhooks.complaints import Complaints
 from api.webhooks.secret_cache import Resolve, SecretCache
 from connectors.sdk.webhooks.recipe import Answer, Recipe
-from connectors.sdk.webhooks.values import Delivery, Refused, WebhookRequest
+from connectors.sdk.webhooks.values import Delivery, Reason, Refused, Verdict, WebhookRequest
 from connectors.sdk.webhooks.verify import verify
-from storage.database import libpq_url
 from storage.inbound_endpoints import FIND_OPEN, InboundEndpoint, hash_token
+from storage.statements import DatabaseAway, StatementPool, Statements
 from storage.webhook_inbox import STORE_MANY, STORE_ONE
 
-POOL_SIZE = 8
-WAIT_SECONDS = 2.0  # for a connection: a sender rather hears "later" soon than nothing for long
-STATEMENT_MILLISECONDS = 2000
-LOCK_MILLISECONDS = 1000
-UNACKNOWLEDGED_MILLISECONDS = 4000  # on the wire to the database, before the connection counts as lost
-# For all that one statement takes, with the wait for a connection and the second try: even a database that neither
-# answers nor closes the connection must not hold a sender longer.
-ANSWER_SECONDS = 6.0
+__all__ = ["Arrival", "DatabaseAway", "Intake", "NotBelieved", "UnknownEndpoint"]
+
 KEPT_SECONDS = 5.0  # how long a disabled endpoint may still take something
 KEPT_ENDPOINTS = 10_000
-
-AsyncPg = psycopg.AsyncConnection[tuple[Any, ...]]
-Pool = AsyncConnectionPool[AsyncPg]
 
 
 class UnknownEndpoint(Exception):
@@ -44,10 +30,6 @@ class UnknownEndpoint(Exception):
 
 class NotBelieved(Exception):
     """The verdict was against the request; why stands in the log."""
-
-
-class DatabaseAway(Exception):
-    """The delivery could not be stored: the sender has to send it again."""
 
 
 @dataclass(frozen=True)
@@ -61,35 +43,15 @@ class Arrival:
     body: bytes
 
 
-def make_pool(url: str, size: int = POOL_SIZE) -> Pool:
-    """Connections for the intake alone, in autocommit: each insert is its own transaction. Opened by the caller."""
-    return AsyncConnectionPool(
-        libpq_url(url),
-        min_size=min(2, size),
-        max_size=size,
-        timeout=WAIT_SECONDS,
-        open=False,
-        kwargs={
-            "autocommit": True,
-            "connect_timeout": 5,
-            "tcp_user_timeout": UNACKNOWLEDGED_MILLISECONDS,
-            "options": f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout={LOCK_MILLISECONDS}",
-            "application_name": "masthead webhooks",
-            "prepare_threshold": 1,
-        },
-    )
-
-
 class Intake:
     """Takes webhooks in, for the endpoints of one database."""
 
-    def __init__(self, pool: Pool, recipes: Mapping[str, Recipe], resolve: Resolve) -> None:
-        self._pool = pool
+    def __init__(self, pool: StatementPool, recipes: Mapping[str, Recipe], resolve: Resolve) -> None:
         self._recipes = recipes
         self._secrets = SecretCache(resolve)
         self._endpoints: dict[str, tuple[float, InboundEndpoint]] = {}
         self._complaints = Complaints()
-        self._running: set[asyncio.Task[list[tuple[Any, ...]]]] = set()
+        self._statements = Statements(pool, self._not_taken)
 
     async def take(self, arrival: Arrival) -> Answer:
         """Verify and store what arrived; the answer that its sender expects. A repetition is answered the same.
@@ -105,6 +67,8 @@ class Intake:
             arrival.method, endpoint.public_url + arrival.target, arrival.headers, arrival.body
         )
         verdict = verify(recipe, request, self._secrets.values(endpoint.secrets), datetime.now(UTC))
+        if isinstance(verdict, Verdict) and verdict.live not in (None, endpoint.mode == "live"):
+            verdict = Refused(Reason.OTHER_MODE)
         if isinstance(verdict, Refused):
             self._complaints.tell(f"endpoint {endpoint.id}", verdict.reason)
             raise NotBelieved
@@ -116,7 +80,7 @@ class Intake:
         known = self._endpoints.get(token)
         if known is not None and time.monotonic() - known[0] < KEPT_SECONDS:
             return known[1]
-        rows = await self._execute(FIND_OPEN, (hash_token(token),))
+        rows = await self._statements.execute(FIND_OPEN, (hash_token(token),))
         if not rows:
             self._endpoints.pop(token, None)
             raise UnknownEndpoint
@@ -130,12 +94,12 @@ class Intake:
         headers = Jsonb(kept)
         if len(deliveries) == 1:
             only = deliveries[0]
-            await self._execute(
+            await self._statements.execute(
                 STORE_ONE,
                 (endpoint, only.key, only.kind, only.object_key, only.occurred_at, headers, only.body),
             )
         elif deliveries:
-            await self._execute(
+            await self._statements.execute(
                 STORE_MANY,
                 (
                     endpoint,
@@ -148,49 +112,5 @@ class Intake:
                 ),
             )
 
-    async def _execute(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """Run one statement of ours, within ANSWER_SECONDS. Raises DatabaseAway when it fails or takes longer."""
-        # In a task of its own, which is not waited for any longer: a canceled statement first waits for the server.
-        running = asyncio.create_task(self._with_second_try(statement, parameters))
-        self._running.add(running)
-        running.add_done_callback(self._let_go)
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await asyncio.shield(running)
-        except (psycopg.Error, TimeoutError) as error:
-            running.cancel()
-            self._complaints.tell("the inbox", f"the database does not take it ({type(error).__name__})")
-            raise DatabaseAway from error
-
-    def _let_go(self, task: asyncio.Task[list[tuple[Any, ...]]]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen, so that the loop does not complain of what came after its time
-
-    async def _with_second_try(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """What a restarted database left of the pool is thrown away, and the statement sent once more: ours may be
-        repeated. What took too long is not."""
-        try:
-            return await self._once(statement, parameters)
-        except (PoolTimeout, psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
-            raise
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            await self._pool.check()
-            return await self._once(statement, parameters)
-
-    async def _once(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(statement.encode(), parameters)
-            return await cursor.fetchall() if cursor.description else []
-
-
-async def open_pool(pool: Pool) -> None:
-    """Let the pool connect in the background, also when the database is away for now."""
-    await pool.open(wait=False)
-
-
-async def close_pool(pool: Pool) -> None:
-    """Give up the connections, within a moment."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(5):
-            await pool.close(timeout=2)
+    def _not_taken(self, kind: str) -> None:
+        self._complaints.tell("the inbox", f"the database does not take it ({kind})")

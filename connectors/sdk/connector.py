@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
-from connectors.sdk.capabilities.capability import capabilities_of, methods_of, writes_of
+from connectors.sdk.capabilities.capability import Capability, capabilities_of, methods_of, writes_of
 from connectors.sdk.config import Config, Secret
 from connectors.sdk.context import Context
 from connectors.sdk.errors import DefinitionError
@@ -32,6 +33,12 @@ class Connector(Generic[C]):
     #: The recipe by which its webhooks are verified, and an example body; None for a system that sends none.
     webhooks: ClassVar[str | None] = None
     webhook_example: ClassVar[bytes] = b'{"id":"evt_kit","type":"kit.event"}'
+    #: Writes whose answer says only that they were taken: what becomes of them is told by a webhook.
+    answers_later: ClassVar[frozenset[str]] = frozenset()
+    #: Reads for which the other system has nothing to ask, and what to do instead: they raise Broken, never "none".
+    cannot_answer: ClassVar[Mapping[str, str]] = {}
+    #: Fields that orders to its stand-in need, where those of the kit's samples are unknown there.
+    sandbox_order: ClassVar[Mapping[str, str]] = {}
     Config: ClassVar[type[Config]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -108,6 +115,21 @@ def _check(connector: type[Connector[Any]]) -> None:
                 raise DefinitionError(f"{where}.{name}: write it as `async def`")
         for name in writes_of(capability):
             _check_write(connector, name, f"{where}.{name}")
+    _check_declared(connector, capabilities, where)
+
+
+def _check_declared(
+    connector: type[Connector[Any]], capabilities: list[type[Capability]], where: str
+) -> None:
+    """Refuse declarations about methods that it does not have: nobody would see that they mean nothing."""
+    writes = {name for each in capabilities for name in writes_of(each)}
+    reads = {name for each in capabilities for name in methods_of(each)} - writes
+    for what, named, known in (
+        ("answers_later", connector.answers_later, writes),
+        ("cannot_answer", connector.cannot_answer, reads),
+    ):
+        if odd := sorted(set(named) - known):
+            raise DefinitionError(f"{where}: {what} names {odd[0]!r}; there are {', '.join(sorted(known))}")
 
 
 def _check_write(connector: type[Connector[Any]], name: str, where: str) -> None:

@@ -24,6 +24,7 @@ from connectors.sdk.capabilities.payment import (
     SetupOrder,
     VoidOrder,
 )
+from connectors.sdk.capabilities.payment_facts import PaymentFact, TellsOfPayments
 from connectors.sdk.connector import Connector
 from connectors.sdk.error_table import on
 from connectors.sdk.errors import Broken, ConnectorError, Rejected, Unknown
@@ -32,7 +33,7 @@ from connectors.sdk.idempotency import is_writing, native
 from connectors.sdk.key import Key
 from connectors.sdk.ports import Rate
 from connectors.sdk.values import Health
-from connectors.stripe import payments
+from connectors.stripe import events, payments
 from connectors.stripe.config import StripeConfig
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ _CLOCKS_DIFFER = timedelta(minutes=10)
 _SENT_WITHIN = timedelta(hours=25)
 
 
-class Stripe(Connector[StripeConfig], PaymentGateway, PaymentMethods):
+class Stripe(Connector[StripeConfig], PaymentGateway, PaymentMethods, TellsOfPayments[StripeConfig]):
     """One Stripe account. A declined card is a failed payment, and a lost answer never a second charge."""
 
     name = "stripe"
@@ -127,6 +128,11 @@ class Stripe(Connector[StripeConfig], PaymentGateway, PaymentMethods):
             raise _not_as_documented(odd) from None
         return _read(payments.setup, made.to_dict())
 
+    async def find_setup(self, setup: str) -> Setup | None:
+        """The SetupIntent as it stands."""
+        made = await self._sdk.v1.setup_intents.retrieve_async(setup)
+        return _read(payments.setup, made.to_dict())
+
     async def find(self, reference: str, since: datetime | None = None) -> Payment | None:
         """The payment with our reference, by listing what was created about then; an older one by the search index."""
         now = self.context.clock.now()
@@ -144,6 +150,11 @@ class Stripe(Connector[StripeConfig], PaymentGateway, PaymentMethods):
         if found is not None or since is not None:
             return found
         return await self._searched(reference)
+
+    @classmethod
+    def facts(cls, config: StripeConfig, payload: Mapping[str, Any]) -> tuple[PaymentFact, ...]:
+        """The facts in one event. Raises OtherAccount, and ValueError for an event that cannot be read."""
+        return events.facts(payload, config.account)
 
     async def health(self) -> Health:
         """Read one payment's worth of list: the key is taken and may read."""

@@ -7,10 +7,11 @@ is one set of readings per reader and site.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
@@ -30,11 +31,14 @@ class MonthWindow(BaseModel, extra="forbid", frozen=True):
     kind: Literal["calendar_month"]
 
 
+Window = Annotated[RollingWindow | MonthWindow, Field(discriminator="kind")]
+
+
 class MeteringPolicy(BaseModel, extra="forbid", frozen=True):
     """What an operator decides about metered reading on one site."""
 
     allowance: int = Field(ge=0, description="articles that may be read in a window")
-    window: RollingWindow | MonthWindow = Field(discriminator="kind", description="for how long one counts")
+    window: Window = Field(description="for how long one counts")
     registration_bonus: int = Field(default=0, ge=0, description="further articles for who is logged in")
     warn_when_left: int = Field(
         default=0, ge=0, description="warn when no more than this many are left after the article"
@@ -74,7 +78,7 @@ class Decision:
 
 def counting(policy: MeteringPolicy, readings: Readings, on: date) -> dict[str, date]:
     """The articles that count on the local day `on`, each with the first day it counts from."""
-    since = _window_start(policy, on)
+    since = window_start(policy.window, on)
     found: dict[str, date] = {}
     for article, day in readings:
         if day >= since:
@@ -105,7 +109,7 @@ def read_article(
         Verdict.DENY if denied else shown,
         not again and not denied,
         left,
-        _next_free_on(policy, counted, allowance),
+        next_free_on(policy.window, counted, allowance),
         frozenset(Counted(name, day) for name, day in counted.items()),
     )
 
@@ -117,22 +121,23 @@ def merge_readings(policy: MeteringPolicy, one: Readings, other: Readings, on: d
     return frozenset(Counted(name, day) for name, day in counting(policy, one | other, on).items())
 
 
-def _window_start(policy: MeteringPolicy, on: date) -> date:
-    if isinstance(policy.window, MonthWindow):
+def window_start(window: Window, on: date) -> date:
+    """The first day of which an article still counts on `on`."""
+    if isinstance(window, MonthWindow):
         return on.replace(day=1)
-    return on - timedelta(days=policy.window.days - 1)
+    return on - timedelta(days=window.days - 1)
 
 
-def _free_on(policy: MeteringPolicy, day: date) -> date:
+def free_on(window: Window, day: date) -> date:
     """The first day on which an article counted from `day` counts no more."""
-    if isinstance(policy.window, MonthWindow):
+    if isinstance(window, MonthWindow):
         return add_months(day.replace(day=1), 1)
-    return day + timedelta(days=policy.window.days)
+    return day + timedelta(days=window.days)
 
 
-def _next_free_on(policy: MeteringPolicy, counted: dict[str, date], allowance: int) -> date | None:
+def next_free_on(window: Window, counted: Mapping[str, date], allowance: int) -> date | None:
     """The first day on which more is left than now: after a merge more may count than the allowance has, and then as
     many have to go first. None when none counts, or when there is no allowance to free."""
-    days = sorted(_free_on(policy, day) for day in counted.values())
+    days = sorted(free_on(window, day) for day in counted.values())
     over = max(0, len(days) - allowance)
     return days[over] if over < len(days) else None

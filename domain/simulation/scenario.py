@@ -7,44 +7,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.catalog import Catalog, Currency
+from domain.account.commands import Step
+from domain.account.terms import AccountTerms
+from domain.catalog import Catalog
 from domain.coupons import Coupon
 from domain.media.deliveries import DeliveryCalendar
 from domain.policy import Policy
-from domain.simulation.steps import Step, ZoneName
-from domain.tax import Treatment
+from domain.rule_book import RuleBook
 
 MOST_YEARS = 50
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaxTerms(_Strict):
-    """How the account is taxed; the rates stand in the catalog."""
-
-    region: str | None = Field(None, description="of the catalog's tax_rates; null: not taxed")
-    inclusive: bool = Field(False, description="whether prices have the tax within them")
-    treatment: Treatment = Field(
-        Treatment.TAXABLE, description="taxable, exempt, or reverse_charge (the buyer owes it)"
-    )
-
-
-class AccountTerms(_Strict):
-    """Who pays."""
-
-    currency: Currency = Field(description="ISO 4217 code; the catalog has to have prices in it")
-    timezone: ZoneName = Field(
-        "UTC", description="IANA name, such as Europe/Berlin: whose local days everything is counted in"
-    )
-    bill_cycle_day: int | None = Field(
-        None, ge=1, le=31, description="default: the day on which a subscription starts"
-    )
-    tax: TaxTerms = Field(TaxTerms(), description="how the account is taxed; default: not at all")
-    auto_pay: bool = Field(
-        True, description="whether invoices are charged to a payment method when they are finalised"
-    )
 
 
 class Scenario(_Strict):
@@ -64,6 +39,11 @@ class Scenario(_Strict):
         None, description="on which days issues appear, for holiday_stop"
     )
     steps: tuple[Step, ...] = Field(min_length=1, description="in order of time")
+
+    @property
+    def rules(self) -> RuleBook:
+        """Its policy, coupons and delivery days, as the rule book that a publisher keeps."""
+        return RuleBook(policy=self.policy, coupons=self.coupons, delivery=self.delivery)
 
 
 class MisplacedStep(ValueError):

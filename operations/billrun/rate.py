@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from domain.invoices import Draft, add_tax, finish
 from domain.price_book import PriceBook
 from domain.rating import UsageAnswers, metered_by_event, rate_subscription, usage_windows
-from domain.tax import TaxTable
+from domain.tax import TaxPolicy, TaxTable
 from domain.tax_documents import EngineTax
 from operations.billrun.shapes import Outcome, ShapeMemo
 from storage.billable import (
@@ -214,13 +214,15 @@ def _rate_account(
     chunk.fresh.append(Fresh(account, draft, moves, shape))
 
 
-def table_tax(table: TaxTable) -> TaxStep:
-    """The tax step of the built-in table."""
+def table_tax(table: TaxTable, policy: TaxPolicy | None = None) -> TaxStep:
+    """The tax step of the built-in table; `policy` holds for all payers where it is given."""
 
     def step(drafts: Sequence[Draft]) -> TaxAnswers:
         answers = TaxAnswers()
         for draft in drafts:
             try:
+                if policy is not None:
+                    draft.payer.tax_policy = policy
                 add_tax(draft, table)
             except Exception as error:
                 answers.refused[draft.payer.id] = refusal(error)

@@ -12,6 +12,7 @@ from operations.billrun.fail_points import fail_point
 from operations.billrun.post import ChunkRef, Posted, post_chunk
 from operations.billrun.rate import TaxEngines, TaxStep, rate_chunk, table_tax, tax_chunk
 from operations.billrun.scope import Scope
+from operations.billrun.whole import bill_whole, preview_whole, whole_accounts
 from operations.tariffs import Tariff, Tariffs
 from storage.bill_runs import (
     cancel_pending,
@@ -59,6 +60,15 @@ class PreviewReport:
     nothing_due: int = 0
     parked: int = 0
     totals: dict[str, int] = field(default_factory=dict)
+
+    def add(self, invoice: tuple[str, int] | None) -> None:
+        """Count an account: its invoice's currency and total, or that it owes nothing."""
+        if invoice is None:
+            self.nothing_due += 1
+            return
+        currency, total = invoice
+        self.invoices += 1
+        self.totals[currency] = self.totals.get(currency, 0) + total
 
 
 class BillRuns:
@@ -161,14 +171,19 @@ class BillRuns:
         asking = self._asking(ref.mode, tariff, heartbeat)
         memo = tariff.memo if asking is None else None
         with transaction(self._engine, read_only_snapshot=True) as connection:
+            whole = whole_accounts(connection, accounts)
+            if whole:
+                accounts = [account for account in accounts if account not in set(whole)]
             chunk = rate_chunk(connection, tariff.book, accounts, target, memo)
         report.rated += chunk.rated
         fail_point("after-rating")
         heartbeat("tax")
-        tax_chunk(chunk, asking or table_tax(tariff.taxes), tariff.memo)
+        tax_chunk(chunk, asking or table_tax(tariff.taxes, tariff.tax_policy), tariff.memo)
         report.taxed += len(chunk.prepared)
         heartbeat("post")
         posted = post_chunk(self._engine, ref, chunk, wait=wait, reread=reread)
+        if whole:
+            posted.add(bill_whole(self._engine, ref, tariff, target, whole, wait=wait, asking=asking))
         report.billed += posted.billed
         report.nothing_due += posted.nothing_due
         report.parked += posted.parked
@@ -248,14 +263,16 @@ class BillRuns:
                 )
                 accounts = [row[0] for row in cursor]
             memo = tariff.memo if asking is None else None
-            chunk = rate_chunk(connection, tariff.book, accounts, target, memo)
-        tax_chunk(chunk, asking or table_tax(tariff.taxes), tariff.memo)
-        report = PreviewReport(nothing_due=len(chunk.nothing_due), parked=len(chunk.refused))
+            whole = set(whole_accounts(connection, accounts))
+            plain = [account for account in accounts if account not in whole]
+            chunk = rate_chunk(connection, tariff.book, plain, target, memo)
+            report = PreviewReport()
+            for account in sorted(whole):
+                report.add(preview_whole(connection, tariff, target, account))
+        tax_chunk(chunk, asking or table_tax(tariff.taxes, tariff.tax_policy), tariff.memo)
+        report.nothing_due += len(chunk.nothing_due)
+        report.parked += len(chunk.refused)
         for prepared in chunk.prepared:
-            if prepared.document is None:
-                report.nothing_due += 1
-                continue
-            report.invoices += 1
-            template = prepared.document.template
-            report.totals[template.currency] = report.totals.get(template.currency, 0) + template.total
+            document = prepared.document
+            report.add(document and (document.template.currency, document.template.total))
         return report

@@ -19,11 +19,13 @@ import uuid_utils
 from domain.import_fields import CARD_NUMBER, may_be_card_number
 from domain.import_record import ImportedRow
 from domain.periods import iso
+from operations.imports.access import ImportedAccess
 from operations.imports.job import Counts, Job
 from operations.imports.known import Known, KnownAccount, KnownSubscription, find_known
 from operations.imports.source import SourceRow
 from storage.copying import copy_rows, field
 from storage.database import PgConnection
+from storage.entitlements import GRANT_COLUMNS
 
 LIVE = "public"
 _COLUMNS = {
@@ -35,6 +37,7 @@ _COLUMNS = {
     " mode",
     "subscription_item": "id, subscription_id, plan_code, plan_version, quantity, price_override, starts_on",
     "subscription_discount": "id, subscription_id, code, percent, amount, starts_on, ends_on",
+    "entitlement_grant": GRANT_COLUMNS,
     "event_log": "kind, account_id, subject_id, version",
 }
 
@@ -79,28 +82,36 @@ class Outcome:
     rejected: list[Rejection]
 
 
-def post_batch(connection: PgConnection, job: Job, batch: Batch, *, separate_keys: bool) -> Outcome:
-    """Write `batch` and its rejections in the caller's transaction. With `separate_keys` several rows may
-    name one account, each with a subscription of its own. Raises psycopg's UniqueViolation when a key was
-    taken meanwhile."""
+def post_batch(
+    connection: PgConnection, job: Job, batch: Batch, access: ImportedAccess, *, separate_keys: bool
+) -> Outcome:
+    """Write `batch`, the grants that follow from it, and its rejections in the caller's transaction. With
+    `separate_keys` several rows may name one account, each with a subscription of its own. Raises psycopg's
+    UniqueViolation when a key was taken meanwhile."""
     known = find_known(connection, job, batch.good, [LIVE])
     new, existing, refused = _sort(batch.good, known, separate_keys=separate_keys)
     rejected = [*batch.rejected, *refused]
-    _write(connection, job, new, rejected)
+    _write(connection, job, new, access, rejected)
     rejected.sort(key=lambda rejection: rejection.source.row)
     copy_rejections(connection, job, rejected)
     return Outcome(Counts(batch.rows - existing - len(rejected), existing, len(rejected)), rejected)
 
 
 def check_batch(
-    connection: PgConnection, job: Job, batch: Batch, *, separate_keys: bool, remembered: str
+    connection: PgConnection,
+    job: Job,
+    batch: Batch,
+    access: ImportedAccess,
+    *,
+    separate_keys: bool,
+    remembered: str,
 ) -> Outcome:
     """What `post_batch` would answer, without writing: new keys go to the tables of the schema
     `remembered`."""
     known = find_known(connection, job, batch.good, [LIVE, remembered])
     new, existing, refused = _sort(batch.good, known, separate_keys=separate_keys)
     rejected = sorted([*batch.rejected, *refused], key=lambda rejection: rejection.source.row)
-    rows = _rows(job, new)
+    rows = _rows(job, new, access)
     for table in ("account", "subscription"):
         copy_rows(connection, f"{remembered}.{table}", _COLUMNS[table], rows[table])
     return Outcome(Counts(batch.rows - existing - len(rejected), existing, len(rejected)), rejected)
@@ -168,13 +179,19 @@ def _again_subscription(source: SourceRow, subscription: KnownSubscription) -> s
     return f"duplicate subscription key: the same key stands {where}; remove one, or give it its own key"
 
 
-def _write(connection: PgConnection, job: Job, new: list[_New], rejected: list[Rejection]) -> None:
+def _write(
+    connection: PgConnection,
+    job: Job,
+    new: list[_New],
+    access: ImportedAccess,
+    rejected: list[Rejection],
+) -> None:
     """Write all of `new`; rows that the database refuses are found by halving and added to `rejected`."""
     if not new:
         return
     try:
         with connection.transaction():
-            rows = _rows(job, new)
+            rows = _rows(job, new, access)
             for table, content in rows.items():
                 copy_rows(connection, table, _COLUMNS[table], content)
     except psycopg.errors.UniqueViolation:
@@ -187,15 +204,15 @@ def _write(connection: PgConnection, job: Job, new: list[_New], rejected: list[R
             )
             return
         half = len(new) // 2
-        _write(connection, job, new[:half], rejected)
+        _write(connection, job, new[:half], access, rejected)
         # A later row may belong to an account of the first half that was refused: then it is refused as well.
-        _write(connection, job, new[half:], rejected)
+        _write(connection, job, new[half:], access, rejected)
 
 
-def _rows(job: Job, new: list[_New]) -> dict[str, list[str]]:
+def _rows(job: Job, new: list[_New], access: ImportedAccess) -> dict[str, list[str]]:
     """The rows of every table as COPY reads them, in the order in which foreign keys want them."""
     rows: dict[str, list[str]] = {table: [] for table in _COLUMNS}
-    account, person, subscription, item, discount, event = rows.values()
+    account, person, subscription, item, discount, grant, event = rows.values()
     for entry in new:
         row, opening = entry.imported, entry.imported.opening
         account_id, subscription_id = entry.account_id, entry.subscription_id
@@ -226,6 +243,11 @@ def _rows(job: Job, new: list[_New]) -> dict[str, list[str]]:
                 f"{uuid_utils.uuid7()}\t{subscription_id}\t{field(less.code)}\t{field(less.percent)}"
                 f"\t{field(less.amount)}\t{iso(less.starts_on)}\t{_day(less.ends_on)}"
             )
+        for given in access.grant_rows(row):
+            grant.append(
+                f"{account_id}\t{uuid_utils.uuid7()}\t{job.mode}\t{account_id}\t{given % subscription_id}"
+            )
+        # Its grants are told of by this event too.
         event.append(f"subscription.imported\t{account_id}\t{subscription_id}\t1")
     return rows
 

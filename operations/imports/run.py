@@ -21,8 +21,10 @@ from sqlalchemy import Engine
 from domain.catalog import Problem
 from domain.import_map import FileFormat, ImportMap, missing_columns, unknown_plans
 from domain.import_row import Offer, RowReader, RowRejected
-from operations.catalog import read_catalog
+from domain.policy import AccessPolicy
+from operations.catalog import CatalogRows, read_catalog
 from operations.imports import job as jobs
+from operations.imports.access import ImportedAccess
 from operations.imports.batch import Batch, Outcome, Rejection, check_batch, post_batch
 from operations.imports.job import Counts, Job
 from operations.imports.rejected import write_rejected
@@ -33,6 +35,7 @@ BATCH_ROWS = 5_000
 SHOWN_REJECTIONS = 5
 _TRIES = 5
 _SHADOW = "pg_temp"
+_ORDINARY_ACCESS = AccessPolicy()
 
 
 class MapMismatch(ValueError):
@@ -45,7 +48,8 @@ class MapMismatch(ValueError):
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What to import. `dry_run` reads and checks everything and writes nothing. `mode`: of the accounts, for ever."""
+    """What to import. `dry_run` reads and checks everything and writes nothing. `mode`: of the accounts, for ever.
+    `access`: when what is imported gives access."""
 
     file: Path
     import_map: ImportMap
@@ -53,6 +57,7 @@ class ImportRequest:
     dry_run: bool = False
     mode: Literal["live", "test"] = "live"
     batch_rows: int = BATCH_ROWS
+    access: AccessPolicy = _ORDINARY_ACCESS
 
 
 @dataclass(frozen=True)
@@ -84,23 +89,24 @@ def import_file(
     form = request.import_map.file
     found = survey(request.file, form)
     with transaction(engine) as connection:
-        reader = _reader(connection, request, found)
+        catalog = read_catalog(connection)
+    reader = _reader(catalog, request, found)
+    access = ImportedAccess(catalog.plans, request.access)
     if request.dry_run:
-        return _dry_run(engine, request, found, reader, on_progress)
+        return _dry_run(engine, request, found, (reader, access), on_progress)
     key = jobs.fingerprint(found.sha256, request.import_map, request.as_of, request.mode)
     with transaction(engine) as connection:
         job = jobs.begin(connection, key, request.file.name, request.as_of, request.mode)
     separate = request.import_map.subscription.key is not None
 
     def post(batch: Batch, done: int) -> Outcome:
-        return _post(engine, job, batch, done, separate_keys=separate)
+        return _post(engine, job, batch, access, done, separate_keys=separate)
 
     counts = _run(request, reader, job.counts, post, lambda done: on_progress(done, found.rows))
     return _close(engine, request, found, job, counts)
 
 
-def _reader(connection: PgConnection, request: ImportRequest, found: Survey) -> RowReader:
-    catalog = read_catalog(connection)
+def _reader(catalog: CatalogRows, request: ImportRequest, found: Survey) -> RowReader:
     problems = missing_columns(request.import_map, found.header)
     problems += unknown_plans(request.import_map, list(catalog.plans))
     if problems:
@@ -144,13 +150,15 @@ def _read_batch(rows: Iterator[SourceRow], reader: RowReader, size: int) -> Batc
     return batch
 
 
-def _post(engine: Engine, job: Job, batch: Batch, done: int, *, separate_keys: bool) -> Outcome:
+def _post(
+    engine: Engine, job: Job, batch: Batch, access: ImportedAccess, done: int, *, separate_keys: bool
+) -> Outcome:
     """One batch in one transaction with its progress; repeated when somebody else took a key meanwhile."""
     for attempt in range(1, _TRIES + 1):
         try:
             with transaction(engine) as connection:
                 jobs.lock(connection, job, done)
-                outcome = post_batch(connection, job, batch, separate_keys=separate_keys)
+                outcome = post_batch(connection, job, batch, access, separate_keys=separate_keys)
                 jobs.advance(connection, job, outcome.counts)
             return outcome
         except (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected):
@@ -187,8 +195,13 @@ def _form(request: ImportRequest) -> FileFormat:
 
 
 def _dry_run(
-    engine: Engine, request: ImportRequest, found: Survey, reader: RowReader, on_progress: Progress
+    engine: Engine,
+    request: ImportRequest,
+    found: Survey,
+    rules: tuple[RowReader, ImportedAccess],
+    on_progress: Progress,
 ) -> ImportSummary:
+    reader, access = rules
     job = Job(str(uuid_utils.uuid7()), datetime.now(UTC), Counts(), request.mode)
     separate = request.import_map.subscription.key is not None
     first: list[tuple[int, int, str]] = []
@@ -200,7 +213,7 @@ def _dry_run(
     with _shadowed(engine) as connection:
 
         def post(batch: Batch, _done: int) -> Outcome:
-            outcome = check_batch(connection, job, batch, separate_keys=separate, remembered=_SHADOW)
+            outcome = check_batch(connection, job, batch, access, separate_keys=separate, remembered=_SHADOW)
             connection.commit()
             return outcome
 

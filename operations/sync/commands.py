@@ -81,7 +81,14 @@ def update_contact(connection: PgConnection, mode: str, change: ContactChange) -
     return _write(connection, account, version, fields, ("contact_told_at", change.at))
 
 
-def set_consent(connection: PgConnection, mode: str, change: ConsentChange) -> Done:
+def set_consent(
+    connection: PgConnection,
+    mode: str,
+    change: ConsentChange,
+    *,
+    told_by: str = "sync",
+    reason: str = "told by another system",
+) -> Done:
     """Record consent, or that it was taken back, with an audit row that says who told us when."""
     account, version, person = _person(connection, mode, change.account)
     if _is_older(person["consent_told_at"], change.at):
@@ -90,12 +97,13 @@ def set_consent(connection: PgConnection, mode: str, change: ConsentChange) -> D
     done = _write(connection, account, version, fields, ("consent_told_at", change.at))
     if done == "changed":
         connection.execute(
-            "insert into audit (id, actor, action, subject, reason, detail) values (%s, 'sync', 'consent', %s, %s, %s)"
+            "insert into audit (id, actor, action, subject, reason, detail) values (%s, %s, 'consent', %s, %s, %s)"
             " on conflict (id) do nothing",
             (
                 str(uuid5(NAMESPACE_URL, f"masthead:consent:{account}:{version + 1}")),
+                told_by,
                 f"account/{account}",
-                "told by another system",
+                reason,
                 Jsonb({"consent": change.consent, "at": change.at.isoformat() if change.at else None}),
             ),
         )

@@ -5,10 +5,20 @@ from __future__ import annotations
 from operations.webhooks_out.kinds import wants
 
 KINDS: dict[str, str] = {
-    "account.changed": "contact data or consent of an account changed",
+    "account.created": "an account was opened over the API",
+    "account.changed": "contact data, consent or terms of an account changed",
     "subscription.imported": "a subscription was imported",
+    "subscription.created": "somebody subscribed",
     "subscription.changed": "a subscription's status, dates or content changed",
     "invoice.posted": "an invoice was posted",
+    "invoice.paid": "nothing is open on an invoice any more",
+    "invoice.void": "an invoice was taken back",
+    "invoice.uncollectible": "what was open on an invoice was written off",
+    "credit_note.issued": "a credit note was issued",
+    "payment.succeeded": "a payment succeeded",
+    "payment.failed": "a charge was declined",
+    "payment.refunded": "money of a payment went back",
+    "dunning.entered": "an account entered another state of dunning",
     "catalog.loaded": "a catalog was loaded that changed something",
 }
 """What is written to the event log for others to be told of; each with what it says."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,17 +18,23 @@ _STATES = {
     "subscription": """
         select id::text, jsonb_build_object('account_id', account_id, 'status', status, 'starts_on', starts_on,
             'trial_ends_on', trial_ends_on, 'ends_on', ends_on, 'charged_through', charged_through, 'version', version)
-        from subscription where id = any(%s::uuid[])
+        from subscription where id = any(%(ids)s::uuid[])
     """,
     "invoice": """
         select id::text, jsonb_build_object('account_id', account_id, 'status', status, 'series', series,
             'number', number, 'currency', currency, 'total', total, 'balance', balance, 'issued_on', issued_on,
             'due_on', due_on)
-        from invoice where id = any(%s::uuid[])
+        from invoice where id = any(%(ids)s::uuid[])
+    """,
+    "entitlement": """
+        select id::text, jsonb_build_object('subscriber', subscriber, 'feature', feature, 'source_kind', source_kind,
+            'source_id', source_id, 'starts_at', starts_at, 'ends_at', ends_at, 'because', ends_because,
+            'allowance_count', allowance_count, 'allowance_period', allowance_period, 'version', version)
+        from entitlement_grant where account_id = any(%(accounts)s::uuid[]) and id = any(%(ids)s::uuid[])
     """,
     "webhook_endpoint": """
         select id::text, jsonb_build_object('status', status, 'version', version)
-        from webhook_endpoint where id = any(%s::uuid[])
+        from webhook_endpoint where id = any(%(ids)s::uuid[])
     """,
 }
 
@@ -42,18 +48,22 @@ def bodies(connection: PgConnection, messages: Sequence[DueMessage]) -> list[byt
     """The JSON body of each message: {type, timestamp, data}. `timestamp` is when the event happened; `data` has the
     subject's `id` and its state as it is now, so that a late or repeated message does no harm, and `event_version`,
     the subject's version that the event made."""
-    wanted: dict[str, set[str]] = defaultdict(set)
+    wanted: dict[str, dict[str, str | None]] = defaultdict(dict)
     for message in messages:
-        wanted[_sort(message)].add(message.subject_id)
-    states = {sort: _states(connection, sort, ids) for sort, ids in wanted.items()}
+        wanted[_sort(message)][message.subject_id] = message.account_id
+    states = {sort: _states(connection, sort, subjects) for sort, subjects in wanted.items()}
     return [_body(message, states[_sort(message)].get(message.subject_id, {})) for message in messages]
 
 
-def _states(connection: PgConnection, sort: str, ids: set[str]) -> dict[str, dict[str, Any]]:
+def _states(
+    connection: PgConnection, sort: str, subjects: Mapping[str, str | None]
+) -> dict[str, dict[str, Any]]:
     query = _STATES.get(sort)
     if query is None:
         return {}
-    return dict(connection.execute(query.encode(), (id_array(ids),)).fetchall())
+    accounts = {account for account in subjects.values() if account is not None}
+    parameters = {"ids": id_array(subjects), "accounts": id_array(accounts)}
+    return dict(connection.execute(query.encode(), parameters).fetchall())
 
 
 def _body(message: DueMessage, state: dict[str, Any]) -> bytes:

@@ -21,13 +21,18 @@ from runtime.cli import (
     bill_run,
     books,
     catalog,
+    clock,
     connectors,
     demo,
     doctor,
     flows,
     imports,
+    invoices,
+    keys,
+    mails,
     migrate,
     parked,
+    rules,
     runs,
     schedules,
     settings,
@@ -68,20 +73,25 @@ app.command("migrate")(migrate.migrate)
 app.command("settings")(settings.settings)
 app.command("demo")(demo.demo)
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(rules.app, name="rules")
 app.command("simulate")(simulate.simulate)
 app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)
 app.add_typer(runs.app, name="runs")
+app.add_typer(clock.app, name="clock")
 app.add_typer(parked.app, name="errors")
 app.add_typer(tax.app, name="tax")
 app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)
+app.add_typer(invoices.app, name="invoice")
+app.add_typer(mails.app, name="mails")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(flows.flows_app, name="flows")
 app.add_typer(subscribers.subscribers_app, name="webhooks")
+app.add_typer(keys.keys_app, name="keys")
 
 
 @app.command()

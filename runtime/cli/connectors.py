@@ -52,6 +52,8 @@ def _facts(found: Installed) -> dict[str, Any]:
         "capabilities": [capability.capability for capability in capabilities_of(connector)],
         "transport": connector.transport,
         "writes": {name: spoken(idempotency) for name, idempotency in declared(connector).items()},
+        "answers_later": sorted(connector.answers_later),
+        "cannot_answer": dict(connector.cannot_answer),
         "webhooks": connector.webhooks,
         "stand_in": connector.name in stand_ins(),
         "configuration": connector.Config.model_json_schema(),
@@ -70,7 +72,11 @@ def list_connectors(as_json: AsJson = False) -> None:
         if "problem" in facts:
             table.add_row(facts["name"], f"[red]cannot be used: {facts['problem']}[/]", facts["origin"])
             continue
-        writes = "\n".join(f"{name}: {told}" for name, told in facts["writes"].items())
+        later = facts["answers_later"]
+        writes = "\n".join(
+            f"{name}: {told}{', outcome by webhook' if name in later else ''}"
+            for name, told in facts["writes"].items()
+        )
         table.add_row(
             f"[bold]{facts['name']}[/]\n{facts['title']}",
             "\n".join(facts["capabilities"]),

@@ -93,10 +93,16 @@ def ensure_bootstrap_key(url: str, home: Home) -> None:
         import uuid_utils
 
     with psycopg.connect(url, connect_timeout=10) as connection:
+        # A secret that was rotated out must not come back as a key.
         connection.execute(
-            "insert into api_key (id, name, key_hash, scopes) values (%s, %s, %s, %s) "
-            "on conflict (key_hash) do nothing",
-            (str(uuid_utils.uuid7()), "bootstrap", hashlib.sha256(key.encode()).digest(), ALL_SCOPES),
+            "insert into api_key (id, name, key_hash, scopes) select %(id)s, 'bootstrap', %(hash)s, %(scopes)s"
+            " where not exists (select from api_key_retired where key_hash = %(hash)s)"
+            " on conflict (key_hash) do nothing",
+            {
+                "id": str(uuid_utils.uuid7()),
+                "hash": hashlib.sha256(key.encode()).digest(),
+                "scopes": ALL_SCOPES,
+            },
         )
 
 

@@ -5,29 +5,11 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from sandbox.calls import Answer, Call, html_answer
+from sandbox.figures import figures
 from sandbox.page import render
 from sandbox.routes import route
 from sandbox.stripe.setup_intents import SetupIntents
 from sandbox.stripe.state import Object
-
-#: Currencies whose smallest unit is the whole.
-_WHOLE = (
-    "bif",
-    "clp",
-    "djf",
-    "gnf",
-    "jpy",
-    "kmf",
-    "krw",
-    "mga",
-    "pyg",
-    "rwf",
-    "ugx",
-    "vnd",
-    "vuv",
-    "xaf",
-    "xof",
-)
 
 
 class Challenges(SetupIntents):
@@ -76,10 +58,8 @@ class Challenges(SetupIntents):
         return self.get("setup_intent" if id.startswith("seti_") else "payment_intent", id)
 
     def _page(self, intent: Object) -> Answer:
-        amount = _shown(intent["amount"], intent["currency"]) if "amount" in intent else None
-        return html_answer(
-            render("stripe_challenge.html", intent=intent, amount=amount, waits=_waits(intent))
-        )
+        amount = figures(intent["amount"], intent["currency"]) if "amount" in intent else None
+        return html_answer(render("challenge.html", intent=intent, amount=amount, waits=_waits(intent)))
 
     def _save_for_later(self, intent: Object) -> None:
         if intent["setup_future_usage"] and intent["customer"] and intent["payment_method"]:
@@ -98,11 +78,6 @@ class Challenges(SetupIntents):
         }
         joint = "&" if "?" in return_url else "?"
         return Answer(303, b"", "text/html", {"Location": return_url + joint + urlencode(told)})
-
-
-def _shown(amount: int, currency: str) -> str:
-    figures = str(amount) if currency in _WHOLE else f"{amount // 100}.{amount % 100:02}"
-    return f"{figures} {currency.upper()}"
 
 
 def _waits(intent: Object) -> bool:

@@ -12,6 +12,21 @@ that moving it is a heap-only update (a run reads the table once, in order; see 
 
 from __future__ import annotations
 
+from storage.tables.account_books import (
+    account_credit_grant,
+    account_credit_movement,
+    account_history,
+    command,
+    credit_line,
+    credit_note,
+    document_series,
+    invoice_settlement,
+    payment,
+    payment_application,
+    pending_charge,
+    rule_book,
+    subscription_history,
+)
 from storage.tables.accounts import (
     account,
     import_job,
@@ -22,7 +37,16 @@ from storage.tables.accounts import (
     subscription_item,
     usage_record,
 )
+from storage.tables.api import api_key_retired, idempotency_key
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
+from storage.tables.checkout import (
+    awaiting_payment,
+    checkout,
+    checkout_person,
+    fulfilment_request,
+    purchase,
+)
+from storage.tables.clocks import follow_up, test_clock
 from storage.tables.connections import (
     connection,
     connection_token,
@@ -31,9 +55,11 @@ from storage.tables.connections import (
     request_log,
     sync_lane,
 )
+from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
+from storage.tables.mails import mail
 from storage.tables.operators import api_key, audit, parked
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
@@ -45,42 +71,68 @@ from storage.tables.webhooks_out import webhook_attempt, webhook_endpoint, webho
 __all__ = [
     "Xid8",
     "account",
+    "account_credit_grant",
+    "account_credit_movement",
+    "account_history",
+    "allowance_use",
     "api_key",
+    "api_key_retired",
     "audit",
+    "awaiting_payment",
     "bill_run",
     "bill_run_chunk",
     "catalog_load",
+    "checkout",
+    "checkout_person",
+    "command",
     "connection",
     "connection_token",
     "connector_call",
+    "credit_line",
+    "credit_note",
+    "document_series",
+    "entitlement_grant",
     "event_cursor",
     "event_log",
+    "feature",
+    "follow_up",
+    "fulfilment_request",
+    "idempotency_key",
     "import_job",
     "import_rejection",
     "inbound_endpoint",
     "invoice",
     "invoice_line",
+    "invoice_settlement",
     "journal_entry",
     "journal_line",
     "ledger_account",
+    "mail",
     "metadata",
     "meter",
     "number_series",
     "parked",
+    "payment",
+    "payment_application",
+    "pending_charge",
     "person",
     "plan",
     "plan_version",
     "price",
     "product",
+    "purchase",
     "rate_bucket",
     "request_log",
+    "rule_book",
     "subscription",
     "subscription_discount",
+    "subscription_history",
     "subscription_item",
     "sync_lane",
     "synced_record",
     "tax_document",
     "tax_rate",
+    "test_clock",
     "usage_record",
     "vendor_fact",
     "webhook_attempt",

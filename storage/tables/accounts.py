@@ -53,9 +53,50 @@ account = Table(
     Column("import_row", BigInteger),
     Column("version", Integer, nullable=False, server_default=text("1")),
     now_column("created_at"),
+    Column("tax_inclusive", Boolean, nullable=False, server_default=text("false")),
+    Column("tax_treatment", Text, nullable=False, server_default=text("'taxable'")),
+    Column("auto_pay", Boolean, nullable=False, server_default=text("false")),
+    Column("rule_book", Text),
+    Column("declines", JSONB, comment="test mode: how charges go wrong, by day"),
+    Column("recognised_through", Date, comment="revenue is recognised up to this day (exclusive)"),
+    Column(
+        "settled_on", Date, comment="the last local day whose dated changes are recorded; null: none is dated"
+    ),
+    Column(
+        "known_whole",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="something beside plain bills has happened to it",
+    ),
+    Column(
+        "billed_whole",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="its next bill needs all of it, not its subscriptions alone",
+    ),
+    Column(
+        "whole_due_on", Date, comment="when something falls due that no subscription's next_bill_on tells"
+    ),
+    Column(
+        "test_clock_id",
+        uuid_type(),
+        ForeignKey("test_clock.id"),
+        comment="whose time is this clock's, for ever",
+    ),
+    Column(
+        "clock_at",
+        DateTime(timezone=True),
+        comment="the instant of its clock up to which it has been played",
+    ),
     UniqueConstraint("mode", "external_key"),
+    Index("account_test_clock_id_idx", "test_clock_id", postgresql_where=text("test_clock_id is not null")),
+    Index("account_whole_due_idx", "whole_due_on", postgresql_where=text("whole_due_on is not null")),
     CheckConstraint(MODE_CHECK, name="mode"),
     CheckConstraint("bill_cycle_day between 1 and 31", name="bill_cycle_day"),
+    CheckConstraint("test_clock_id is null or (mode = 'test' and clock_at is not null)", name="clocked"),
+    CheckConstraint("tax_treatment in ('taxable', 'exempt', 'reverse_charge')", name="tax_treatment"),
 )
 
 person = Table(
@@ -104,6 +145,11 @@ subscription = Table(
     Column("usage_seen", Xid8()),
     Column("version", Integer, nullable=False, server_default=text("1")),
     now_column("created_at"),
+    Column("term_end", Date),
+    Column("resumes_on", Date),
+    Column("later_on", Date),
+    Column("later", JSONB, comment="a change of interval that waits for later_on"),
+    Column("canceled_on", Date),
     UniqueConstraint("mode", "external_key"),
     Index("subscription_next_due_idx", "next_due", postgresql_where=text("next_due is not null")),
     CheckConstraint(MODE_CHECK, name="mode"),
@@ -113,7 +159,6 @@ subscription = Table(
     ),
     CheckConstraint("interval_unit in ('day', 'week', 'month', 'year')", name="interval_unit"),
     CheckConstraint("interval_count > 0", name="interval_count"),
-    CheckConstraint("charged_through >= opening_on and arrears_through >= starts_on", name="covered"),
     postgresql_with={"fillfactor": "45"},
 )
 
@@ -128,6 +173,8 @@ subscription_item = Table(
     Column("price_override", BigInteger),
     Column("starts_on", Date, nullable=False),
     Column("ends_on", Date),
+    Column("phase_shift", SmallInteger, nullable=False, server_default=text("0")),
+    Column("replaces", uuid_type()),
     ForeignKeyConstraint(["plan_code", "plan_version"], ["plan_version.plan_code", "plan_version.version"]),
     CheckConstraint("quantity >= 0", name="quantity"),
 )
@@ -142,6 +189,7 @@ subscription_discount = Table(
     Column("amount", BigInteger),
     Column("starts_on", Date, nullable=False),
     Column("ends_on", Date),
+    Column("position", SmallInteger, nullable=False, server_default=text("0")),
     UniqueConstraint("subscription_id", "code"),
     CheckConstraint("(percent is null) <> (amount is null)", name="one_value"),
     CheckConstraint("percent > 0 and percent <= 100", name="percent"),
@@ -159,8 +207,15 @@ usage_record = Table(
     Column("key", Text, nullable=False),
     epoch_column(),
     xid_column(),
+    Column(
+        "billed_by",
+        uuid_type(),
+        comment="the invoice that charges it, or all zeros while its charge waits for one; "
+        "null: what is known by the subscription's marks",
+    ),
     UniqueConstraint("item_id", "key"),
     Index("usage_record_item_idx", "item_id", "meter_code", "at"),
+    Index("usage_record_billed_by_idx", "billed_by", postgresql_where=text("billed_by is not null")),
 )
 
 import_job = Table(

@@ -7,9 +7,11 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    Index,
     SmallInteger,
     Table,
     Text,
+    text,
 )
 
 from storage.tables.schema import (
@@ -36,6 +38,9 @@ journal_entry = Table(
     Column("kind", Text, nullable=False),
     Column("currency", Text, nullable=False),
     Column("posted_on", Date, nullable=False),
+    Column("account_id", uuid_type()),
+    Column("document", Text),
+    Index("journal_entry_account_idx", "account_id", postgresql_where=text("account_id is not null")),
 )
 
 journal_line = Table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    CheckConstraint,
     Column,
     DateTime,
     ForeignKey,
@@ -16,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from storage.tables.schema import (
+    MODE_CHECK,
     id_column,
     metadata,
     mode_column,
@@ -32,6 +34,12 @@ api_key = Table(
     Column("scopes", ARRAY(Text), nullable=False),
     now_column("created_at"),
     Column("expires_at", DateTime(timezone=True)),
+    Column("mode", Text, comment="the accounts it sees are of this mode; null: of either"),
+    Column("account_id", uuid_type(), ForeignKey("account.id"), comment="the one account it sees"),
+    Column("rotated_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True), comment="to the hour"),
+    CheckConstraint(MODE_CHECK, name="mode"),
 )
 
 audit = Table(

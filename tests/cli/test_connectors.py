@@ -104,8 +104,10 @@ def test_a_connector_that_does_a_write_twice_is_red_and_exit_code_1(tmp_path: Pa
 def test_the_list_shows_ours_with_what_their_writes_declare() -> None:
     printed = CliRunner().invoke(app, ["connectors", "list", "--json"])
     found = {each["name"]: each for each in json.loads(printed.stdout)}
-    assert set(found) >= {"avalara", "hubspot", "smtp", "stripe"}
+    assert set(found) >= {"adyen", "avalara", "hubspot", "smtp", "stripe"}
     assert found["stripe"]["writes"]["charge"] == "keeps keys for 1 day, 0:00:00"
+    assert found["adyen"]["answers_later"] == ["capture", "refund", "void"]
+    assert "same key" in found["adyen"]["cannot_answer"]["find"]
     assert found["smtp"]["writes"]["send"] == "never sent again"
     assert found["stripe"]["configuration"]["properties"]["api_key"]["format"] == "secret-reference"
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from masthead.sdk import (
     ApiKey,
+    Broken,
     ChargeOrder,
     Config,
     Connector,
@@ -29,6 +30,9 @@ from masthead.sdk import (
     PaymentStatus,
     RecordOutcome,
     RecordStatus,
+    Refund,
+    RefundOrder,
+    RefundStatus,
     Rejected,
     RetryAfter,
     TaxDocument,
@@ -59,12 +63,12 @@ class Careless:
 CARELESS: list[Careless] = []
 
 
-def red(*cases: str) -> Any:
-    """Note that a class must be red in these cases."""
+def red(*cases: str, careful: type[Connector[Any]] | None = None) -> Any:
+    """Note that a class must be red in these cases, where `careful` is green: one of the four where none is named."""
 
     def note(made: type[Connector[Any]]) -> type[Connector[Any]]:
-        careful = next(each for each in (Till, Taxes, Book, Licences) if issubclass(made, each))
-        CARELESS.extend(Careless(made, careful, case) for case in cases)
+        plain = careful or next(each for each in (Till, Taxes, Book, Licences) if issubclass(made, each))
+        CARELESS.extend(Careless(made, plain, case) for case in cases)
         return made
 
     return note
@@ -194,6 +198,41 @@ class BelievesEvery404(Till):
     async def find(self, reference: str, since: datetime | None = None) -> Payment | None:
         reply = await self.http.post("/payment/find", json={"reference": reference}, passing={404})
         return None if reply.status == 404 or reply.json is None else Payment.model_validate(reply.json)
+
+
+# ---- an outcome that is not known yet
+
+
+class _AnsweredLater(Till):
+    """A refund is only taken: its answer says that it is pending."""
+
+    answers_later = frozenset({"refund"})
+
+    @native(DAY)
+    async def refund(self, order: RefundOrder, key: Key) -> Refund:
+        made = await super().refund(order, key)
+        return made.model_copy(update={"status": RefundStatus.PENDING})
+
+
+@red("capability: payment: refunds ≤ captured", careful=_AnsweredLater)
+class KnowsTheEndAlready(_AnsweredLater):
+    @native(DAY)
+    async def refund(self, order: RefundOrder, key: Key) -> Refund:
+        made = await super().refund(order, key)
+        return made.model_copy(update={"status": RefundStatus.SUCCEEDED})
+
+
+class _CannotBeAsked(Till):
+    cannot_answer: ClassVar[Mapping[str, str]] = {"find": "look in its dashboard"}
+
+    async def find(self, reference: str, since: datetime | None = None) -> Payment | None:
+        raise Broken("there is no list of payments: look in its dashboard")
+
+
+@red("laws: payment.find: says that there is nothing to ask", careful=_CannotBeAsked)
+class SaysThatThereIsNone(_CannotBeAsked):
+    async def find(self, reference: str, since: datetime | None = None) -> Payment | None:
+        return None
 
 
 # ---- a lost effect

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from connectors.adyen.connector import Adyen
 from connectors.avalara.connector import Avalara
 from connectors.hubspot.connector import HubSpot
 from connectors.smtp.connector import Smtp
 from connectors.stripe.connector import Stripe
 from masthead.testing import StripeStandIn, Suite
+from sandbox.adyen.stand_in import AdyenStandIn
 from sandbox.avatax.stand_in import with_any_key
 from sandbox.hubspot.prepared import with_our_key
 from sandbox.smtp.stand_in import with_any_login
@@ -21,6 +23,11 @@ class Described(Suite):
 
     def sent(self, requests: Sequence[Any]) -> None:
         assert misfits(self.connector.name, requests) == {}
+
+
+class TestAdyen(Described):
+    connector = Adyen
+    stand_in = AdyenStandIn
 
 
 class TestAvalara(Described):

@@ -212,7 +212,7 @@ def test_the_usage_to_answer_for_is_that_of_the_terms_as_they_close() -> None:
     who = reader("usage", next_bill_on=FEB)
     assert usage_windows(SHOP, "USD", who.terms, jan(16)) == []
     ending = closing(who.terms, jan(16))
-    assert (ending.ends_on, ending.next_bill_on) == (jan(16), jan(16))
+    assert (ending.ends_on, ending.next_bill_on) == (jan(16), jan(1))
     (window,) = usage_windows(SHOP, "USD", ending, jan(16))
     answer = {(window.item_id, window.meter, window.until): Usage(Decimal(5), (Decimal(5),))}
     assert window.until == jan(16)
@@ -235,7 +235,7 @@ def test_a_stretch_is_closed_no_later_than_the_subscription_ends() -> None:
     assert close(who, jan(16)) == [("recurring", "2026-01-01..2026-01-11", 1000)]
     assert closing(who.terms, jan(16)).ends_on == jan(11)
     assert closing(who.terms, jan(5)).ends_on == jan(5)
-    assert closing(who.terms, jan(5)).next_bill_on == jan(5)
+    assert closing(who.terms, jan(5)).next_bill_on == jan(1)
 
 
 def test_what_is_not_billed_any_more_has_nothing_to_close() -> None:

@@ -101,6 +101,24 @@ def test_what_could_not_be_billed_as_written_is_refused(
         ("product: digital\n", "product: paper\n", "F:10: plans[0].product", "no product 'paper'"),
         (
             "features: [news]",
+            "features: [news]\n        allowances: {tv: {count: 1}}",
+            "F:16: plans[0].versions[0].allowances.tv",
+            "does not entitle to 'tv'; add it to its features",
+        ),
+        (
+            "features: [news]",
+            "features: [news]\n        allowances: {news: {count: 0}}",
+            "F:16: plans[0].versions[0].allowances.news.count",
+            "greater than or equal to 1",
+        ),
+        (
+            "features: [news]",
+            "features: [news]\n        allowances: {news: {count: 5, window: {kind: rolling}}}",
+            "F:16: plans[0].versions[0].allowances.news.window",
+            "days",
+        ),
+        (
+            "features: [news]",
             "features: [sport]",
             "F:15: plans[0].versions[0].features[0]",
             "no feature 'sport'",

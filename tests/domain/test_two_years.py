@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from pydantic import TypeAdapter
 
-from domain.simulation.laws import broken_laws
-from domain.simulation.play import advance, attempt, instant_of
+from domain.account.acting import attempt, instant_of
+from domain.account.commands import Step
+from domain.account.days import advance
+from domain.account.laws import broken_laws
+from domain.account.state import AccountState
+from domain.simulation.play import open_world
 from domain.simulation.scenario import Scenario
-from domain.simulation.steps import Step
-from domain.simulation.world import World, open_world
 from tests.domain.publisher import CATALOG, PLANS
 
 FIRST, LAST = date(2026, 1, 15), date(2028, 1, 15)
@@ -83,7 +85,7 @@ names = st.sampled_from(["main", "second"])
 class TwoYears(RuleBasedStateMachine):
     """One account; each rule is a step of a scenario on the current day."""
 
-    world: World
+    world: AccountState
 
     def __init__(self) -> None:
         super().__init__()

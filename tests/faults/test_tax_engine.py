@@ -13,7 +13,10 @@ from temporalio.client import WorkflowFailureError
 
 from contracts.bill_run import RunStatus
 from contracts.parked import Action
+from domain.account import commands as verbs
+from operations.accounts.commands import AccountCommands
 from operations.parked.decide import Decision, decide
+from storage.database import make_engine
 from tests.faults.books import check_books, rows, value
 from tests.faults.conftest import Fleets, Runs, Workers, died_by_sigkill, until
 from tests.faults.fleet import DUE, GROUP, owing, selected
@@ -50,6 +53,28 @@ async def test_quoted_then_posted_then_recorded(taxed: Taxed, runs: Runs) -> Non
             value(taxed.url, "select count(distinct invoice_id) from invoice_line where kind = 'tax'")
             == INVOICES
         )
+
+
+async def test_an_account_that_is_billed_whole_is_taxed_by_the_engine_too(taxed: Taxed, runs: Runs) -> None:
+    due = "select a.id::text, a.currency from account a join subscription s on s.account_id = a.id"
+    account, currency = rows(taxed.url, f"{due} where s.next_bill_on <= %s order by a.id limit 1", DUE)[0]
+    engine = make_engine(taxed.url)
+    commands = AccountCommands(engine)
+    today = datetime(DUE.year, DUE.month, DUE.day, 12, tzinfo=UTC)
+    amount = "1" if currency == "JPY" else "0.01"
+    commands.carry_out(account, "credit", verbs.GrantCredit(at=DUE, do="grant_credit", amount=amount), today)
+    async with taxed.working(runs.client):
+        result = await runs.result(await runs.start())
+        assert (result.status, result.invoices, result.parked) == (RunStatus.COMPLETED, INVOICES, 0)
+        await taxed.until_committed(INVOICES)
+        taxed.check_recorded_once()
+        used = "select used from invoice_settlement t join invoice i on i.id = t.invoice_id where i.account_id = %s"
+        assert rows(taxed.url, used, account) == [(1,)]
+        note = verbs.WriteCreditNote(at=DUE, do="credit_note", invoice=1, amount=amount, reason="late")
+        commands.carry_out(account, "note", note, today)
+        await taxed.until_committed(INVOICES + 1)
+        check_books(taxed.url, invoices=INVOICES)
+    engine.dispose()
 
 
 async def test_an_engine_that_is_away_posts_nothing_and_billing_catches_up_by_itself(

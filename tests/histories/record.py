@@ -28,6 +28,7 @@ from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
+from activities.test_clock import TestClockActivities
 from activities.webhooks_out import WebhookActivities
 from bench.fleet import DUE, build_fleet
 from contracts.bill_run import BillRunRequest, Control
@@ -44,16 +45,20 @@ from runtime.process_exit import leave
 from runtime.stack.postgres import EmbeddedPostgres
 from sandbox.avatax.stand_in import AvaTaxStandIn
 from sandbox.reference.stand_in import ReferenceStandIn
+from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
 from storage.encryption import Encryption, new_key
 from storage.events import NewEvent, append_events
 from storage.migrate import upgrade
 from tests.activities.acme import Opener, running_vendor
 from tests.histories.calls import CallStories
+from tests.histories.checkouts import CheckoutStories
+from tests.histories.clocks import ClockStories
 from tests.histories.syncs import SyncStories
 from tests.histories.taxes import TaxStories
 from tests.receiver import receiving
 from tests.subscribers import add_subscription, change_dates
+from tests.workflows.selling import Shop
 from tests.workflows.skipping import time_skipping
 from workflows.bill_run import BillRunWorkflow
 from workflows.subscription import SubscriptionWorkflow
@@ -101,6 +106,19 @@ class Recorder:
         change_dates(self._url, subscription, status="canceled", next_due=None)
         await handle.signal(SubscriptionWorkflow.look_again)
         return handle
+
+    async def subscription_with_notices(self) -> Handle:
+        """A payer is told before the trial ends, and after all has ended."""
+        today = local_date(await self._environment.get_current_time(), ZONE)
+        trial_ends, ends = today + timedelta(days=10), today + timedelta(days=33)
+        return await self._episode(
+            self._add(
+                status="trialing",
+                trial_ends_on=trial_ends,
+                ends_on=ends,
+                next_due=start_of_day(trial_ends, ZONE),
+            )
+        )
 
     async def subscription_quiet(self) -> Handle:
         """Nothing is dated."""
@@ -172,6 +190,7 @@ class Recorder:
         told = (
             self.subscription_trial_to_end,
             self.subscription_moved,
+            self.subscription_with_notices,
             self.subscription_quiet,
             self.sweep_pages,
             self.bill_run_preview,
@@ -250,8 +269,10 @@ async def record(url: str, wanted: list[str]) -> None:
             running_vendor() as vendor,
             ReferenceStandIn() as stand_in,
             AvaTaxStandIn() as avatax,
+            StripeStandIn() as gateway,
         ):
-            calls = ConnectorActivities(engine, Opener(vendor.url))
+            checkouts = CheckoutStories(Shop(engine, environment.client, gateway), Opener(vendor.url))
+            calls = ConnectorActivities(engine, checkouts.open)
             syncs = SyncStories(environment.client, engine, url, stand_in)
             taxes = TaxStories(environment.client, engine, avatax)
             async with (
@@ -262,11 +283,13 @@ async def record(url: str, wanted: list[str]) -> None:
                     workflows=registry.WORKFLOWS,
                     activities=[
                         *BillRunActivities(engine).all(),
+                        *checkouts.activities(),
                         *ParkedActivities(engine).all(),
                         *SubscriptionActivities(engine).all(),
                         *SweepActivities(engine, episodes).all(),
                         *SyncControlActivities(engine).all(),
                         *webhooks.all(),
+                        *TestClockActivities(engine, Episodes(environment.client)).all(),
                     ],
                     activity_executor=threads,
                 ),
@@ -285,7 +308,8 @@ async def record(url: str, wanted: list[str]) -> None:
             ):
                 stories = Recorder(environment, url).stories()
                 stories |= CallStories(environment.client, engine, vendor).stories()
-                stories |= syncs.stories() | taxes.stories()
+                stories |= syncs.stories() | taxes.stories() | checkouts.stories()
+                stories |= ClockStories(environment.client, engine).stories()
                 for name, story in stories.items():
                     if wanted and name not in wanted:
                         continue

@@ -29,7 +29,13 @@ _copies = itertools.count(1)
 
 
 def bill(
-    engine: Engine, day: date, *, chunk_size: int = 50, backwards: bool = False, end: bool = True
+    engine: Engine,
+    day: date,
+    *,
+    chunk_size: int = 50,
+    backwards: bool = False,
+    end: bool = True,
+    mode: str = "live",
 ) -> str:
     """Bill everybody as of `day`, chunk by chunk; answers the run's id."""
     runs = BillRuns(engine, chunk_size=chunk_size)
@@ -37,13 +43,13 @@ def bill(
     run_id = runs.open(
         workflow_id=f"bill-run/all/{day}",
         workflow_run_id=f"{day}/{next(_copies)}",
-        mode="live",
+        mode=mode,
         scope=Scope.parse("all"),
         target=target,
     )
     chunks: Sequence[int] = range(runs.size(run_id)[0])
     for no in reversed(chunks) if backwards else chunks:
-        runs.bill(ChunkRef(run_id, no, "live"), target, wait=True, heartbeat=lambda _: None)
+        runs.bill(ChunkRef(run_id, no, mode), target, wait=True, heartbeat=lambda _: None)
     if end:
         runs.finish(run_id, canceled=False)
     return run_id

@@ -284,4 +284,21 @@ DAMAGE: dict[str, tuple[list[str], str, list[str]]] = {
         "references",
         ["trigger account_stays_on_delete: is missing or disabled, so rows of account"],
     ),
+    "a grant of an account that is not there": (
+        [
+            "insert into entitlement_grant (account_id, id, subscriber, feature, source_kind, source_id, starts_at)"
+            f" values ({NOWHERE}, {NOWHERE}, 'reader', 'news', 'gift', {NOWHERE}, now())",
+        ],
+        "references",
+        ["grant 00000000-0000-7000-8000-00000000dead (live): its account 00000000-", " is missing"],
+    ),
+    "a grant by another account's subscription": (
+        [
+            "insert into entitlement_grant (account_id, id, subscriber, feature, source_kind, source_id, starts_at)"
+            f" select a.id, {NOWHERE}, 'reader', 'news', 'subscription', s.id, now()"
+            " from account a join subscription s on s.account_id <> a.id limit 1",
+        ],
+        "references",
+        ["grant 00000000-0000-7000-8000-00000000dead (live): its subscription ", " is of account "],
+    ),
 }

@@ -37,7 +37,15 @@ TELCO = (
 AS_OF = date(2026, 12, 1)
 CATALOG = read_catalog_file(EXAMPLES / "catalog.yaml").catalog
 MAP = load_document(EXAMPLES / "subscribers.map.yaml", ImportMap)
-TABLES = ("account", "person", "subscription", "subscription_item", "subscription_discount", "event_log")
+TABLES = (
+    "account",
+    "person",
+    "subscription",
+    "subscription_item",
+    "subscription_discount",
+    "entitlement_grant",
+    "event_log",
+)
 
 
 @pytest.fixture

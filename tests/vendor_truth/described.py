@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 SHARED = Path(os.environ.get("MASTHEAD_SHARED", Path(__file__).parents[3] / "shared"))
-FILES = {"stripe": "stripe.json", "avalara": "avatax.json", "hubspot": "hubspot.json"}
+FILES = {"adyen": "adyen.json", "stripe": "stripe.json", "avalara": "avatax.json", "hubspot": "hubspot.json"}
 _CHECKER = SHARED / "tools" / "vendor_stub.py"
 _OF_LISTS = [f"unknown query parameter {name}" for name in ("limit", "after", "properties")]
 

@@ -22,6 +22,13 @@ class Sent:
 
 
 WRONG = {
+    "adyen": Sent(
+        "POST",
+        "/payments/ABC/refunds",
+        [],
+        {"content-type": "application/json"},
+        b'{"merchantAccount": "M", "amount": {"value": 1, "currency": "EUR"}, "noSuchField": 1}',
+    ),
     "stripe": Sent(
         "POST", "/v1/refunds", [], {"content-type": "application/x-www-form-urlencoded"}, b"no_such=1"
     ),

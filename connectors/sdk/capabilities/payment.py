@@ -19,7 +19,7 @@ class PaymentStatus(StrEnum):
     SUCCEEDED = "succeeded"
     AUTHORIZED = "authorized"  # held, not yet captured
     REQUIRES_ACTION = "requires_action"  # the customer must do something at next_action_url
-    PROCESSING = "processing"  # a debit in flight: neither paid nor failed
+    PROCESSING = "processing"  # in flight: neither paid nor failed nor released; a webhook tells how it ends
     FAILED = "failed"
     CANCELED = "canceled"
 
@@ -65,16 +65,21 @@ class Payment(Value):
 
 
 class CaptureOrder(Value):
-    """Take what was held. amount: None for all of it, else minor units up to what was authorised."""
+    """Take what was held. amount: None for all of it, else minor units up to what was authorised.
+
+    known: the payment as it was last answered, for gateways that cannot be asked what they hold.
+    """
 
     payment: str
     amount: int | None = Field(default=None, gt=0)
+    known: Payment | None = None
 
 
 class VoidOrder(Value):
-    """Release what was held."""
+    """Release what was held. known: the payment as it was last answered, as in CaptureOrder."""
 
     payment: str
+    known: Payment | None = None
 
 
 class RefundOrder(Value):
@@ -132,7 +137,8 @@ class PaymentGateway(Capability):
     async def find(self, reference: str, since: datetime | None = None) -> Payment | None:
         """The payment with our reference, by a strongly consistent look-up; None when there is none.
 
-        since: when it was first sent, where that is known: it bounds the look-up.
+        since: when it was first sent, where that is known: it bounds the look-up. A gateway without such a look-up
+        names `find` in its `cannot_answer` and raises Broken.
         """
 
 
@@ -164,3 +170,29 @@ class PaymentMethods(Capability):
     @abstractmethod
     async def set_up(self, order: SetupOrder, key: Key) -> Setup:
         """Make the method ready for charges without the customer."""
+
+    async def find_setup(self, setup: str) -> Setup | None:
+        """The setup with the gateway's id; None where the gateway cannot be asked, which is the default: whoever waits
+        for the customer then sets up once more."""
+        return None
+
+
+class ActionResult(Value):
+    """What the customer brought back from `next_action_url`. result: the gateway's own token of how it went there.
+
+    known: the payment as it was answered when the action was asked for. capture: as in the charge's order.
+    """
+
+    result: str = Field(min_length=1)
+    known: Payment
+    capture: bool = True
+
+
+class PaymentActions(Capability):
+    """Going on after the customer did what `next_action_url` asked for, where the gateway waits to be told."""
+
+    capability = "payment_actions"
+
+    @abstractmethod
+    async def complete(self, order: ActionResult, key: Key) -> Payment:
+        """Hand in what the customer brought back; the payment then succeeds, is in flight or fails."""

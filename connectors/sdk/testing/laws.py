@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from connectors.sdk.capabilities.capability import capabilities_of, methods_of, writes_of
 from connectors.sdk.config import Secret
 from connectors.sdk.connector import Connector
-from connectors.sdk.errors import ConnectorError
+from connectors.sdk.errors import Broken, ConnectorError
 from connectors.sdk.idempotency import ByFind, Never, idempotency_of
 from connectors.sdk.key import Key
 from connectors.sdk.redaction import is_secret
@@ -56,10 +56,27 @@ def cases(connector: type[Connector[Any]]) -> list[Case]:
             )
         for method in methods_of(capability):
             name = f"{capability.capability}.{method}"
+            if method in connector.cannot_answer:
+                says = partial(_says_that_it_cannot, capability.capability, method)
+                found.append(Case("laws", f"{name}: says that there is nothing to ask", says))
+                continue
             found.append(
                 Case("laws", f"{name}: nothing leaks", partial(_nothing_leaks, capability.capability, method))
             )
     return found
+
+
+async def _says_that_it_cannot(capability: str, method: str, bench: Bench) -> None:
+    """What cannot be asked is an error in words, never "there is none": a write may follow from that."""
+    given = bench.samples.get(f"{capability}.{method}") or samples.READS[capability][method]
+    before = bench.stand_in.count()
+    try:
+        answer = await getattr(bench.connector, method)(*given)
+    except Broken as error:
+        assert error.message, "it does not say what to do instead"
+        assert bench.stand_in.count() == before, "a read had an effect"
+        return
+    raise AssertionError(f"it declares that there is nothing to ask, and answers {answer!r}")
 
 
 async def _health_is_read_only(bench: Bench) -> None:

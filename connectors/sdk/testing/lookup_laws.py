@@ -31,7 +31,8 @@ def cases(connector: type[Connector[Any]]) -> list[Case]:
     for capability in capabilities_of(connector):
         name, writes = capability.capability, writes_of(capability)
         for method, body in methods_of(capability).items():
-            if method not in writes and "None" in str(inspect.signature(body).return_annotation).split(" | "):
+            asked = method not in writes and method not in connector.cannot_answer
+            if asked and "None" in str(inspect.signature(body).return_annotation).split(" | "):
                 found.append(_case(f"{name}.{method}", partial(_read, name, method)))
     for method, idempotency in declared(connector).items():
         if isinstance(idempotency, ByFind):

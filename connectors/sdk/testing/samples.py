@@ -6,10 +6,13 @@ A sample is made against the connector: what must be there first (a held charge 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
 
 from connectors.sdk.capabilities import (
     campaigns,
@@ -67,28 +70,41 @@ def charge(n: str, **changes: Any) -> payment.ChargeOrder:
     return payment.ChargeOrder(**{**fields, **changes})
 
 
+def tokens(connector: Any, *names: str) -> dict[str, Any]:
+    """Those of the tokens that orders to the connector's stand-in need instead of the kit's."""
+    known: Mapping[str, str] = getattr(type(connector), "sandbox_order", {})
+    return {name: known[name] for name in names if name in known}
+
+
+def charge_to(connector: Any, n: str, **changes: Any) -> payment.ChargeOrder:
+    """A charge that the connector's stand-in knows the tokens of."""
+    return charge(n, **{**tokens(connector, "customer", "method"), **changes})
+
+
 async def _charge(connector: Any, n: str) -> Sample:
-    return Sample(charge(n), _key("charge", n))
+    return Sample(charge_to(connector, n), _key("charge", n))
 
 
 async def held(connector: Any, n: str) -> payment.Payment:
     """A charge that is only held."""
-    order = charge(f"held-{n}", capture=False)
+    order = charge_to(connector, f"held-{n}", capture=False)
     made: payment.Payment = await connector.charge(order, Key.of("charge", order.reference))
     return made
 
 
 async def _capture(connector: Any, n: str) -> Sample:
-    return Sample(payment.CaptureOrder(payment=(await held(connector, n)).id), _key("capture", n))
+    made = await held(connector, n)
+    return Sample(payment.CaptureOrder(payment=made.id, known=made), _key("capture", n))
 
 
 async def _void(connector: Any, n: str) -> Sample:
-    return Sample(payment.VoidOrder(payment=(await held(connector, n)).id), _key("void", n))
+    made = await held(connector, n)
+    return Sample(payment.VoidOrder(payment=made.id, known=made), _key("void", n))
 
 
 async def charged(connector: Any, n: str) -> payment.Payment:
     """A charge that succeeded."""
-    order = charge(f"charged-{n}")
+    order = charge_to(connector, f"charged-{n}")
     made: payment.Payment = await connector.charge(order, Key.of("charge", order.reference))
     return made
 
@@ -100,7 +116,21 @@ async def _refund(connector: Any, n: str) -> Sample:
 
 
 async def _set_up(connector: Any, n: str) -> Sample:
-    return Sample(payment.SetupOrder(reference=f"setup-{n}", method="pm_card_visa"), _key("setup", n))
+    fields = {"method": "pm_card_visa", **tokens(connector, "customer", "method")}
+    return Sample(payment.SetupOrder(reference=f"setup-{n}", **fields), _key("setup", n))
+
+
+async def _complete(connector: Any, n: str) -> Sample:
+    """A payment whose customer has approved it at the bank's page, which every stand-in has at next_action_url."""
+    fields = {"method": "pm_card_threeDSecure2Required", **tokens(connector, "customer", "method")}
+    fields |= {"method": tokens(connector, "action_method").get("action_method", fields["method"])}
+    order = charge(f"action-{n}", off_session=False, return_url="https://shop.example.com/back", **fields)
+    asked = await connector.charge(order, Key.of("charge", order.reference))
+    async with httpx.AsyncClient() as browser:
+        back = await browser.post(f"{asked.next_action_url}/approve")
+    returned = parse_qs(urlsplit(back.headers["location"]).query)
+    result = payment.ActionResult(result=returned["redirectResult"][0], known=asked)
+    return Sample(result, _key("complete", n))
 
 
 def tax_order(n: str) -> tax.TaxOrder:
@@ -330,6 +360,7 @@ async def _comment(connector: Any, n: str) -> Sample:
 WRITES: dict[str, dict[str, Maker]] = {
     "payment": {"charge": _charge, "capture": _capture, "void": _void, "refund": _refund},
     "payment_methods": {"set_up": _set_up},
+    "payment_actions": {"complete": _complete},
     "tax": {"commit": _commit, "refund": _tax_refund, "void": _tax_void},
     "mail": {"send": _send},
     "crm": {"upsert": _upsert, "publish_catalog": _publish_catalog},

@@ -76,6 +76,14 @@ class Occurred(_Data):
     unit: Unit
 
 
+class Live(_Data):
+    """Where a request says whether it is of the vendor's live system or of its test system, and what it says there
+    when it is live."""
+
+    path: str
+    live: str = "true"
+
+
 class Answer(_Data):
     """What the vendor wants to read so as to believe that we have it."""
 
@@ -98,6 +106,7 @@ class Recipe(_Data):
     `url_decoded` decoded in it), `{header:NAME}`, `{item:PATH}`. `key_form` says how the configured secret becomes a
     key. `tolerance_seconds` holds to both sides. `delivery_key`, `kind`, `object` and `occurred` are sources (see
     sources.py): what repetitions have in common, what happened, to what, and when.
+    `live` is a path into the request's JSON.
     `retry_days` is for how long the vendor repeats a delivery. Only the headers of
     `keep_headers` are stored.
     """
@@ -117,6 +126,7 @@ class Recipe(_Data):
     object: tuple[str, ...] = ()
     occurred: Occurred | None = None
     answer: Answer = Answer()
+    live: Live | None = None
     retry_days: int = Field(ge=1, le=90)
     keep_headers: tuple[str, ...] = ()
 

@@ -49,13 +49,16 @@ class Reason(StrEnum):
     NO_SIGNATURE = "the signature is missing"
     BAD_SIGNATURE = "the signature does not fit"
     UNREADABLE = "the body cannot be read"
+    OTHER_MODE = "it is of the vendor's test system and the endpoint is live, or the other way round"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The request is genuine: what it tells, in its order."""
+    """The request is genuine: what it tells, in its order. live: whether it says to be of the vendor's live system;
+    None where it does not say."""
 
     deliveries: tuple[Delivery, ...]
+    live: bool | None = None
 
 
 @dataclass(frozen=True)

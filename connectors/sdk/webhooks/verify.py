@@ -76,7 +76,8 @@ def _verify_items(
 ) -> Verdict | Refused:
     """Where each item is signed for itself: all of them must fit before the first is used."""
     place = recipe.signature.item or ""
-    entries = _entries(recipe, parse(request.body))
+    node = parse(request.body)
+    entries = _entries(recipe, node)
     if not entries:
         return Refused(Reason.UNREADABLE)
     for item in entries:
@@ -85,7 +86,8 @@ def _verify_items(
             return Refused(Reason.NO_SIGNATURE)
         if not is_signed(recipe, keys, signed_bytes(recipe, request, timestamp, item), [given]):
             return Refused(Reason.BAD_SIGNATURE)
-    return Verdict(tuple(_item_delivery(recipe, request.headers, item) for item in entries))
+    deliveries = tuple(_item_delivery(recipe, request.headers, item) for item in entries)
+    return Verdict(deliveries, _is_live(recipe, node))
 
 
 def _read(recipe: Recipe, request: WebhookRequest) -> Verdict:
@@ -94,10 +96,18 @@ def _read(recipe: Recipe, request: WebhookRequest) -> Verdict:
         node = parse(request.body)
     except ValueError:
         return Verdict((_delivery(recipe, request.headers, None, request.body),))
+    live = _is_live(recipe, node)
     if recipe.items is None:
-        return Verdict((_delivery(recipe, request.headers, node, request.body),))
+        return Verdict((_delivery(recipe, request.headers, node, request.body),), live)
     entries = _entries(recipe, node)
-    return Verdict(tuple(_item_delivery(recipe, request.headers, item) for item in entries))
+    return Verdict(tuple(_item_delivery(recipe, request.headers, item) for item in entries), live)
+
+
+def _is_live(recipe: Recipe, node: object) -> bool | None:
+    """Whether the request says to be of the live system; None where it does not say. Raises ValueError for an object
+    in that place."""
+    said = as_text(at_path(node, recipe.live.path)) if recipe.live is not None else ""
+    return said == recipe.live.live if recipe.live is not None and said else None
 
 
 def parse(body: bytes) -> Any:

@@ -19,6 +19,7 @@ import pytest
 from api.webhooks import intake, secret_cache
 from api.webhooks.routes import LARGEST_BODY
 from runtime.stack.postgres import EmbeddedPostgres
+from storage import statements
 from storage.inbound_endpoints import change_secrets, disable_endpoint
 from storage.migrate import upgrade
 from tests.api.webhooks.hub import Endpoint, endpoint_for, serving
@@ -107,6 +108,35 @@ async def test_each_wrong_one_is_refused_in_one_shape_and_the_reason_is_in_the_l
     for private in (endpoint.token, endpoint.sender.secret, "ch_1", "v1="):
         assert private not in logged
     assert endpoint.rows() == []
+
+
+@pytest.mark.parametrize(("name", "live"), [("adyen", "true"), ("stripe", True)])
+async def test_live_and_test_of_a_vendor_are_kept_apart(
+    client: httpx.AsyncClient,
+    url: str,
+    base: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    live: object,
+) -> None:
+    sender = BY_NAME[name]
+    (tmp_path / "secret").write_text(sender.secret)
+    secrets = {f"file:{tmp_path / 'secret'}": sender.secret}
+    place = "live" if name == "adyen" else "livemode"
+    off = "false" if name == "adyen" else False
+    bodies = {
+        mode: json.dumps({**json.loads(sender.body), place: said}).encode()
+        for mode, said in (("live", live), ("test", off))
+    }
+    with caplog.at_level(logging.WARNING, "masthead.api.webhooks"):
+        for mode, other in (("live", "test"), ("test", "live")):
+            endpoint = endpoint_for(url, base, sender, secrets, mode=mode)
+            for said, status in ((other, 401), (mode, 200)):
+                answer = await endpoint.post(client, endpoint.signed(bodies[said]))
+                assert answer.status_code == status
+            assert len(endpoint.rows()) == 1
+    assert any("test system" in line for line in caplog.messages)
 
 
 async def test_a_secret_is_replaced_while_both_are_valid_and_none_means_no(
@@ -268,7 +298,7 @@ async def test_a_statement_that_hangs_is_given_up_and_the_sender_is_asked_to_com
 async def test_a_database_that_neither_answers_nor_hangs_up_holds_no_sender(
     client: httpx.AsyncClient, make: MakeEndpoint, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(statements, "ANSWER_SECONDS", 0.5)
     endpoint = make(BY_NAME["stripe"])
     with psycopg.connect(url, autocommit=True) as watching:
         backends = watching.execute(

@@ -34,3 +34,17 @@ def test_a_void_takes_arrears_back_from_revenue() -> None:
 def test_a_refund_of_arrears_takes_them_back_from_revenue() -> None:
     found = told(*APRIL, step("2026-05-02", "refund", amount="11.00"))
     assert standing(found) == {"payments_in_clearing": 1900, "revenue": -1900}
+
+
+def test_what_follows_arrears_is_charged_though_it_ends_before_the_next_bill() -> None:
+    # The bill of 15 February would have charged `news`; three days of 31 were served before the cancel.
+    found = told(
+        step("2026-01-15", "subscribe", plan="arrears"),
+        step("2026-01-16", "change_plan", to="news", behaviour="immediate_with_proration"),
+        step("2026-01-19", "cancel"),
+        step("2026-01-25", "bill"),
+    )
+    assert amounts(found, 1) == [
+        ("recurring", "2026-01-16", "2026-01-19", 290),
+        ("recurring", "2026-01-15", "2026-01-16", 97),
+    ]

@@ -8,94 +8,94 @@ from datetime import date
 
 import pytest
 
+from domain.account.laws import broken_laws
+from domain.account.state import AccountState
 from domain.credits import CreditLine
 from domain.ledger import ACCOUNT_CREDIT, REFUNDS_PAYABLE, Posting
 from domain.ledger_events import Entry
-from domain.simulation.laws import broken_laws
-from domain.simulation.world import World
 from tests.domain.simulation.playing import SUBSCRIBED, played, step
 
 STEPS = (*SUBSCRIBED, step("2026-05-01", "bill"), step("2026-05-02", "credit_note", invoice=1, amount="3.00"))
 
 
-def world() -> World:
+def world() -> AccountState:
     """Two paid invoices of 33.00 and a credit note of 3.00 on the first."""
-    found = played(*STEPS, region="XX").world
+    found = played(*STEPS, region="XX").account
     assert broken_laws(found) == []
     return found
 
 
-def _post(books: World, *postings: tuple[str, int, int]) -> None:
+def _post(books: AccountState, *postings: tuple[str, int, int]) -> None:
     entry = replace(
         books.journal[-1], document="by hand", postings=tuple(Posting(*each) for each in postings)
     )
     books.journal.append(entry)
 
 
-def an_entry_that_does_not_balance(books: World) -> None:
+def an_entry_that_does_not_balance(books: AccountState) -> None:
     first: Entry = books.journal[0]
     books.journal[0] = replace(first, postings=(*first.postings, Posting("revenue", 0, 1)))
 
 
-def a_receivable_that_no_invoice_has(books: World) -> None:
+def a_receivable_that_no_invoice_has(books: AccountState) -> None:
     _post(books, ("accounts_receivable", 5, 0), ("cash", 0, 5))
 
 
-def account_credit_that_nobody_granted(books: World) -> None:
+def account_credit_that_nobody_granted(books: AccountState) -> None:
     _post(books, (ACCOUNT_CREDIT, 0, 7), ("cash", 7, 0))
 
 
-def a_refund_that_is_not_paid(books: World) -> None:
+def a_refund_that_is_not_paid(books: AccountState) -> None:
     _post(books, (REFUNDS_PAYABLE, 0, 9), ("cash", 9, 0))
 
 
-def revenue_recognised_twice(books: World) -> None:
+def revenue_recognised_twice(books: AccountState) -> None:
     _post(books, ("deferred_revenue", 4, 0), ("revenue", 0, 4))
 
 
-def a_schedule_that_lost_a_credit(books: World) -> None:
+def a_schedule_that_lost_a_credit(books: AccountState) -> None:
     line = next(iter(books.revenue.values()))
     line.schedule = replace(line.schedule, credits=())
 
 
-def a_number_left_out(books: World) -> None:
+def a_number_left_out(books: AccountState) -> None:
     books.invoices[1].number = 3
 
 
-def a_line_changed(books: World) -> None:
+def a_line_changed(books: AccountState) -> None:
     invoice = books.invoices[0]
     invoice.lines[0] = replace(invoice.lines[0], amount=2999)
 
 
-def a_total_changed(books: World) -> None:
+def a_total_changed(books: AccountState) -> None:
     invoice = books.invoices[0]
     invoice.balance = replace(invoice.balance, total=3400, paid=3400)
 
 
-def a_charge_twice(books: World) -> None:
+def a_charge_twice(books: AccountState) -> None:
     one, other = books.invoices
     other.lines[0] = replace(other.lines[0], charge_key=one.lines[0].charge_key)
 
 
-def more_credited_than_billed(books: World) -> None:
+def more_credited_than_billed(books: AccountState) -> None:
     books.credits.append(CreditLine(books.invoices[0].billed[0].key, "adjustment", None, None, -3000))
 
 
-def a_credit_above_zero(books: World) -> None:
+def a_credit_above_zero(books: AccountState) -> None:
     books.credits.append(CreditLine(books.invoices[1].billed[0].key, "adjustment", None, None, 1))
 
 
-def a_day_that_nobody_charged(books: World) -> None:
+def a_day_that_nobody_charged(books: AccountState) -> None:
     subscription = books.subscriptions["main"]
     subscription.terms = replace(subscription.terms, charged_through=date(2026, 6, 2))
 
 
-def days_charged_twice(books: World) -> None:
+def days_charged_twice(books: AccountState) -> None:
     invoice = books.invoices[1]
     invoice.billed[0] = replace(invoice.billed[0], start=date(2026, 4, 30))
 
 
-def days_in_a_pause_that_were_charged(books: World) -> None:
+def days_in_a_pause_that_were_charged(books: AccountState) -> None:
     books.subscriptions["main"].pauses.append((date(2026, 5, 3), date(2026, 5, 4)))
 
 
@@ -129,7 +129,7 @@ def days_in_a_pause_that_were_charged(books: World) -> None:
         ),
     ],
 )
-def test_damage_is_found(damage: Callable[[World], None], law: str) -> None:
+def test_damage_is_found(damage: Callable[[AccountState], None], law: str) -> None:
     books = world()
     damage(books)
     assert [each for each in broken_laws(books) if law in each]
@@ -149,7 +149,7 @@ def test_a_voided_charge_may_be_billed_again() -> None:
         step("2026-04-02", "void", invoice=1),
         step("2026-04-02", "bill"),
         account={"auto_pay": False},
-    ).world
+    ).account
     assert broken_laws(books) == []
     books.invoices[1].lines[0] = replace(
         books.invoices[1].lines[0], charge_key=books.invoices[0].lines[0].charge_key
@@ -176,4 +176,4 @@ def test_a_voided_charge_may_be_billed_again() -> None:
 def test_trials_pauses_and_credits_cover_their_days(
     steps: tuple[dict[str, object], ...], paid_time: str
 ) -> None:
-    assert broken_laws(played(*steps, policy={"pause": {"paid_time": paid_time}}).world) == []
+    assert broken_laws(played(*steps, policy={"pause": {"paid_time": paid_time}}).account) == []

@@ -136,7 +136,7 @@ SENDERS = [
         "adyen",
         "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056",
         "00782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056",
-        _json({"live": "false", "notificationItems": [adyen_item()]}),
+        _json({"live": "true", "notificationItems": [adyen_item()]}),
         "AUTHORISATION:7914073381342284",
         "AUTHORISATION",
         "7914073381342284",

@@ -1,0 +1,187 @@
+"""The steps of a checkout that touch the database. Gateways are called by the activities of their methods."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from sqlalchemy import Engine
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.call_attempt import described
+from activities.heartbeat import beating, pulse
+from contracts.checkout import (
+    CheckoutRef,
+    Ending,
+    Noted,
+    Posted,
+    Problem,
+    Quoted,
+    StepMade,
+    StepOrder,
+    TakeNote,
+    Withdraw,
+)
+from contracts.connector_call import CallOutcome
+from domain.invoices import Draft
+from domain.tax import TaxTable
+from domain.taxation import GivenTax
+from operations.billrun.fail_points import fail_point
+from operations.checkout.books import CannotPost, post, settle, take_back
+from operations.checkout.ending import end, explain
+from operations.checkout.gateway import note, order_step, withdraw
+from operations.checkout.quote import GatewayFor, to_tax, write_quote
+from operations.tariffs import Tariffs
+from storage.database import DATABASE_AWAY, PgConnection, transaction
+
+log = logging.getLogger("masthead.checkout")
+
+T = TypeVar("T")
+
+# What asks for the tax of a draft: an engine's amounts, or None where the built-in table has it.
+Taxes = Callable[[Draft, TaxTable], Awaitable[Sequence[GivenTax] | None]]
+
+
+class TaxUnavailable(Exception):
+    """The tax engine is away, and the policy is not to sell without it."""
+
+
+async def built_in(draft: Draft, table: TaxTable) -> Sequence[GivenTax] | None:
+    """Tax by the built-in table."""
+    return None
+
+
+class CheckoutActivities:
+    """Checkouts in the database of `engine`. gateway_for: the payment gateway for a mode. fulfilled_by: for a mode,
+    the connection of each capability that follows a sale; None for one that nothing is configured for."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        gateway_for: GatewayFor,
+        fulfilled_by: Callable[[str], Mapping[str, str | None]],
+        taxes: Taxes = built_in,
+    ) -> None:
+        self._engine = engine
+        self._tariffs = Tariffs(engine)
+        self._gateway_for = gateway_for
+        self._fulfilled_by = fulfilled_by
+        self._taxes = taxes
+
+    @activity.defn(name="quote_tax")
+    async def quote(self, ref: CheckoutRef) -> Quoted:
+        """What the checkout comes to, with tax, written down. What cannot be sold is an answer."""
+        async with beating():
+            try:
+                tariff = await asyncio.to_thread(self._tariffs.current)
+                draft = await self._do(to_tax, tariff, ref.checkout_id, ref.now)
+                given = None if draft is None else await self._taxes(draft, tariff.taxes)
+                return await self._do(write_quote, tariff, ref.checkout_id, ref.now, self._gateway_for, given)
+            except TaxUnavailable:
+                return Quoted(problem=Problem(kind="tax_unavailable"))
+            except (ValueError, LookupError) as error:
+                await self._do(explain, ref.checkout_id, str(error))
+                return Quoted(problem=Problem(kind="not_for_sale"))
+            except DATABASE_AWAY:
+                raise
+            except Exception as error:
+                raise ApplicationError(described(error), type=type(error).__name__) from None
+
+    @activity.defn(name="order_checkout_step", no_thread_cancel_exception=True)
+    def order(self, order: StepOrder) -> StepMade:
+        """Write the intent of a call to the gateway."""
+        with pulse(), transaction(self._engine) as connection:
+            made = StepMade(call=order_step(connection, order.checkout_id, order.step, order.number))
+        fail_point(f"after-order-{order.step.value}")
+        return made
+
+    @activity.defn(name="note_checkout_step", no_thread_cancel_exception=True)
+    def note(self, order: TakeNote) -> Noted:
+        """Write down what a call to the gateway came to."""
+        fail_point(f"before-note-{order.step.value}")
+        with pulse(), transaction(self._engine) as connection:
+            noted = note(connection, order.checkout_id, order.step, order.call_id)
+        fail_point(f"after-note-{order.step.value}")
+        return noted
+
+    @activity.defn(name="withdraw_call", no_thread_cancel_exception=True)
+    def withdraw(self, order: Withdraw) -> CallOutcome:
+        """Give a call up, if surely nothing was applied."""
+        with pulse(), transaction(self._engine) as connection:
+            return withdraw(connection, order.call_id, found=order.found)
+
+    @activity.defn(name="post_checkout", no_thread_cancel_exception=True)
+    def post(self, ref: CheckoutRef) -> Posted:
+        """The sale in the books. Whatever is wrong but the database being away is an answer: nothing is written then,
+        and what was held is given back."""
+        fail_point("before-post")
+        try:
+            with pulse(), transaction(self._engine) as connection:
+                posted = post(connection, self._tariffs.current(), ref.checkout_id)
+                fail_point("before-post-commit")
+        except (*DATABASE_AWAY, psycopg.errors.TransactionRollback, ApplicationError):
+            raise
+        except CannotPost as error:
+            log.warning("checkout %s is not posted: %s", ref.checkout_id, error)
+            return Posted(problem=Problem(kind=error.kind))
+        except Exception:
+            log.exception("checkout %s is not posted", ref.checkout_id)
+            return Posted(problem=Problem(kind="books_refused"))
+        fail_point("after-post")
+        return posted
+
+    @activity.defn(name="settle_checkout", no_thread_cancel_exception=True)
+    def settle(self, ref: CheckoutRef) -> None:
+        """Record the payment, begin access, ask for what follows."""
+        fail_point("before-settle")
+        with pulse(), transaction(self._engine) as connection:
+            fulfilled_by = self._fulfilled_by(_mode(connection, ref.checkout_id))
+            settle(connection, self._tariffs.current(), ref.checkout_id, ref.now, fulfilled_by)
+            fail_point("before-settle-commit")
+        fail_point("after-settle")
+
+    @activity.defn(name="take_back_checkout", no_thread_cancel_exception=True)
+    def take_back(self, ref: CheckoutRef) -> None:
+        """Take the sale out of the books again."""
+        fail_point("before-take-back")
+        with pulse(), transaction(self._engine) as connection:
+            take_back(connection, self._tariffs.current(), ref.checkout_id, ref.now)
+            fail_point("before-take-back-commit")
+        fail_point("after-take-back")
+
+    @activity.defn(name="end_checkout", no_thread_cancel_exception=True)
+    def end(self, ending: Ending) -> None:
+        """Write down that it did not complete."""
+        fail_point("before-end")
+        with pulse(), transaction(self._engine) as connection:
+            end(connection, ending.checkout_id, ending.status, ending.kind, ending.now, ending.decline)
+        fail_point("after-end")
+
+    def all(self) -> list[Callable[..., Any]]:
+        """Every activity, for the worker."""
+        return [
+            self.quote,
+            self.order,
+            self.note,
+            self.withdraw,
+            self.post,
+            self.settle,
+            self.take_back,
+            self.end,
+        ]
+
+    async def _do(self, step: Callable[..., T], *args: Any) -> T:
+        def run() -> T:
+            with transaction(self._engine) as connection:
+                return step(connection, *args)
+
+        return await asyncio.to_thread(run)
+
+
+def _mode(connection: PgConnection, checkout_id: str) -> str:
+    row = connection.execute("select mode from checkout where id = %s", (checkout_id,)).fetchone()
+    return str(row[0]) if row else "live"

@@ -1,0 +1,104 @@
+"""The OpenAPI document: what FastAPI makes of the routes, with the problems that each may answer, the scope that each
+asks for, and which headers it cannot do without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from api.problems import MEDIA_TYPE, ProblemOut
+
+DESCRIPTION = """
+The HTTP API of Masthead. Amounts of money are whole numbers of the currency's smallest unit (cents; yen), beside a
+currency; amounts of the catalog, which may be finer, are decimal text in major units. Days are `2026-12-01` in the
+account's time zone, instants RFC 3339. Ids are opaque.
+
+Send a key as `Authorization: Bearer KEY`. Each operation names the scope that it asks for. A key may be bound to one
+account, and to live or test mode: what it may not see is 404.
+
+Errors are problem details (RFC 9457) with a stable `kind` and a `remedy`. Lists come in pages: pass `next` as `after`.
+What moves money or creates what does takes an `Idempotency-Key`; what two may edit shows an `ETag` and asks for
+`If-Match`.
+"""
+_REQUIRED_HEADERS = {"Idempotency-Key", "If-Match"}
+_PROBLEM = "#/components/schemas/Problem"
+
+
+def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Let `app` answer the finished document; `routers` are those that it includes, with their own prefixes."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _finished(app, routers)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _finished(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, summary=app.summary, description=DESCRIPTION, routes=app.routes
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    model = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(model.pop("$defs", {}))
+    schemas["Problem"] = model
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for schema in schemas.values():
+        _complete(schema.get("example"), schema, schemas)
+    scopes = {
+        (route.path_format, method.lower()): next(_scopes(route.dependant), None)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _finish(operation, scopes.get((path, method)))
+    return document
+
+
+def _finish(operation: dict[str, Any], scope: str | None) -> None:
+    responses = operation["responses"]
+    if "HTTPValidationError" in str(responses.get("422")):
+        del responses["422"]
+    for statuses, what in (("4XX", "Refused"), ("5XX", "Could not be answered")):
+        responses.setdefault(
+            statuses, {"description": what, "content": {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}}
+        )
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "header" and parameter["name"] in _REQUIRED_HEADERS:
+            parameter["required"] = True
+            parameter["schema"] = {"type": "string", "title": parameter["name"]}
+    if scope is not None:
+        operation["x-scope"] = scope
+        operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
+
+
+def _complete(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Put back what is null in an example: FastAPI leaves it out of the document."""
+    schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    if isinstance(example, list):
+        for each in example:
+            _complete(each, schema.get("items", {}), schemas)
+    elif isinstance(example, dict):
+        for name in schema.get("required", ()):
+            example.setdefault(name, None)
+        for name, inner in schema.get("properties", {}).items():
+            for one in (inner, *inner.get("anyOf", ())):
+                _complete(example.get(name), one, schemas)
+
+
+def _scopes(dependant: Dependant) -> Iterator[str]:
+    for each in dependant.dependencies:
+        scope = getattr(each.call, "__masthead_scope__", None)
+        if scope is not None:
+            yield scope
+        yield from _scopes(each)

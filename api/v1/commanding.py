@@ -1,0 +1,176 @@
+"""What all commands over HTTP share: how they are carried out once, what they answer, how a refusal is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+
+from api.etags import Expected, etag, moved
+from api.idempotency import OneRequest, Reply
+from api.problems import Problem
+from api.security import Caller
+from api.v1.accounts import no_such_account
+from api.v1.subscriptions import no_such_subscription
+from domain.account.commands import Step
+from operations.accounts.commands import (
+    CommandRefused,
+    CommandReused,
+    Outcome,
+    VersionMoved,
+    accepted,
+    carry_out,
+)
+from operations.accounts.commands import Expected as Seen
+from operations.tariffs import Tariffs
+from storage.account_records import find_account
+from storage.database import PgConnection
+from storage.subscription_views import find_place
+
+
+class Standing(BaseModel):
+    """How a subscription stands after a command. State as of today in the account's time zone."""
+
+    id: UUID
+    external_key: str
+    state: str
+    items: list[dict[str, Any]]
+    charged_through: date
+    next_bill_on: date | None
+    ends_on: date | None
+    trial_ends_on: date | None
+    resumes_on: date | None
+    changes_on: date | None
+    next_change_on: date | None
+    discounts: list[str]
+    version: int | None = None
+
+
+class InvoiceMade(BaseModel):
+    """An invoice that a command made; `number` within its series."""
+
+    id: UUID
+    number: int
+
+
+class CommandOut(BaseModel):
+    """What a command came to. pending: minor units that wait for the next invoice; open: what is owed on invoices."""
+
+    account: UUID
+    subscription: Standing | None
+    invoices: list[InvoiceMade] = []
+    pending: int = 0
+    open: int = 0
+
+
+async def on_subscription(
+    request: Request,
+    caller: Caller,
+    once: OneRequest,
+    seen: Expected,
+    subscription_id: UUID,
+    step_of: Callable[[str, date], Step],
+    *,
+    invoice_now: bool = False,
+) -> Response:
+    """Carry out on a subscription what `step_of` makes of its name and today's date, once for each Idempotency-Key."""
+    tariffs: Tariffs = request.app.state.tariffs
+
+    def work(connection: PgConnection) -> Reply:
+        found = find_place(connection, caller.sight, str(subscription_id))
+        if found is None:
+            raise no_such_subscription(subscription_id)
+        tariff = tariffs.current(connection)
+        own, name = found
+        now = datetime.now(UTC)
+        expected = None if seen.versions is None else Seen(name, seen.versions)
+        with told():
+            step = step_of(name, now.date())
+            outcome = accepted(
+                carry_out(
+                    connection,
+                    tariff,
+                    own,
+                    command_id(once),
+                    step,
+                    now,
+                    invoice_now=invoice_now,
+                    expected=expected,
+                )
+            )
+        return reply_of(outcome, own)
+
+    return await once.answer(work)
+
+
+async def on_account(
+    request: Request,
+    caller: Caller,
+    once: OneRequest,
+    account_id: UUID,
+    step_of: Callable[[PgConnection, date], Step],
+    *,
+    invoice_now: bool = False,
+    status: int = 200,
+) -> Response:
+    """Carry out on an account what `step_of` makes of the database and today's date, once for each Idempotency-Key."""
+    tariffs: Tariffs = request.app.state.tariffs
+    own = str(account_id)
+
+    def work(connection: PgConnection) -> Reply:
+        if find_account(connection, caller.sight, own) is None:
+            raise no_such_account(own)
+        tariff = tariffs.current(connection)
+        now = datetime.now(UTC)
+        with told():
+            step = step_of(connection, now.date())
+            outcome = accepted(
+                carry_out(connection, tariff, own, command_id(once), step, now, invoice_now=invoice_now)
+            )
+        return reply_of(outcome, own)._replace(status=status)
+
+    return await once.answer(work)
+
+
+def command_id(once: OneRequest) -> str:
+    """The id of the command that a request asks for: of its caller and key."""
+    return f"api/{once.asked.api_key_id}/{once.asked.key}"
+
+
+def reply_of(outcome: Outcome, account_id: str) -> Reply:
+    """What a command came to, as it is answered."""
+    body = CommandOut.model_validate(outcome.answer)
+    version = body.subscription.version if body.subscription is not None else None
+    headers = {} if version is None else {"ETag": etag(version)}
+    return Reply(body, headers=headers, account_id=account_id)
+
+
+def refuse_own_terms(caller: Caller, order: BaseModel, fields: Sequence[str]) -> None:
+    """Raise 403 where a key of one account, which is a subscriber's own, sets terms that are the publisher's to say."""
+    given = [name for name in fields if name in order.model_fields_set]
+    if caller.account_id is not None and given:
+        raise Problem(
+            403,
+            "not_for_account_keys",
+            f"{', '.join(given)}: not for keys of one account.",
+            remedy="Leave it out: the catalog and the rule book say it.",
+        )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What the rules say no to, as a problem."""
+    try:
+        yield
+    except VersionMoved as error:
+        raise moved(error.version) from None
+    except CommandRefused as error:
+        text = str(error)
+        raise Problem(409, "refused", f"{text[:1].upper()}{text[1:]}.") from None
+    except CommandReused as error:
+        raise Problem(422, "idempotency_key_reused", str(error)) from None

@@ -1,0 +1,176 @@
+"""Carrying out a command on an account: one function for every verb; what is refused leaves all as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from domain.account import collecting, corrections, coupons, lifecycle, media, voiding
+from domain.account import commands as verbs
+from domain.account.days import advance, run_bill
+from domain.account.state import AccountState, UsageRecord, minor, snapshot
+from domain.account_credit import Source
+from domain.amendments import Refused
+from domain.credit_placement import Destination
+from domain.ledger_events import Event
+from domain.proration import Moment, moment_at
+
+_NOON = time(12)
+_DAY = timedelta(days=1)
+
+
+def instant_of(at: date | datetime, zone: ZoneInfo) -> datetime:
+    """The instant of a step, in the account's zone; a day stands for its beginning."""
+    if isinstance(at, datetime):
+        return at.astimezone(zone) if at.tzinfo else at.replace(tzinfo=zone)
+    return datetime.combine(at, time(), zone)
+
+
+def attempt(account: AccountState, step: verbs.Step) -> tuple[AccountState, str] | None:
+    """Carry out `step`; when it is refused, the account as it was before and the reason."""
+    before = snapshot(account)
+    try:
+        act(account, step)
+    except ValueError as error:
+        return before, str(error)
+    return None
+
+
+def act(account: AccountState, step: verbs.Step) -> None:
+    """One step. Raises ValueError, of some kind, with the reason when it cannot be carried out."""
+    at = instant_of(step.at, account.zone)
+    if account.latest is not None and not isinstance(step.at, datetime):
+        # A day that is named after an instant of it stands for that instant: time does not go back.
+        at = max(at, account.latest.astimezone(account.zone)) if at.date() == account.latest.date() else at
+    account.latest = at
+    _ACTS[step.do](account, step, moment_at(at, account.zone, account.policy.proration))
+
+
+def _bill(account: AccountState, step: Any, at: Moment) -> None:
+    last = step.to or account.today
+    if last < account.today:
+        raise Refused(f"the target date {last} lies before the day of the bill run, {account.today}")
+    run_bill(account)
+    while account.today < last:
+        advance(account, account.today + _DAY)
+        run_bill(account)
+
+
+def _usage(account: AccountState, step: Any, at: Moment) -> None:
+    subscription = account.subscription(step.subscription)
+    if (step.quantity is None) == (not step.events):
+        raise Refused("usage is a quantity or a list of events, one of the two")
+    if not any(meter.code == step.meter for meter in account.catalog.meters):
+        raise Refused(f"the catalog has no meter {step.meter!r}")
+    instant = instant_of(step.at, account.zone)
+    if not isinstance(step.at, datetime):
+        instant = datetime.combine(step.at, _NOON, account.zone)
+    item = lifecycle.item_for_usage(account, subscription, step.meter, instant.date())
+    for quantity in step.events or (step.quantity,):
+        account.usage.append(UsageRecord(step.subscription, item, step.meter, instant, quantity))
+
+
+def _fails(account: AccountState, step: Any, at: Moment) -> None:
+    if not account.terms.auto_pay:
+        collecting.fail(account, step.code)
+
+
+def _cancel(account: AccountState, step: Any, at: Moment) -> None:
+    subscription = account.subscription(step.subscription)
+    if step.when == "now":
+        lifecycle.cancel(account, subscription, at, step.credit, step.to and Destination(step.to))
+    else:
+        lifecycle.cancel_later(account, subscription, account.today)
+
+
+def _write_off(account: AccountState, step: Any, at: Moment) -> None:
+    amount = None if step.amount is None else minor(account, step.amount)
+    invoices = account.open_invoices() if step.invoice is None else [account.invoice(step.invoice)]
+    if not invoices:
+        raise Refused("no invoice is open, so there is nothing to write off")
+    if amount is not None and len(invoices) > 1:
+        raise Refused("an amount is written off on one invoice: name it")
+    for invoice in invoices:
+        corrections.give_up(account, invoice, amount)
+    collecting.judge(account)
+
+
+def _grant(account: AccountState, step: Any, at: Moment) -> None:
+    amount = minor(account, step.amount)
+    name = f"goodwill {len(account.credit.grants) + 1}"
+    corrections.grant(account, amount, Source.GOODWILL, name, step.expires_on)
+    account.post(Event.ACCOUNT_CREDIT_GRANTED, {"amount": amount}, name)
+
+
+def _move_zone(account: AccountState, step: Any, at: Moment) -> None:
+    account.zone = ZoneInfo(step.timezone)
+
+
+def _credit_note(account: AccountState, step: Any, at: Moment) -> None:
+    amount = None if step.amount is None else minor(account, step.amount)
+    corrections.write_credit_note(
+        account, step.invoice, step.lines, amount, Destination(step.to), step.reason
+    )
+    collecting.judge(account)
+
+
+def _gift(account: AccountState, step: Any, at: Moment) -> None:
+    price = None if step.price is None else minor(account, step.price)
+    media.buy(account, step.name, step.plan, price, step.starts_on)
+    if account.terms.auto_pay:
+        collecting.charge(account)
+
+
+def _void(account: AccountState, step: Any, at: Moment) -> None:
+    voiding.take_back(account, step.invoice, step.reason)
+    collecting.judge(account)
+
+
+def _day(at: Moment) -> date:
+    return at.date() if isinstance(at, datetime) else at
+
+
+_ACTS: dict[str, Callable[[AccountState, Any, Moment], None]] = {
+    "subscribe": lambda account, step, at: lifecycle.subscribe(account, step, _day(at)),
+    "change_plan": lifecycle.change_plan,
+    "change_quantity": lifecycle.change_quantity,
+    "pause": lambda account, step, at: lifecycle.pause_subscription(
+        account, step.subscription, _day(at), step.until
+    ),
+    "resume": lambda account, step, at: lifecycle.resume_subscription(
+        account, account.subscription(step.subscription), _day(at)
+    ),
+    "cancel": _cancel,
+    "reactivate": lambda account, step, at: lifecycle.reactivate_subscription(
+        account, step.subscription, _day(at)
+    ),
+    "usage": _usage,
+    "bill": _bill,
+    "pay": lambda account, step, at: collecting.sent(
+        account, None if step.amount is None else minor(account, step.amount), step.invoice
+    ),
+    "payment_fails": _fails,
+    "refund": lambda account, step, at: corrections.refund_payment(
+        account, step.payment, None if step.amount is None else minor(account, step.amount), step.reason
+    ),
+    "credit_note": _credit_note,
+    "grant_credit": _grant,
+    "adjust_line": lambda account, step, at: corrections.adjust_line(
+        account, step.invoice, step.line, minor(account, step.amount), step.reason
+    ),
+    "void": _void,
+    "write_off": _write_off,
+    "set_bill_cycle_day": lambda account, step, at: lifecycle.set_bill_cycle_day(account, step.day, _day(at)),
+    "move_time_zone": _move_zone,
+    "apply_coupon": lambda account, step, at: coupons.apply(
+        account, account.subscription(step.subscription), step.coupon, _day(at)
+    ),
+    "holiday_stop": lambda account, step, at: media.request_holiday_stop(
+        account, step.subscription, step.start, step.until, instant_of(step.at, account.zone)
+    ),
+    "gift": _gift,
+    "claim": lambda account, step, at: media.claim(account, step.gift, step.starts_on),
+    "refund_gift": lambda account, step, at: media.refund(account, step.gift),
+}

@@ -1,0 +1,172 @@
+"""Payment by an account: charges, declines, retries, and what dunning makes of what stays unpaid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.account import corrections, lifecycle
+from domain.account.state import AccountState, Collecting, Invoice, Receipt
+from domain.account_credit import Source
+from domain.amendments import Refused
+from domain.credit_placement import Destination
+from domain.declines import read_decline
+from domain.dunning import UnpaidInvoice, dunning_state
+from domain.dunning_policy import GiveUp, Mail
+from domain.ledger_events import Event
+from domain.minimum_charge import collect
+from domain.received_payments import PaymentStatus, apply_payment
+from domain.retries import Next, next_retry, reminders, waits
+
+
+def pay(
+    account: AccountState, amount: int, invoices: Sequence[Invoice], *, event_part: str = "clearing"
+) -> None:
+    """A payment of `amount` minor units that succeeded, applied to `invoices`, oldest due first; what is over becomes
+    account credit."""
+    payment = corrections.as_payment(account, amount, PaymentStatus.SUCCEEDED)
+    applied = apply_payment(payment, [invoice.balance for invoice in invoices])
+    for invoice, balance in zip(invoices, applied.balances, strict=True):
+        invoice.balance = balance
+    receipt = Receipt(len(account.receipts) + 1, account.today, payment, applied.applications)
+    account.receipts.append(receipt)
+    account.tell(str(receipt.number), "payment")
+    account.post(
+        Event.PAYMENT_SUCCEEDED,
+        {
+            event_part: amount,
+            "receivable": amount - applied.overpayment,
+            "account_credit": applied.overpayment,
+        },
+        f"payment {receipt.number}",
+    )
+    if applied.overpayment:
+        corrections.grant(account, applied.overpayment, Source.OVERPAYMENT, f"payment {receipt.number}")
+    if not account.open_invoices():
+        account.collecting = None
+    judge(account)
+
+
+def charge(account: AccountState) -> None:
+    """Charge all that is open to the payment method, unless it is less than the gateway takes (law 10)."""
+    invoices = account.open_invoices()
+    due = collect([each.balance.open for each in invoices], account.currency, account.policy.gateway_minimum)
+    if not due.charge:
+        if due.carried:
+            account.tell(f"{account.money(due.carried)} is less than the gateway charges: carried forward")
+        account.collecting = None
+        return
+    code = account.failing.get(account.today)
+    if code is None:
+        pay(account, due.charge, invoices)
+        return
+    fail(account, code)
+
+
+def fail(account: AccountState, code: str) -> None:
+    """A charge of what is open that is declined with `code`. Raises Refused for a code that says the outcome is
+    unknown: that is no decline, and the gateway has to be asked."""
+    decline = read_decline(code, account.policy.dunning.retry.decline_classes)
+    if decline is None:
+        raise Refused(
+            f"{code!r} says that the outcome is unknown: the gateway is asked, nothing is tried or dunned meanwhile"
+        )
+    amount = sum(each.balance.open for each in account.open_invoices())
+    if not amount:
+        raise Refused("nothing is open, so no charge can fail")
+    payment = corrections.as_payment(account, amount, PaymentStatus.FAILED)
+    account.receipts.append(Receipt(len(account.receipts) + 1, account.today, payment, (), decline.code))
+    account.tell(str(len(account.receipts)), "payment")
+    if account.collecting is None or account.collecting.given_up:
+        account.collecting = Collecting(account.today, [], decline)
+    account.collecting.failed.append(account.today)
+    account.collecting.decline = decline
+    judge(account)
+
+
+def retry(account: AccountState) -> None:
+    """What the retry schedule has for today: another try, or giving up."""
+    run = account.collecting
+    if run is None or run.given_up or not account.terms.auto_pay or run.failed[-1] == account.today:
+        return
+    if account.today in reminders(account.policy.dunning.retry, run.decline, run.failed[-1]):
+        account.tell(f"mail {waits(account.policy.dunning.retry, run.decline.decline_class).template}")
+    following = next_retry(account.policy.dunning.retry, run.decline, run.failed, run.since)
+    if following.what is Next.RETRY and following.day is not None and following.day <= account.today:
+        charge(account)
+        run = account.collecting
+        if run is None:
+            return
+        following = next_retry(account.policy.dunning.retry, run.decline, run.failed, run.since)
+    due = following.day is not None and following.day <= account.today
+    if due and following.what is not Next.RETRY:
+        run.given_up = True
+        _give_up(account, account.policy.dunning.give_up)
+
+
+def _give_up(account: AccountState, how: GiveUp) -> None:
+    account.tell(f"payment given up: {how.value.replace('_', ' ')}")
+    if how is GiveUp.CANCEL:
+        cancel_all(account)
+    elif how is GiveUp.WRITE_OFF:
+        for invoice in account.open_invoices():
+            corrections.give_up(account, invoice)
+    judge(account)
+
+
+def cancel_all(account: AccountState) -> None:
+    """Cancel every subscription that runs, as the policy credits a cancel; credit goes to what is open first."""
+    for subscription in account.subscriptions.values():
+        if lifecycle.runs(account, subscription):
+            lifecycle.cancel(account, subscription, account.today, None, Destination.ACCOUNT_CREDIT)
+
+
+def unpaid(account: AccountState) -> list[UnpaidInvoice]:
+    """The open invoices, as dunning looks at them."""
+    open_invoices = account.open_invoices()
+    return [
+        UnpaidInvoice(each.balance.due_on, each.balance.open, account.currency)
+        for each in ([] if _carried(account, open_invoices) else open_invoices)
+    ]
+
+
+def judge(account: AccountState) -> None:
+    """The dunning state of today; entering one does what the policy says, once."""
+    now = dunning_state(account.policy.dunning, unpaid(account), account.today)
+    before = account.dunning[-1][1]
+    if now == before:
+        return
+    account.dunning.append((account.today, now))
+    account.tell(now, "dunning")
+    names = [state.name for state in account.policy.dunning.states]
+    for name in names[names.index(before) + 1 : names.index(now) + 1] or [now]:
+        for action in account.policy.dunning.state(name).on_entry:
+            if isinstance(action, Mail):
+                account.tell(f"mail {action.template}")
+            elif action.do == "cancel":
+                cancel_all(account)
+            elif action.do == "write_off":
+                for invoice in account.open_invoices():
+                    corrections.give_up(account, invoice)
+            else:
+                account.tell(f"account: {action.do}")
+    if names.index(now) > names.index(before):
+        judge(account)
+
+
+def _carried(account: AccountState, open_invoices: Sequence[Invoice]) -> bool:
+    """Whether what is open is less than the gateway charges: that is no reason for dunning (law 10)."""
+    due = [each.balance.open for each in open_invoices]
+    return (
+        account.terms.auto_pay and not collect(due, account.currency, account.policy.gateway_minimum).charge
+    )
+
+
+def sent(account: AccountState, amount: int | None, number: int | None) -> None:
+    """Money that the customer sent: `amount` (default: all that is open) for the invoice `number` or the open ones."""
+    invoices = account.open_invoices() if number is None else [account.invoice(number)]
+    due = sum(max(0, each.balance.open) for each in invoices)
+    if amount is None:
+        amount = due
+    if amount <= 0:
+        raise Refused("nothing is open, so there is nothing to pay; name an amount to pay in advance")
+    pay(account, amount, invoices, event_part="cash")

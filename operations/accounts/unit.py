@@ -1,0 +1,188 @@
+"""One account as a unit of work: read whole under its lock, changed by the rules of `domain.account`, written back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from uuid_utils import uuid7
+
+from domain.account import corrections
+from domain.account.access import grants
+from domain.account.days import advance
+from domain.account.state import AccountState, Books, snapshot
+from domain.account.terms import AccountTerms, TaxTerms
+from domain.periods import local_date
+from domain.revenue import ScheduleRefused, schedule_of, to_recognise
+from domain.tax import Treatment
+from operations.follow_ups.writing import note_follow_ups
+from operations.tariffs import Tariff
+from operations.tax.documents import GivenBack, refund_tax_document, void_tax_document
+from storage.database import PgConnection
+from storage.entitlements import put_grants
+from storage.events import append_events
+from storage.whole.access import awaiting_payment, paid_purchases
+from storage.whole.history import load_account
+from storage.whole.reading import Rows, read_whole
+from storage.whole.writing import Written, write_whole
+
+
+class Changing:
+    """An account in hand: `account` as the rules take it, at its instant `now`, and after the block what was
+    `written`."""
+
+    def __init__(self, account: AccountState, rows: Rows, now: datetime) -> None:
+        self.account = account
+        self.rows = rows
+        self.now = now
+        self.written = Written([], [], {})
+        self.bill_run_id: str | None = None
+
+
+@contextmanager
+def changing(
+    connection: PgConnection,
+    tariff: Tariff,
+    account_id: str,
+    now: datetime,
+    *,
+    through: date | None = None,
+    command: str | None = None,
+) -> Iterator[Changing]:
+    """The account `account_id` at the instant `now`, in the transaction of `connection`: locked, with all that was
+    dated until then recorded, to be changed in the block and written back at its end. An exception writes nothing: let
+    it roll the transaction back.
+
+    `through` takes the place of the account's local day of `now`. Days never go back: an account whose later days are
+    recorded stays on the last of them. An account that lives by a test clock has that clock's time, whatever `now`
+    says. `command`: the id of one whose outcome is read with it, into `rows.command`. Raises LookupError for an unknown
+    account.
+    """
+    rows = read_whole(connection, account_id, tariff.book, command=command)
+    now = rows.head.clock_at or now
+    account, told = build(rows, tariff, now)
+    before = snapshot(account)
+    revenue = _untold(before, told)
+    advance(account, through or local_date(now, account.zone), fleet=account.mode == "test")
+    unit = Changing(account, rows, now)
+    yield unit
+    account = unit.account  # a refused command puts an earlier state in its place
+    unit.written = write_whole(
+        connection,
+        account,
+        before,
+        rows,
+        revenue=(revenue, _untold(account, _told(account))),
+        bill_run_id=unit.bill_run_id,
+    )
+    for invoice_id in unit.written.voided:
+        void_tax_document(connection, invoice_id)
+    for note in unit.written.notes:
+        back = [GivenBack(str(no), amount, tax) for no, amount, tax in note.lines]
+        refund_tax_document(
+            connection, note.invoice_id, credit_note_id=note.id, code=note.code, on=note.on, lines=back
+        )
+    access = grants(
+        account,
+        dunned=account.mode == "test",
+        awaiting=awaiting_payment(connection, account.id),
+        purchases=paid_purchases(connection, account.id),
+    )
+    with connection.pipeline():
+        changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
+        note_follow_ups(connection, account, list(account.subscriptions), before.today, rows.follow_ups)
+    append_events(connection, changed)
+
+
+def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict[str, Books]]:
+    """The account that `rows` hold, on the last day that is recorded for it (the day of `now` where none is), and the
+    revenue schedules as its lines alone tell them."""
+    head: Any = rows.head
+    zone = ZoneInfo(head.time_zone)
+    history = load_account(rows.history)
+    rules = tariff.rules(head.rule_book)
+    treatment = Treatment.EXEMPT if head.tax_exempt else Treatment(head.tax_treatment)
+    account = AccountState(
+        AccountTerms(
+            currency=head.currency,
+            timezone=head.time_zone,
+            bill_cycle_day=head.bill_cycle_day,
+            tax=TaxTerms(region=head.tax_region, inclusive=head.tax_inclusive, treatment=treatment),
+            auto_pay=head.auto_pay,
+            payment_terms_days=head.payment_terms_days,
+        ),
+        tariff.catalog,
+        rules,
+        tariff.book,
+        tariff.taxes,
+        tariff.names,
+        head.settled_on or local_date(now, zone),
+        zone,
+        head.bill_cycle_day,
+        subscriptions=rows.subscriptions,
+        invoices=rows.invoices,
+        credit_notes=rows.credit_notes,
+        receipts=rows.receipts,
+        credit=rows.credit,
+        credits=rows.credits,
+        voided=set(history.freed),
+        pending=rows.pending,
+        usage=rows.usage,
+        gifts=history.gifts,
+        collecting=history.collecting,
+        dunning=history.dunning
+        or [(head.settled_on or local_date(now, zone), rules.policy.dunning.clear.name)],
+        failing={date.fromisoformat(day): code for day, code in (head.declines or {}).items()},
+        recognised_through=head.recognised_through,
+        id=str(head.id),
+        mode=head.mode,
+        ids=lambda: str(uuid7()),
+    )
+    _name_gifts(account)
+    told = _told(account)
+    account.revenue = {**told, **history.revenue}
+    return account, {key: replace(books) for key, books in told.items()}
+
+
+def _name_gifts(account: AccountState) -> None:
+    """An invoice of a gift that was not claimed says which one."""
+    names = {gift.id: name for name, gift in account.gifts.items() if gift.claimed_on is None}
+    for invoice in account.invoices if names else ():
+        for line in invoice.billed:
+            if line.item_id in names:
+                invoice.gift = names[line.item_id]
+
+
+def _told(account: AccountState) -> dict[str, Books]:
+    """The schedule of each billed line as the line alone tells it, recognised as far as the account's revenue is."""
+    found = {}
+    for invoice in account.invoices:
+        for line in invoice.billed:
+            try:
+                schedule = schedule_of(
+                    line,
+                    currency=account.currency,
+                    billed_on=invoice.issued_on,
+                    deliveries=corrections.delivery_days(account, line),
+                )
+            except ScheduleRefused:
+                continue  # a gift that was not claimed is earned by nothing yet
+            recognised = 0 if schedule.deferred else line.net
+            if account.recognised_through is not None:
+                recognised += to_recognise(schedule, account.recognised_through, recognised)
+            found[line.key] = Books(schedule, recognised)
+    return found
+
+
+def _untold(account: AccountState, told: dict[str, Books]) -> dict[str, Books]:
+    """The schedules of `account` that differ from what its lines tell."""
+    return {key: replace(books) for key, books in account.revenue.items() if told.get(key) != books}
+
+
+def now_utc() -> datetime:
+    """The wall clock, for callers at the edge: rules get the instant as an argument."""
+    return datetime.now(UTC)

@@ -1,0 +1,214 @@
+"""A sale in the books: written in one transaction before the money is taken, paid after it, or taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from contracts.checkout import CheckoutStatus, Posted, Problem
+from domain.account import collecting, voiding
+from domain.account.buying import buy, never_started
+from domain.account.state import AccountState
+from domain.receivables import InvoiceStatus
+from operations.accounts.unit import Changing, changing
+from operations.checkout.begin import OpenedAccount
+from operations.checkout.offer import CART, given_of, payable, taxing
+from operations.tariffs import Tariff
+from storage.checkouts import (
+    CheckoutRow,
+    await_payment,
+    change_checkout,
+    forget_person,
+    insert_purchase,
+    payment_came,
+    purchases_of,
+    read_checkout,
+    read_person,
+    request_fulfilment,
+)
+from storage.database import PgConnection
+from storage.events import NewEvent, append_events
+
+
+class CannotPost(ValueError):
+    """The books do not take the sale, now or later. `kind` says why."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def post(connection: PgConnection, tariff: Tariff, checkout_id: str) -> Posted:
+    """The account, subscriptions, purchases and the finalised invoice, as they were quoted, in the caller's
+    transaction; nobody reads by them yet where something is due. A repetition changes nothing.
+
+    Raises ValueError, of some kind, when it cannot be: let that roll the transaction back.
+    """
+    row = read_checkout(connection, checkout_id, lock=True)
+    status = CheckoutStatus(row.status)
+    if row.invoice_id is not None or row.subscription_ids:
+        return Posted(invoice_id=row.invoice_id)
+    if status.ended:
+        return Posted(problem=Problem(kind=row.problem_kind or status.value))
+    if row.as_of is None:
+        raise CannotPost("books_refused", f"checkout {row.id} has no quote")
+    if row.opens_account:
+        _open_account(connection, tariff, row)
+    with changing(connection, tariff, row.account_id, row.as_of) as unit:
+        account = unit.account
+        cart = CART.validate_python(row.cart)
+        bought = buy(account, cart, row.id, taxing(account, given_of(row.quote)))
+        total, due = (bought.invoice.total if bought.invoice else 0), payable(account, bought)
+        if (total, due) != (row.total, row.due):
+            raise CannotPost(
+                "price_changed", f"{row.due} of {row.total} was offered, and it is {due} of {total}"
+            )
+        ids = [account.subscriptions[name].terms.id for name in bought.subscriptions]
+        if due:
+            await_payment(connection, row.id, ids)
+    invoice_id = unit.written.invoices[0] if bought.invoice else None
+    for each in bought.purchases:
+        insert_purchase(
+            connection,
+            purchase_id=each.id,
+            mode=row.mode,
+            account_id=row.account_id,
+            checkout_id=row.id,
+            plan=each.plan,
+            version=each.version,
+            quantity=each.quantity,
+            bought_on=account.today,
+            invoice_id=str(invoice_id),
+        )
+    changes = {
+        "status": CheckoutStatus.CAPTURING.value,
+        "invoice_id": invoice_id,
+        "subscription_ids": ids,
+    }
+    change_checkout(connection, row.id, changes)
+    return Posted(invoice_id=invoice_id)
+
+
+def _open_account(connection: PgConnection, tariff: Tariff, row: CheckoutRow) -> None:
+    terms = OpenedAccount.model_validate(row.terms)
+    try:
+        connection.execute(
+            "insert into account (id, mode, external_key, currency, time_zone, locale, tax_region, tax_inclusive,"
+            " tax_treatment, auto_pay, payment_terms_days) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                row.account_id,
+                row.mode,
+                terms.external_key or row.account_id,
+                terms.currency,
+                terms.time_zone,
+                terms.locale,
+                terms.tax_region,
+                terms.tax_inclusive,
+                terms.tax_treatment.value,
+                row.payment is not None,
+                tariff.rules().policy.payment_terms_days,
+            ),
+        )
+    except psycopg.errors.UniqueViolation:
+        raise CannotPost("account_exists", f"there is an account {terms.external_key!r}") from None
+    person = read_person(connection, row.id)
+    if person is not None:
+        connection.execute(
+            "insert into person (account_id, name, email, address) values (%s, %s, %s, %s)",
+            (
+                row.account_id,
+                person.name,
+                person.email,
+                None if person.address is None else Jsonb(person.address),
+            ),
+        )
+
+
+def settle(
+    connection: PgConnection,
+    tariff: Tariff,
+    checkout_id: str,
+    now: datetime,
+    fulfilled_by: Mapping[str, str | None],
+) -> None:
+    """The sale is complete: what was due is recorded as paid, access begins, and what follows is asked for, by
+    capability of `fulfilled_by`. A repetition changes nothing."""
+    row = read_checkout(connection, checkout_id, lock=True)
+    if CheckoutStatus(row.status).ended:
+        return
+    subjects = [*row.subscription_ids, *purchases_of(connection, row.id)]
+    with changing(connection, tariff, row.account_id, now) as unit:
+        payment_came(connection, row.id)
+        if row.due:
+            collecting.pay(unit.account, row.due, [_invoice(unit, row)])
+    if row.due:
+        connection.execute(
+            "update payment set gateway_id = %s where account_id = %s and no = %s",
+            (row.gateway_id, row.account_id, len(unit.account.receipts)),
+        )
+    if row.payment is not None:
+        connection.execute(
+            "update account set payment_method = %s where id = %s", (row.payment["method"], row.account_id)
+        )
+    request_fulfilment(connection, row, subjects, fulfilled_by)
+    finish(connection, row, CheckoutStatus.COMPLETED, now)
+
+
+def take_back(connection: PgConnection, tariff: Tariff, checkout_id: str, now: datetime) -> None:
+    """The money could not be taken: the invoice is void, and the subscriptions end as if they had never started. What
+    somebody has paid by another way in the meantime stays, and is given. A repetition changes nothing."""
+    row = read_checkout(connection, checkout_id, lock=True)
+    if CheckoutStatus(row.status) is not CheckoutStatus.CAPTURING:
+        return
+    with changing(connection, tariff, row.account_id, now) as unit:
+        if row.invoice_id is not None and _invoice(unit, row).balance.paid:
+            payment_came(connection, row.id)
+        else:
+            _undo(unit, row)
+    connection.execute("delete from awaiting_payment where checkout_id = %s", (row.id,))
+    change_checkout(connection, row.id, {"status": CheckoutStatus.POSTING.value})
+
+
+def _undo(unit: Changing, row: CheckoutRow) -> None:
+    account: AccountState = unit.account
+    if row.invoice_id is not None:
+        invoice = _invoice(unit, row)
+        if invoice.balance.status is InvoiceStatus.OPEN:
+            voiding.take_back(account, invoice.number, "the payment could not be taken")
+    for subscription in account.subscriptions.values():
+        if subscription.terms.id in row.subscription_ids:
+            never_started(account, subscription)
+    collecting.judge(account)
+
+
+def _invoice(unit: Changing, row: CheckoutRow) -> Any:
+    return unit.account.invoices[unit.rows.invoice_ids.index(str(row.invoice_id))]
+
+
+def finish(
+    connection: PgConnection,
+    row: CheckoutRow,
+    status: CheckoutStatus,
+    now: datetime,
+    *,
+    kind: str | None = None,
+    words: str | None = None,
+) -> None:
+    """The checkout has ended: its row says so, who it was is forgotten, and others are told."""
+    changes = {
+        "status": status.value,
+        "ended_at": now,
+        "next_action_url": None,
+        "problem_kind": kind,
+        "problem": words,
+    }
+    change_checkout(connection, row.id, changes)
+    forget_person(connection, row.id)
+    account = (
+        None if row.opens_account and row.invoice_id is None and not row.subscription_ids else row.account_id
+    )
+    append_events(connection, [NewEvent(f"checkout.{status.value}", account, row.id, row.version + 1)])

@@ -1,0 +1,1 @@
+"""Access: what an account's readers may use, written with the account and asked by paywalls."""

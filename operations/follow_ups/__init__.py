@@ -1,0 +1,1 @@
+"""What subscriptions demand outside: written down where their state changes, and carried out by their episodes."""

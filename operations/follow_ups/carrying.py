@@ -1,0 +1,111 @@
+"""Carrying out what a subscription demands, each thing once: what is asked of another system is written down as a call
+in the transaction that says it is done, and a notice becomes an event there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from operations.billrun.fail_points import fail_point
+from operations.calls.prepare import CallOrder, prepare_call
+from storage.database import PgConnection, transaction
+from storage.events import NewEvent, append_events
+from storage.follow_ups import FollowUpRow, finish_follow_ups, follow_ups_of
+
+NOT_CONNECTED = "not connected"
+
+# The connection that provides access to accounts of a mode, by its name; None where there is none.
+ProvisionerOf = Callable[[str], str | None]
+
+
+def nobody(mode: str) -> str | None:
+    """No connection provides access."""
+    return None
+
+
+def carry_out_follow_ups(
+    engine: Engine, subscription_id: str, now: datetime, provisioner: ProvisionerOf = nobody
+) -> int:
+    """Carry out what the subscription demands by the instant `now`, in one transaction; how many there were."""
+    with transaction(engine) as connection:
+        due = [
+            each
+            for each in follow_ups_of(connection, [subscription_id], lock=True)
+            if each.outcome is None and each.due_at <= now
+        ]
+        events: list[NewEvent] = []
+        outcomes: list[tuple[str, str]] = []
+        for each in due:
+            if each.kind == "notice":
+                name = f"notice.{each.about['notice']}"
+                events.append(NewEvent(name, each.account_id, each.id, 1))
+                outcomes.append((each.id, f"event {name}"))
+            elif each.kind == "provisioning":
+                outcomes.append((each.id, _provide(connection, each, now, provisioner(each.mode))))
+            else:
+                outcomes.append((each.id, NOT_CONNECTED))
+        append_events(connection, events)
+        finish_follow_ups(connection, outcomes)
+        fail_point("follow-up-written")
+    return len(due)
+
+
+def _provide(connection: PgConnection, row: FollowUpRow, now: datetime, to: str | None) -> str:
+    """Have the account's present access brought to the identity system `to`. It goes out as the state of now, so that
+    an older demand does no harm."""
+    if to is None:
+        return NOT_CONNECTED
+    found = connection.execute(
+        "select a.external_key, p.email, a.currency from account a left join person p on p.account_id = a.id"
+        " where a.id = %s",
+        (row.account_id,),
+    ).fetchone()
+    if found is None:
+        raise LookupError(f"there is no account {row.account_id}")
+    features = sorted(set(_features(connection, row)))
+    request: dict[str, Any] = {
+        "external_id": row.account_id,
+        "user_name": found[1] or found[0],
+        "active": bool(features),
+        "features": features,
+    }
+    call = prepare_call(
+        connection,
+        CallOrder(
+            to,
+            "provisioning.put",
+            f"{row.subscription_id}/{row.key}",
+            request,
+            mode=row.mode,
+            account_id=row.account_id,
+            trace_key=f"provisioning/{row.account_id}",
+        ),
+    )
+    return f"call {call.ref.call_id}"
+
+
+def _features(connection: PgConnection, row: FollowUpRow) -> Iterator[str]:
+    """What the account may read, by what was told last of each of its subscriptions; `row` is of the latest."""
+    for (features,) in connection.execute(
+        """
+        select distinct on (f.subscription_id) v.definition -> 'features'
+        from follow_up f left join lateral (
+            select definition from plan_version where plan_code = f.about ->> 'plan' order by version desc limit 1
+        ) v on true
+        where f.account_id = %s and f.kind = 'provisioning' order by f.subscription_id, f.id desc
+        """,
+        (row.account_id,),
+    ):
+        yield from features or ()
+
+
+def first_due(connection: PgConnection, subscription_id: str) -> datetime | None:
+    """When the first follow-up that is not done falls due."""
+    row = connection.execute(
+        "select min(due_at) from follow_up where subscription_id = %s and done_at is null", (subscription_id,)
+    ).fetchone()
+    found: datetime | None = row[0] if row else None
+    return found

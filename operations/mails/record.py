@@ -1,0 +1,45 @@
+"""From events to mails that wait: the rows and the reader's cursor in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from domain.mail_templates import KINDS, NOTICE, event_key, template_of
+from operations.rule_books import DEFAULT_RULE_BOOK, read_rule_books
+from storage.database import PgConnection
+from storage.events import Event, move_cursor, read_batch, read_cursor
+from storage.mails import NewMail, record_mails
+
+CURSOR = "mails"
+AT_ONCE = 2000
+
+
+def record_next(connection: PgConnection, unsent: Mapping[str, str], *, limit: int = AT_ONCE) -> int:
+    """Record the mails of the next events, in the caller's transaction; answers how many rows of the event log were
+    passed, 0 when there is nothing to read yet. unsent: see `storage.mails.record_mails`."""
+    seen = read_cursor(connection, CURSOR, lock=True)
+    batch = read_batch(connection, seen, limit=limit, kinds=KINDS)
+    if not batch.passed:
+        return 0
+    mails = [mail for event in batch.events if (mail := _mail(event)) is not None]
+    if mails:
+        record_mails(connection, mails, unsent, _off(connection))
+    if not move_cursor(connection, CURSOR, seen, batch.upto):
+        raise RuntimeError("another reader of the event log records mails; this one begins again")
+    return batch.passed
+
+
+def _mail(event: Event) -> NewMail | None:
+    template = template_of(event.kind)
+    if template is None or event.account_id is None or event.kind == NOTICE:
+        return None
+    key = event_key(template, event.kind, event.subject_id, event.version)
+    return NewMail(key, template.name, event.account_id, event.subject_id, event.version)
+
+
+def _off(connection: PgConnection) -> dict[str, Collection[str]]:
+    """The templates that each rule book turns off; "" stands for the one that holds where an account names none."""
+    found: dict[str, Collection[str]] = {
+        name: rules.publisher.mails.off for name, rules in read_rule_books(connection).items()
+    }
+    return found | {"": found.get(DEFAULT_RULE_BOOK, ())}

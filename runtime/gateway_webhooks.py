@@ -1,0 +1,47 @@
+"""What payment gateways tell, checked before it is kept: a genuine webhook for another account changes nothing here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Engine
+
+from connectors.sdk.capabilities.payment_facts import TellsOfPayments
+from connectors.sdk.config import Config
+from operations.webhooks_in.handlers import Handler, Outcome, WebhookHandlers, keep_facts, payload_of
+from runtime.connection_source import ConnectionSpec
+from runtime.webhook_dispatcher import register_handlers
+from storage.database import PgConnection
+from storage.inbound_endpoints import InboundEndpoint
+from storage.webhook_inbox import StoredDelivery
+
+
+def take_gateway_webhooks(connections: Iterable[ConnectionSpec]) -> None:
+    """Let this process read the webhooks of each enabled payment gateway. Call it after what flows register: a flow
+    that names a kind takes it first."""
+    for spec in connections:
+        if spec.enabled and spec.config is not None and issubclass(spec.connector, TellsOfPayments):
+            handler = checked(spec.connector, spec.config)
+            register_handlers(partial(_register, spec.name, spec.mode, handler))
+
+
+def checked(gateway: type[TellsOfPayments[Any]], config: Config) -> Handler:
+    """Keeps each delivery as a fact once it was read as one of `config`'s own account.
+
+    The handler raises OtherAccount for another account's, and ValueError for one that cannot be read: both are parked.
+    """
+
+    def apply(
+        connection: PgConnection, endpoint: InboundEndpoint, deliveries: Sequence[StoredDelivery]
+    ) -> Sequence[Outcome]:
+        for delivery in deliveries:
+            gateway.facts(config, payload_of(delivery))
+        return keep_facts(connection, endpoint, deliveries)
+
+    return apply
+
+
+def _register(name: str, mode: str, handler: Handler, handlers: WebhookHandlers, _: Engine) -> None:
+    handlers.register_for(name, mode, "*", handler)

@@ -1,0 +1,71 @@
+"""Random timelines, simulated and played on the database: equal invoices, states, balances and journals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from sqlalchemy import Engine
+
+from domain.simulation.play import play
+from domain.simulation.scenario import Scenario
+from operations.verify import verify
+from storage.database import make_engine
+from tests.conftest import PostgresForTests
+from tests.domain.publisher import CATALOG
+from tests.whole.mirror import Mirror, comparable
+from tests.whole.timelines import timelines
+
+_QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+few = settings(max_examples=10, deadline=None, suppress_health_check=_QUIET)
+many = settings(max_examples=200, deadline=None, suppress_health_check=_QUIET)
+
+
+@pytest.fixture(scope="module")
+def engine(pg_server: PostgresForTests) -> Iterator[Engine]:
+    found = make_engine(pg_server.fresh_database("timelines"))
+    yield found
+    found.dispose()
+
+
+def same(engine: Engine, scenario: Scenario) -> None:
+    simulated = comparable(play(scenario, CATALOG))
+    told = Mirror(engine, scenario, CATALOG).play().told()
+    assert told == simulated
+    assert told["broken_laws"] == []
+
+
+@few
+@given(scenario=timelines())
+def test_a_timeline_on_the_database_is_what_is_simulated(engine: Engine, scenario: Scenario) -> None:
+    same(engine, scenario)
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(1500)
+@many
+@given(scenario=timelines())
+def test_many_timelines_on_the_database_are_what_is_simulated(engine: Engine, scenario: Scenario) -> None:
+    same(engine, scenario)
+
+
+@few
+@given(scenario=timelines(plain=True))
+def test_a_timeline_with_real_bill_runs_is_what_is_simulated(engine: Engine, scenario: Scenario) -> None:
+    simulated = comparable(play(scenario, CATALOG))
+    assert Mirror(engine, scenario, CATALOG, own_rules=False, runs=True).play().told() == simulated
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(1500)
+@many
+@given(scenario=timelines(plain=True))
+def test_many_timelines_with_real_bill_runs_are_what_is_simulated(engine: Engine, scenario: Scenario) -> None:
+    simulated = comparable(play(scenario, CATALOG))
+    assert Mirror(engine, scenario, CATALOG, own_rules=False, runs=True).play().told() == simulated
+
+
+def test_the_books_of_all_timelines_keep_the_laws(engine: Engine) -> None:
+    broken = [(law.law, law.violations) for law in verify(engine) if not law.ok]
+    assert broken == []

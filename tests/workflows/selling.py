@@ -1,0 +1,191 @@
+"""Checkouts played whole: on a real database and Temporal server, against the gateway's stand-in over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Engine
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.checkout import CheckoutActivities, TaxUnavailable
+from activities.connectors import ConnectorActivities
+from activities.parked import ParkedActivities
+from connectors.sdk.config import Secret
+from connectors.sdk.connector import Connector
+from connectors.sdk.memory import memory_context
+from connectors.stripe.config import StripeConfig
+from connectors.stripe.connector import Stripe
+from contracts.checkout import CheckoutInput, CheckoutResult
+from contracts.names import CALL_QUEUE, TASK_QUEUE
+from domain.invoices import Draft
+from domain.tax import TaxTable
+from domain.taxation import GivenTax
+from operations.catalog import load_catalog
+from operations.checkout.begin import Order, begin
+from operations.checkout.quote import Gateway
+from operations.verify import verify
+from runtime.catalog_source import read_catalog_file
+from sandbox.stripe.stand_in import StripeStandIn
+from storage.checkouts import CheckoutRow, read_checkout
+from storage.database import transaction
+from workflows.checkout import CheckoutWorkflow
+from workflows.checkout_starts import CheckoutHandle, start_checkout
+
+CATALOG = Path(__file__).parents[2] / "examples" / "catalog.yaml"
+GATEWAY = "cards"
+QUICK = 0.3  # seconds of a call to the gateway
+BACK = "https://shop.example/back"
+
+ACCOUNT = {"currency": "USD", "time_zone": "America/New_York", "tax_region": "US-NY"}
+BUYER = {"name": "Zenobia Quillfeather", "email": "zenobia@quillfeather.example"}
+
+
+def order(*plans: str, card: str | None = "visa", **changes: Any) -> Order:
+    """A new reader's checkout of `plans`, paid with the test card `card`."""
+    asked: dict[str, Any] = {
+        "items": [{"plan": plan} for plan in plans or ("digital-monthly",)],
+        "opens": ACCOUNT,
+        "buyer": BUYER,
+        "payment": card and {"method": f"pm_card_{card}", "return_url": BACK},
+    }
+    return Order.model_validate(asked | changes)
+
+
+class Shop:
+    """A database, the gateway's stand-in, and a client of Temporal."""
+
+    def __init__(self, engine: Engine, client: Client, gateway: StripeStandIn) -> None:
+        self.engine = engine
+        self.client = client
+        self.gateway = gateway
+        self.gateways = {GATEWAY: gateway}
+        self.uses = GATEWAY
+        self.fulfilled_by: Mapping[str, str | None] = {"provisioning": None, "drm": None, "shipping": None}
+        self.sets_up = True
+        self.tax_is_away = False
+        self.given: Sequence[GivenTax] | None = None
+        with transaction(engine) as connection:
+            known = connection.execute("select count(*) from plan where code = 'digital-monthly'").fetchone()
+        if known == (0,):
+            load_catalog(engine, read_catalog_file(CATALOG).catalog)
+
+    async def open(self, name: str, /) -> Connector[Any]:
+        """The connection to a gateway, with short timeouts."""
+        config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=self.gateways[name].url)
+        return Stripe(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}, timeout=QUICK))
+
+    async def tax(self, draft: Draft, table: TaxTable) -> Sequence[GivenTax] | None:
+        """What a connected engine says, or that it is away."""
+        if self.tax_is_away:
+            raise TaxUnavailable
+        return self.given
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """Those of checkouts."""
+        sales = CheckoutActivities(
+            self.engine,
+            lambda _: Gateway(self.uses, self.sets_up),
+            lambda _: self.fulfilled_by,
+            self.tax,
+        )
+        return sales.all()
+
+    @asynccontextmanager
+    async def working(self, queue: str = TASK_QUEUE) -> AsyncIterator[None]:
+        """Workers in this process."""
+        calls = ConnectorActivities(self.engine, self.open)
+        with ThreadPoolExecutor(4) as threads:
+            async with (
+                Worker(
+                    self.client,
+                    task_queue=queue,
+                    workflows=[CheckoutWorkflow],
+                    activities=[*self.activities(), *ParkedActivities(self.engine).all()],
+                    activity_executor=threads,
+                ),
+                Worker(self.client, task_queue=CALL_QUEUE, activities=calls.all()),
+            ):
+                yield
+
+    async def start(self, asked: Order, key: str | None = None, **patience: Any) -> CheckoutHandle:
+        """Begin a checkout as the API does."""
+        with transaction(self.engine) as connection:
+            row, _ = begin(connection, asked, key or str(uuid4()))
+        return await start_checkout(
+            self.client, CheckoutInput(checkout_id=row.id, account_id=row.account_id, **patience)
+        )
+
+    async def sell(self, asked: Order, **patience: Any) -> tuple[CheckoutResult, CheckoutRow]:
+        """A checkout from its beginning to its end."""
+        handle = await self.start(asked, **patience)
+        async with asyncio.timeout(60):
+            result = await handle.result()
+        return result, self.row(result.checkout_id)
+
+    def row(self, checkout_id: str) -> CheckoutRow:
+        """Its row."""
+        with transaction(self.engine) as connection:
+            return read_checkout(connection, checkout_id)
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """The rows of one query."""
+        with transaction(self.engine) as connection:
+            return connection.execute(query.encode(), parameters).fetchall()
+
+    async def until(self, what: str, true: Callable[[], object], seconds: float = 30.0) -> None:
+        """Wait until `true()` holds."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not await asyncio.to_thread(true):  # noqa: ASYNC110 - there is nothing that tells it
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"not within {seconds:g} s: {what}") from None
+
+    def check(self) -> None:
+        """The laws of every checkout in the database, by the gateway's own count and by the books."""
+        for (own,) in self.rows("select id::text from checkout"):
+            self._check_one(self.row(own))
+        assert [law for law in verify(self.engine) if not law.ok] == []
+
+    def _check_one(self, row: CheckoutRow) -> None:
+        reference = f"checkout:{row.id}"
+        effects = self.gateways[row.connection or GATEWAY].effects
+        charges = effects.of("charge", reference)
+        assert len(charges) <= 1, "charged twice"
+        if row.ended_at is not None:
+            held = effects.count("authorization", reference)
+            released = effects.count("void", reference)
+            assert held <= len(charges) + released, "an orphan authorisation"
+        payments = self.rows(
+            "select p.amount, i.status, i.total from payment p"
+            " join payment_application a on a.payment_id = p.id join invoice i on i.id = a.invoice_id"
+            " where p.account_id = %s and i.id = %s and p.status = 'succeeded'",
+            row.account_id,
+            row.invoice_id,
+        )
+        if row.ended_at is not None:
+            assert [(row.due, "paid", row.total)] * len(charges) == payments, "a capture without its payment"
+        assert bool(charges) <= (row.invoice_id is not None), "captured without a final invoice"
+        if row.status != "completed":
+            self._check_no_access(row)
+        elif row.due:
+            assert len(charges) == 1
+            assert charges[0].detail["amount"] == row.due
+
+    def _check_no_access(self, row: CheckoutRow) -> None:
+        open_ = self.rows(
+            "select s.id from subscription s where s.id = any(%s::uuid[])"
+            " and not (s.status = 'canceled' and s.ends_on <= s.starts_on)"
+            " and not exists (select from awaiting_payment w where w.subscription_id = s.id)",
+            row.subscription_ids,
+        )
+        assert open_ == [], "an orphan access"
+        given = "select id from purchase where checkout_id = %s and paid_at is not null"
+        assert self.rows(given, row.id) == [], "an orphan purchase"
