@@ -78,7 +78,7 @@ def changing(
         purchases=paid_purchases(connection, account.id),
     )
     append_events(connection, put_grants(connection, account.id, account.mode, access, now=unit.now))
-    note_follow_ups(connection, account, list(account.subscriptions), before.today)
+    note_follow_ups(connection, account, list(account.subscriptions), before.today, unit.now)
 
 
 def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict[str, Books]]:

@@ -286,6 +286,8 @@ def _head(connection: PgConnection, account: AccountState, rows: Rows) -> Iterat
     )
     if changed.get("billed_whole"):
         # A bill run may have rated its subscriptions by themselves already: as if they had moved, it reads again.
-        connection.execute("update subscription set version = version + 1 where account_id = %s", (account.id,))
+        connection.execute(
+            "update subscription set version = version + 1 where account_id = %s", (account.id,)
+        )
     if told:
         yield NewEvent("account.changed", account.id, account.id, head.version + 1)
