@@ -15,7 +15,7 @@ from storage.database import PgConnection, transaction
 from storage.events import NewEvent, append_events
 from storage.follow_ups import FollowUpRow, finish_follow_ups, follow_ups_of
 
-# A local midnight lies within half a day of the one in UTC of the same date.
+# A local midnight is near the one in UTC: what counts is that each day has a number of its own.
 _TO_NOON = timedelta(hours=12)
 
 NOT_CONNECTED = "not connected"

@@ -74,7 +74,9 @@ def test_accounts_are_created_on_a_clock_and_decline(client: TestClient) -> None
     account = client.post(f"/v1/test-clocks/{own}/accounts", json=ADA)
     assert account.status_code == 200, account.text
     assert client.get(f"/v1/accounts/{account.json()['id']}").json()["mode"] == "test"
-    assert kind(client.post(f"/v1/test-clocks/{own}/accounts", json=ADA)) == (409, "clock_refused")
+    assert client.post(f"/v1/test-clocks/{own}/accounts", json=ADA).json() == account.json()
+    elsewhere = client.post(f"/v1/test-clocks/{make(client, 'elsewhere')}/accounts", json=ADA)
+    assert kind(elsewhere) == (409, "clock_refused")
     again = client.post(f"/v1/test-clocks/{own}/accounts", json={"external_key": "ada"})
     assert again.json() == account.json()
     assert client.get(f"/v1/test-clocks/{own}/accounts").json()["items"] == [account.json()]
