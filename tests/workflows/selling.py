@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +14,10 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.checkout import CheckoutActivities, TaxUnavailable
+from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
+from activities.tax_orders import TaxPending
 from connectors.sdk.config import Secret
 from connectors.sdk.connector import Connector
 from connectors.sdk.memory import memory_context
@@ -26,7 +27,7 @@ from contracts.checkout import CheckoutInput, CheckoutResult
 from contracts.names import CALL_QUEUE, TASK_QUEUE
 from domain.invoices import Draft
 from domain.tax import TaxTable
-from domain.taxation import GivenTax
+from domain.tax_documents import EngineTax
 from operations.catalog import load_catalog
 from operations.checkout.begin import Order, begin
 from operations.checkout.quote import Gateway
@@ -70,7 +71,7 @@ class Shop:
         self.fulfilled_by: Mapping[str, str | None] = {"provisioning": None, "drm": None, "shipping": None}
         self.sets_up = True
         self.tax_is_away = False
-        self.given: Sequence[GivenTax] | None = None
+        self.given: EngineTax | None = None
         with transaction(engine) as connection:
             known = connection.execute("select count(*) from plan where code = 'digital-monthly'").fetchone()
         if known == (0,):
@@ -81,10 +82,10 @@ class Shop:
         config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=self.gateways[name].url)
         return Stripe(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}, timeout=QUICK))
 
-    async def tax(self, draft: Draft, table: TaxTable) -> Sequence[GivenTax] | None:
+    async def tax(self, draft: Draft, table: TaxTable, place: Mapping[str, str] | None) -> EngineTax | None:
         """What a connected engine says, or that it is away."""
         if self.tax_is_away:
-            raise TaxUnavailable
+            raise TaxPending("tax_away", "it does not answer", "wait for it")
         return self.given
 
     def activities(self) -> list[Callable[..., Any]]:
