@@ -14,10 +14,9 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.checkout import CheckoutActivities
+from activities.checkout import CheckoutActivities, Taxes, built_in
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
-from activities.tax_orders import TaxPending
 from connectors.sdk.config import Secret
 from connectors.sdk.connector import Connector
 from connectors.sdk.memory import memory_context
@@ -25,9 +24,6 @@ from connectors.stripe.config import StripeConfig
 from connectors.stripe.connector import Stripe
 from contracts.checkout import CheckoutInput, CheckoutResult
 from contracts.names import CALL_QUEUE, TASK_QUEUE
-from domain.invoices import Draft
-from domain.tax import TaxTable
-from domain.tax_documents import EngineTax
 from operations.catalog import load_catalog
 from operations.checkout.begin import Order, begin
 from operations.checkout.quote import Gateway
@@ -70,8 +66,7 @@ class Shop:
         self.uses = GATEWAY
         self.fulfilled_by: Mapping[str, str | None] = {"provisioning": None, "drm": None, "shipping": None}
         self.sets_up = True
-        self.tax_is_away = False
-        self.given: EngineTax | None = None
+        self.taxes: Taxes = built_in
         with transaction(engine) as connection:
             known = connection.execute("select count(*) from plan where code = 'digital-monthly'").fetchone()
         if known == (0,):
@@ -82,19 +77,13 @@ class Shop:
         config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=self.gateways[name].url)
         return Stripe(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}, timeout=QUICK))
 
-    async def tax(self, draft: Draft, table: TaxTable, place: Mapping[str, str] | None) -> EngineTax | None:
-        """What a connected engine says, or that it is away."""
-        if self.tax_is_away:
-            raise TaxPending("tax_away", "it does not answer", "wait for it")
-        return self.given
-
     def activities(self) -> list[Callable[..., Any]]:
         """Those of checkouts."""
         sales = CheckoutActivities(
             self.engine,
             lambda _: Gateway(self.uses, self.sets_up),
             lambda _: self.fulfilled_by,
-            self.tax,
+            lambda *asked: self.taxes(*asked),
         )
         return sales.all()
 
