@@ -1,7 +1,7 @@
 """Asking the connected tax engine for drafts: side by side, within its budget, and not at all while it is away.
 
 Nothing is recorded there by a quote, so a quote may be lost or asked for again. What was quoted is posted with
-`operations.tax.documents.record_tax_documents`, and recorded at the engine afterwards.
+`operations.tax.documents.record_tax_document`, and recorded at the engine afterwards.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class TaxQuotes:
         place: where it is taxed, for an account that is not there yet; default: as its rows say.
 
         Ask before the transaction that posts: in it, `domain.tax_documents.put_tax_on` the draft, `finish` and post it,
-        and give its number to `operations.tax.documents.record_tax_documents`. The answer may be kept as JSON meanwhile
+        and give its number to `operations.tax.documents.record_tax_document`. The answer may be kept as JSON meanwhile
         (pydantic's TypeAdapter(EngineTax)), in a row, since it holds an address; nothing has to be undone where it is
         never posted.
 

@@ -17,6 +17,9 @@ from operations.catalog import as_catalog, read_catalog
 from operations.rule_books import DEFAULT_RULE_BOOK, read_rule_books
 from storage.database import PgConnection, transaction
 
+_NO_RULES = RuleBook()
+_REVISION = "select count(*), max(id::text), (select count(*) from rule_book) from catalog_load"
+
 
 class Tariff(NamedTuple):
     """One state of the catalog and the rule books: prices, taxes, what has been rated by them already, and the names
@@ -37,7 +40,7 @@ class Tariff(NamedTuple):
     def rules(self, name: str | None = None) -> RuleBook:
         """The rule book called `name`, the default one for None. Raises LookupError for a name that is not loaded."""
         if name is None:
-            return self.rule_books.get(DEFAULT_RULE_BOOK) or RuleBook()
+            return self.rule_books.get(DEFAULT_RULE_BOOK) or _NO_RULES
         try:
             return self.rule_books[name]
         except KeyError:
@@ -52,20 +55,36 @@ class Tariffs:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        self._revision: object = None
-        self._tariff: Tariff | None = None
+        self._known: tuple[object, Tariff] | None = None
 
-    def current(self) -> Tariff:
-        """The tariff of the catalog as it is now. Asking costs one small query."""
-        with self._lock:
-            with transaction(self._engine, read_only_snapshot=True) as connection:
-                row = connection.execute(
-                    "select count(*), max(id::text), (select count(*) from rule_book) from catalog_load"
-                ).fetchone()
-                if self._tariff is None or row != self._revision:
-                    self._tariff = read_tariff(connection)
-                    self._revision = row
-            return self._tariff
+    def current(self, connection: PgConnection | None = None) -> Tariff:
+        """The tariff of the catalog as it is now. Asking costs one small query, in the transaction of `connection`, by
+        default in one of its own."""
+        if connection is None:
+            with transaction(self._engine) as own:
+                return self.current(own)
+        revision = _revision(connection)
+        known = self._known
+        if known is None or known[0] != revision:
+            with self._lock:
+                known = self._known
+                if known is None or known[0] != revision:
+                    known = self._known = _read(connection, revision)
+        return known[1]
+
+
+def _revision(connection: PgConnection) -> object:
+    return connection.execute(_REVISION).fetchone()
+
+
+def _read(connection: PgConnection, revision: object) -> tuple[object, Tariff]:
+    """The tariff with its revision, all of one revision, though each statement may see another."""
+    while True:
+        tariff = read_tariff(connection)
+        now = _revision(connection)
+        if now == revision:
+            return revision, tariff
+        revision = now
 
 
 def read_tariff(connection: PgConnection) -> Tariff:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -18,6 +18,14 @@ register_arrays()  # before any engine is made: each copies what psycopg knows b
 DATABASE_AWAY = (psycopg.OperationalError, sqlalchemy.exc.OperationalError)
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]
+
+
+def execute_each(connection: PgConnection, statement: str, rows: Iterable[Sequence[object]]) -> None:
+    """Carry out `statement` for each of a few rows. Within a pipeline nothing is waited for, which psycopg's own
+    `executemany` would do."""
+    query = statement.encode()
+    for row in rows:
+        connection.execute(query, row)
 
 
 def sqlalchemy_url(url: str) -> str:

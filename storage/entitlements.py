@@ -31,6 +31,12 @@ FIND_GRANTS = (
     " where subscriber = %s and feature = %s and mode = %s"
 )
 
+# All grants of the account %(account)s, for `stored_grant`.
+ACCOUNT_GRANTS = (
+    f"select account_id::text, id::text, version, {_READ} from entitlement_grant where account_id = %(account)s"
+    " order by subscriber, feature, starts_at, id"
+)
+
 
 class StoredGrant(NamedTuple):
     """A grant as its row says."""
@@ -58,12 +64,8 @@ def grant_of(row: Sequence[Any]) -> Grant:
 
 def list_grants(connection: PgConnection, account_id: str) -> list[StoredGrant]:
     """All grants of an account, by reader and feature in order of time."""
-    rows = connection.execute(
-        f"select account_id::text, id::text, version, {_READ} from entitlement_grant where account_id = %s"
-        " order by subscriber, feature, starts_at, id",
-        (account_id,),
-    ).fetchall()
-    return [_stored(row) for row in rows]
+    rows = connection.execute(ACCOUNT_GRANTS, {"account": account_id}).fetchall()
+    return [stored_grant(row) for row in rows]
 
 
 def page_of_grants(
@@ -92,24 +94,32 @@ def page_of_grants(
             "limit": limit,
         },
     ).fetchall()
-    return [_stored(row) for row in rows]
+    return [stored_grant(row) for row in rows]
 
 
-def _stored(row: Sequence[Any]) -> StoredGrant:
+def stored_grant(row: Sequence[Any]) -> StoredGrant:
+    """The grant of a row of `ACCOUNT_GRANTS`."""
     account_id, grant_id, version, *grant = row
     return StoredGrant(account_id, grant_id, version, grant_of(grant))
 
 
 def put_grants(
-    connection: PgConnection, account_id: str, mode: str, grants: Iterable[Grant], *, now: datetime
+    connection: PgConnection,
+    account_id: str,
+    mode: str,
+    grants: Iterable[Grant],
+    *,
+    now: datetime,
+    known: Sequence[StoredGrant] | None = None,
 ) -> list[NewEvent]:
     """Make `grants` all that the account has, writing only what differs, in the caller's transaction, which holds the
     account's row. The answer is what changed, to be appended in the same transaction: entitlement.granted, .revoked
-    (it is gone, or its end is no longer ahead of `now`) and .changed. To put the same again changes nothing."""
+    (it is gone, or its end is no longer ahead of `now`) and .changed. To put the same again changes nothing.
+    `known`: what it has, where that was read already under the lock."""
     wanted = {_key(grant): grant for grant in grants}
     events = []
     kept = set()
-    for stored in list_grants(connection, account_id):
+    for stored in list_grants(connection, account_id) if known is None else known:
         key = _key(stored.grant)
         grant = wanted.get(key)
         if grant == stored.grant:

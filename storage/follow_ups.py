@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from psycopg.types.json import Jsonb
 from uuid_utils import uuid7
 
-from storage.database import PgConnection
+from storage.database import PgConnection, execute_each
 
 
 class FollowUpRow(NamedTuple):
@@ -42,6 +42,13 @@ _SELECT = (
 )
 
 
+# Those of all subscriptions of the account %(account)s, as `follow_ups_of` answers them.
+ACCOUNT_FOLLOW_UPS = (
+    f"{_SELECT} where subscription_id in (select id from subscription where account_id = %(account)s)"
+    " order by id"
+)
+
+
 def follow_ups_of(
     connection: PgConnection, subscriptions: Sequence[str], *, lock: bool = False
 ) -> list[FollowUpRow]:
@@ -67,30 +74,30 @@ def write_follow_ups(
     connection: PgConnection, mode: str, account_id: str, new: Iterable[NewFollowUp]
 ) -> None:
     """Write those that are not written yet."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into follow_up (id, mode, subscription_id, account_id, kind, key, due_at, about)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (subscription_id, key) do nothing",
-            [
-                (
-                    str(uuid7()),
-                    mode,
-                    each.subscription_id,
-                    account_id,
-                    each.kind,
-                    each.key,
-                    each.due_at,
-                    Jsonb(each.about),
-                )
-                for each in new
-            ],
-        )
+    execute_each(
+        connection,
+        "insert into follow_up (id, mode, subscription_id, account_id, kind, key, due_at, about)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (subscription_id, key) do nothing",
+        [
+            (
+                str(uuid7()),
+                mode,
+                each.subscription_id,
+                account_id,
+                each.kind,
+                each.key,
+                each.due_at,
+                Jsonb(each.about),
+            )
+            for each in new
+        ],
+    )
 
 
 def finish_follow_ups(connection: PgConnection, outcomes: Iterable[tuple[str, str]]) -> None:
     """Note what became of follow-ups: (id, outcome). One that is done stays as it is."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "update follow_up set done_at = now(), outcome = %s where id = %s and done_at is null",
-            [(outcome, own) for own, outcome in outcomes],
-        )
+    execute_each(
+        connection,
+        "update follow_up set done_at = now(), outcome = %s where id = %s and done_at is null",
+        [(outcome, own) for own, outcome in outcomes],
+    )

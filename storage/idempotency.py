@@ -49,15 +49,18 @@ class StillRunning(Exception):
 def begin(connection: PgConnection, asked: Asked) -> Stored | None:
     """The stored answer, or None where the work is to be done: now, in this transaction, which nobody else does as
     long as it is open. Raises KeyReused and StillRunning."""
-    if not _locked(connection, asked):
-        raise StillRunning
-    row = connection.execute(
-        """
-        select fingerprint, status, headers, body, coalesce(claimed_until > now(), false)
+    with connection.pipeline():  # each statement sees what was committed before it began
+        lock = connection.execute("select pg_try_advisory_xact_lock(%s)", (_lock_number(asked),))
+        found = connection.execute(
+            """
+            select fingerprint, status, headers, body, coalesce(claimed_until > now(), false)
         from idempotency_key where api_key_id = %s and key = %s and expires_at > now()
         """,
-        (asked.api_key_id, asked.key),
-    ).fetchone()
+            (asked.api_key_id, asked.key),
+        )
+    if lock.fetchone() != (True,):
+        raise StillRunning
+    row = found.fetchone()
     if row is None:
         return None
     fingerprint, status, headers, body, claimed = row
@@ -72,15 +75,16 @@ def begin(connection: PgConnection, asked: Asked) -> Stored | None:
 
 def finish(connection: PgConnection, asked: Asked, answer: Stored, *, account_id: str | None = None) -> None:
     """Store the answer, for 30 days. `account_id`: whose data it holds."""
-    _write(connection, asked, account_id, answer, None)
-    connection.execute(
-        """
-        delete from idempotency_key where ctid = any(array(
-            select ctid from idempotency_key where expires_at < now()
-            order by expires_at limit %s for update skip locked))
-        """,
-        (_FORGOTTEN_AT_ONCE,),
-    )
+    with connection.pipeline():
+        _write(connection, asked, account_id, answer, None)
+        connection.execute(
+            """
+            delete from idempotency_key where ctid = any(array(
+                select ctid from idempotency_key where expires_at < now()
+                order by expires_at limit %s for update skip locked))
+            """,
+            (_FORGOTTEN_AT_ONCE,),
+        )
 
 
 def claim(connection: PgConnection, asked: Asked, lasting: timedelta) -> Stored | None:
@@ -100,11 +104,9 @@ def release(connection: PgConnection, asked: Asked) -> None:
     )
 
 
-def _locked(connection: PgConnection, asked: Asked) -> bool:
+def _lock_number(asked: Asked) -> int:
     digest = hashlib.sha256(f"{asked.api_key_id}/{asked.key}".encode()).digest()
-    number = int.from_bytes(digest[:8], "big", signed=True)
-    row = connection.execute("select pg_try_advisory_xact_lock(%s)", (number,)).fetchone()
-    return bool(row and row[0])
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def _write(

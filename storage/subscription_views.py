@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.rows import dict_row
 
@@ -14,14 +14,13 @@ Row = dict[str, Any]
 _SELECT = """
     select s.id::text, s.external_key, s.mode, s.account_id::text, a.currency, a.time_zone, s.status as recorded_status,
            s.starts_on, s.trial_ends_on, s.ends_on, s.interval_unit, s.interval_count, s.anchor_on,
-           s.charged_through, s.next_bill_on, s.canceled_on, s.resumes_on, s.later_on as changes_on, s.version,
-           s.created_at,
+           s.charged_through, s.next_bill_on, s.term_end, s.canceled_on, s.resumes_on, s.later_on as changes_on,
+           s.version, s.created_at,
            coalesce((select jsonb_agg(jsonb_build_object('id', i.id, 'plan', i.plan_code, 'plan_name', p.name,
                        'version', i.plan_version, 'quantity', trim_scale(i.quantity)::text,
                        'price_override', i.price_override, 'starts_on', i.starts_on, 'ends_on', i.ends_on)
                        order by i.starts_on, i.id)
-                from subscription_item i join plan p on p.code = i.plan_code where i.subscription_id = s.id
-                      and coalesce(i.ends_on >= i.starts_on, true)),
+                from subscription_item i join plan p on p.code = i.plan_code where i.subscription_id = s.id),
                 '[]') as items,
            coalesce((select jsonb_agg(jsonb_build_object('id', d.id, 'code', d.code,
                        'percent', trim_scale(d.percent)::text, 'amount', d.amount, 'starts_on', d.starts_on,
@@ -39,6 +38,23 @@ def find_subscription(connection: PgConnection, sight: Sight, subscription_id: s
             {"id": subscription_id, **sight.parameters},
         )
         return cursor.fetchone()
+
+
+class Place(NamedTuple):
+    """Whose a subscription is, and the name that its account's rules know it by."""
+
+    account_id: str
+    external_key: str
+
+
+def find_place(connection: PgConnection, sight: Sight, subscription_id: str) -> Place | None:
+    """Where the subscription of that id is, if `sight` has its account."""
+    row = connection.execute(
+        "select s.account_id::text, s.external_key from subscription s join account a on a.id = s.account_id"
+        f" where {sight.within} and s.id = %(id)s".encode(),
+        {"id": subscription_id, **sight.parameters},
+    ).fetchone()
+    return None if row is None else Place(*row)
 
 
 def list_subscriptions(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -28,9 +27,10 @@ from operations.accounts.commands import (
     carry_out,
 )
 from operations.accounts.commands import Expected as Seen
+from operations.tariffs import Tariffs
 from storage.account_records import find_account
 from storage.database import PgConnection
-from storage.subscription_views import find_subscription
+from storage.subscription_views import find_place
 
 
 class Standing(BaseModel):
@@ -79,13 +79,14 @@ async def on_subscription(
     invoice_now: bool = False,
 ) -> Response:
     """Carry out on a subscription what `step_of` makes of its name and today's date, once for each Idempotency-Key."""
-    tariff = await asyncio.to_thread(request.app.state.tariffs.current)
+    tariffs: Tariffs = request.app.state.tariffs
 
     def work(connection: PgConnection) -> Reply:
-        found = find_subscription(connection, caller.sight, str(subscription_id))
+        found = find_place(connection, caller.sight, str(subscription_id))
         if found is None:
             raise no_such_subscription(subscription_id)
-        own, name = found["account_id"], found["external_key"]
+        tariff = tariffs.current(connection)
+        own, name = found
         now = datetime.now(UTC)
         expected = None if seen.versions is None else Seen(name, seen.versions)
         with told():
@@ -118,12 +119,13 @@ async def on_account(
     status: int = 200,
 ) -> Response:
     """Carry out on an account what `step_of` makes of the database and today's date, once for each Idempotency-Key."""
-    tariff = await asyncio.to_thread(request.app.state.tariffs.current)
+    tariffs: Tariffs = request.app.state.tariffs
     own = str(account_id)
 
     def work(connection: PgConnection) -> Reply:
         if find_account(connection, caller.sight, own) is None:
             raise no_such_account(own)
+        tariff = tariffs.current(connection)
         now = datetime.now(UTC)
         with told():
             step = step_of(connection, now.date())

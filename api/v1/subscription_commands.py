@@ -3,7 +3,6 @@ follows from it outside is carried out afterwards."""
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -22,9 +21,10 @@ from domain.account import commands as verbs
 from domain.catalog import AmountText, Code
 from domain.policy import Behaviour
 from operations.accounts.transfers import hand_over
+from operations.tariffs import Tariffs
 from storage.account_records import find_account
 from storage.database import PgConnection
-from storage.subscription_views import find_subscription
+from storage.subscription_views import find_place
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["subscription commands"])
 
@@ -272,21 +272,22 @@ async def transfer(
     request: Request, caller: Writer, once: Once, subscription_id: UUID, order: TransferIn
 ) -> Response:
     """It ends with this account when what is charged runs out, and goes on with the other from that day."""
-    tariff = await asyncio.to_thread(request.app.state.tariffs.current)
+    tariffs: Tariffs = request.app.state.tariffs
     to = str(order.to_account_id)
 
     def work(connection: PgConnection) -> Reply:
-        found = find_subscription(connection, caller.sight, str(subscription_id))
+        found = find_place(connection, caller.sight, str(subscription_id))
         if found is None:
             raise no_such_subscription(subscription_id)
         if find_account(connection, caller.sight, to) is None:
             raise no_such_account(to)
-        own = found["account_id"]
+        tariff = tariffs.current(connection)
+        own, name = found
         with told():
             outcome = hand_over(
                 connection,
                 tariff,
-                found["external_key"],
+                name,
                 own,
                 to,
                 command_id(once),

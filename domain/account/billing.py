@@ -15,7 +15,7 @@ from domain.credits import CreditLine
 from domain.dunning import blocked
 from domain.dunning_policy import Blocked
 from domain.invoice_lines import billed_lines, credit_lines
-from domain.invoices import Draft, Payer, add_tax
+from domain.invoices import Draft, Payer
 from domain.ledger import settle
 from domain.ledger_events import Event
 from domain.lines import Line
@@ -133,7 +133,7 @@ def issue(account: AccountState, lines: list[Line]) -> Invoice | None:
     """An invoice of `lines`, dated today: taxed, numbered, posted, account credit used on it. When the credits among
     the lines are more than the charges, they become credit notes first, and the charges an invoice that uses them."""
     draft = Draft("", payer(account), account.today, list(lines))
-    add_tax(draft, account.tax)
+    account.put_tax(draft)
     if sum(line.amount for line in draft.lines) < 0:
         charges = corrections.split_off_credits(account, lines)
         if not charges:

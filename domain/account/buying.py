@@ -21,7 +21,7 @@ from domain.charge_key import charge_key
 from domain.credit_placement import Destination
 from domain.dunning import blocked
 from domain.dunning_policy import Blocked
-from domain.invoices import Draft, add_tax
+from domain.invoices import Draft
 from domain.lines import Line
 from domain.pricing import amount_for
 from domain.rating import rate_subscription
@@ -89,7 +89,7 @@ def buy(account: AccountState, cart: Sequence[CartItem], name: str, tax: Tax | N
         return Bought(tuple(names), tuple(purchases), None)
     draft = Draft("", billing.payer(account), day, lines)
     if tax is None:
-        add_tax(draft, account.tax)
+        account.put_tax(draft)
     else:
         tax(draft)
     return Bought(tuple(names), tuple(purchases), billing.finalise(account, draft))

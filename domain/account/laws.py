@@ -96,7 +96,8 @@ def _covered(account: AccountState, subscription: Subscription, item: Item) -> I
             live |= set(_moved(span, day_of(line.start), subscription))
     for gap in _idle(subscription, account.today):
         live |= {(max(gap[0], item.starts_on), gap[1])} if gap[1] > item.starts_on else set()
-    found = cover(item.starts_on, until, [span for span in live if span[0] < span[1]])
+    since = max(item.starts_on, subscription.opening_on or item.starts_on)
+    found = cover(since, until, [span for span in live if span[0] < span[1]])
     where = f"of {item.plan} in subscription {subscription.name!r}"
     for start, end in found.double:
         yield f"I13: {start} to {end} {where} is covered twice"

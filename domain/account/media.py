@@ -13,7 +13,7 @@ from domain.charge_key import charge_key
 from domain.credit_placement import Destination
 from domain.credits import BilledLine, left_of
 from domain.invoice_lines import billed_lines
-from domain.invoices import Draft, add_tax
+from domain.invoices import Draft
 from domain.ledger_events import Event
 from domain.lines import ONE, Line
 from domain.media.delivery_credits import Way, settle
@@ -22,6 +22,8 @@ from domain.media.holiday_stops import Delivery, request_stop
 from domain.plan_changes import recurring_amount
 from domain.receivables import Balance
 from domain.revenue import schedule_of
+
+SOMEBODY = "reader"  # who claims a gift, where nobody is named
 
 
 def request_holiday_stop(account: AccountState, name: str, start: date, until: date, at: datetime) -> None:
@@ -100,7 +102,7 @@ def buy(account: AccountState, name: str, plan: str, price: int | None, starts_o
         part.category,
     )
     draft = Draft("", billing.payer(account), account.today, [line])
-    add_tax(draft, account.tax)
+    account.put_tax(draft)
     tax = sum(each.amount for each in draft.lines if each.kind == "tax")
     net = sum(each.amount for each in draft.lines) - tax
     number = len(account.invoices) + 1
@@ -125,7 +127,7 @@ def claim(account: AccountState, name: str, starts_on: date | None) -> None:
     """A gift claimed: from now on it is a subscription paid in advance, earned over the time of its access."""
     gift = _gift(account, name)
     invoice = _invoice_of(account, name)
-    claimed = claim_gift(account.policy.gifts, gift, "reader", account.today, starts_on)
+    claimed = claim_gift(account.policy.gifts, gift, SOMEBODY, account.today, starts_on)
     line = _left(account, invoice)
     if claimed is gift or claimed.access is None:
         return

@@ -20,6 +20,7 @@ from domain.catalog import Catalog, PlanVersion
 from domain.credit_notes import CreditNote
 from domain.credits import BilledLine, CreditLine
 from domain.declines import Decline
+from domain.invoices import Draft, add_tax
 from domain.ledger_events import Entry, Event, entry
 from domain.lines import Line
 from domain.media.gifts import Gift
@@ -94,7 +95,8 @@ class UsageRecord:
 @dataclass(slots=True)
 class Subscription:
     """A subscription with its history. `moved` are pauses that kept paid time, `pauses` all of them (end exclusive,
-    None while it lasts), `later` a change of interval that waits for a day, `entitled` which plan is read from when."""
+    None while it lasts), `later` a change of interval that waits for a day, `entitled` which plan is read from when.
+    Days before `opening_on` were never ours to bill: another system did."""
 
     name: str
     terms: SubscriptionTerms
@@ -107,6 +109,7 @@ class Subscription:
     canceled_on: date | None = None
     stops: list[HolidayStop] = field(default_factory=list)
     issue_credits: set[str] = field(default_factory=set)
+    opening_on: date | None = None
 
 
 @dataclass(slots=True)
@@ -167,6 +170,7 @@ class AccountState:
     happened: list[Happened] = field(default_factory=list)
     latest: datetime | None = None
     recognised_through: date | None = None
+    taxing: Callable[[Draft], None] | None = None
     id: str = "account"
     mode: str = "live"
     ids: Callable[[], str] = field(default_factory=lambda: counted_ids().__next__)
@@ -180,6 +184,13 @@ class AccountState:
     def policy(self) -> Policy:
         """The publisher's choices that hold for it."""
         return self.rules.policy
+
+    def put_tax(self, draft: Draft) -> None:
+        """Tax a draft: by the built-in table, unless `taxing` has another way."""
+        if self.taxing is not None:
+            self.taxing(draft)
+        else:
+            add_tax(draft, self.tax)
 
     def new_id(self) -> str:
         """A new id, a UUID in its text form."""

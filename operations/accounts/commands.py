@@ -17,6 +17,7 @@ from operations.accounts.standing import subscription_standing
 from operations.accounts.unit import Changing, changing
 from operations.tariffs import Tariff, Tariffs
 from storage.database import PgConnection, transaction
+from storage.whole.reading import Rows
 
 
 class CommandRefused(ValueError):
@@ -106,8 +107,8 @@ def carry_out(
     LookupError for an unknown account, CommandReused and VersionMoved."""
     asked = step.model_dump(mode="json", by_alias=True, exclude={"at"}) | {"invoice_now": invoice_now}
     refused: str | None = None
-    with changing(connection, tariff, account_id, now) as unit:
-        known = known_command(connection, account_id, command_id, step.do, asked)
+    with changing(connection, tariff, account_id, now, command=command_id) as unit:
+        known = known_command(unit.rows, command_id, step.do, asked)
         if known is None:
             _check(unit, expected)
             refused = _act(unit, step, unit.now, invoice_now=invoice_now)
@@ -146,7 +147,8 @@ def _act(unit: Changing, step: Step, now: datetime, *, invoice_now: bool) -> str
     if refused is not None:
         unit.account, reason = refused
         return reason
-    if invoice_now and unit.account.pending:
+    # The first bill of a subscription is due, and waits for nothing.
+    if invoice_now and (unit.account.pending or step.do == "subscribe"):
         bill_only(unit.account)
     return None
 
@@ -176,14 +178,10 @@ def _answer(unit: Changing, step: Step, refused: str | None) -> dict[str, Any]:
     }
 
 
-def known_command(
-    connection: PgConnection, account_id: str, command_id: str, kind: str, asked: dict[str, Any]
-) -> Outcome | None:
-    """What the command came to when it was given before, None when it is new. Under the account's lock nobody else can
-    give it meanwhile. Raises CommandReused."""
-    row = connection.execute(
-        "select kind, asked, outcome from command where account_id = %s and id = %s", (account_id, command_id)
-    ).fetchone()
+def known_command(rows: Rows, command_id: str, kind: str, asked: dict[str, Any]) -> Outcome | None:
+    """What the command, with which `rows` were read, came to when it was given before; None when it is new. Under the
+    account's lock nobody else can give it meanwhile. Raises CommandReused."""
+    row = rows.command
     if row is None:
         return None
     if row[0] != kind or row[1] != asked:

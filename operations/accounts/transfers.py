@@ -39,10 +39,10 @@ def hand_over(
     asked = {"subscription": name, "to": to_account, "name": new_name}
     with ExitStack() as both:
         units = {
-            each: both.enter_context(changing(connection, tariff, each, now))
+            each: both.enter_context(changing(connection, tariff, each, now, command=command_id))
             for each in sorted({from_account, to_account})
         }
-        known = known_command(connection, from_account, command_id, "transfer", asked)
+        known = known_command(units[from_account].rows, command_id, "transfer", asked)
         if known is not None:
             return known
         giver, taker = units[from_account].account, units[to_account].account

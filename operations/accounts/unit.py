@@ -18,9 +18,10 @@ from domain.account.state import AccountState, Books, snapshot
 from domain.account.terms import AccountTerms, TaxTerms
 from domain.periods import local_date
 from domain.revenue import ScheduleRefused, schedule_of, to_recognise
-from domain.tax import TaxTable, Treatment
+from domain.tax import Treatment
 from operations.follow_ups.writing import note_follow_ups
 from operations.tariffs import Tariff
+from operations.tax.documents import GivenBack, refund_tax_document, void_tax_document
 from storage.database import PgConnection
 from storage.entitlements import put_grants
 from storage.events import append_events
@@ -44,7 +45,13 @@ class Changing:
 
 @contextmanager
 def changing(
-    connection: PgConnection, tariff: Tariff, account_id: str, now: datetime, *, through: date | None = None
+    connection: PgConnection,
+    tariff: Tariff,
+    account_id: str,
+    now: datetime,
+    *,
+    through: date | None = None,
+    command: str | None = None,
 ) -> Iterator[Changing]:
     """The account `account_id` at the instant `now`, in the transaction of `connection`: locked, with all that was
     dated until then recorded, to be changed in the block and written back at its end. An exception writes nothing: let
@@ -52,9 +59,10 @@ def changing(
 
     `through` takes the place of the account's local day of `now`. Days never go back: an account whose later days are
     recorded stays on the last of them. An account that lives by a test clock has that clock's time, whatever `now`
-    says. Raises LookupError for an unknown account.
+    says. `command`: the id of one whose outcome is read with it, into `rows.command`. Raises LookupError for an unknown
+    account.
     """
-    rows = read_whole(connection, account_id, tariff.book)
+    rows = read_whole(connection, account_id, tariff.book, command=command)
     now = rows.head.clock_at or now
     account, told = build(rows, tariff, now)
     before = snapshot(account)
@@ -71,14 +79,23 @@ def changing(
         revenue=(revenue, _untold(account, _told(account))),
         bill_run_id=unit.bill_run_id,
     )
+    for invoice_id in unit.written.voided:
+        void_tax_document(connection, invoice_id)
+    for note in unit.written.notes:
+        back = [GivenBack(str(no), amount, tax) for no, amount, tax in note.lines]
+        refund_tax_document(
+            connection, note.invoice_id, credit_note_id=note.id, code=note.code, on=note.on, lines=back
+        )
     access = grants(
         account,
         dunned=account.mode == "test",
         awaiting=awaiting_payment(connection, account.id),
         purchases=paid_purchases(connection, account.id),
     )
-    append_events(connection, put_grants(connection, account.id, account.mode, access, now=unit.now))
-    note_follow_ups(connection, account, list(account.subscriptions), before.today)
+    with connection.pipeline():
+        changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
+        note_follow_ups(connection, account, list(account.subscriptions), before.today, rows.follow_ups)
+    append_events(connection, changed)
 
 
 def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict[str, Books]]:
@@ -101,7 +118,7 @@ def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict
         tariff.catalog,
         rules,
         tariff.book,
-        TaxTable(tariff.catalog.tax_rates),
+        tariff.taxes,
         tariff.names,
         head.settled_on or local_date(now, zone),
         zone,

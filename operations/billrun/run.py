@@ -183,7 +183,7 @@ class BillRuns:
         heartbeat("post")
         posted = post_chunk(self._engine, ref, chunk, wait=wait, reread=reread)
         if whole:
-            posted.add(bill_whole(self._engine, ref, tariff, target, whole, wait=wait))
+            posted.add(bill_whole(self._engine, ref, tariff, target, whole, wait=wait, asking=asking))
         report.billed += posted.billed
         report.nothing_due += posted.nothing_due
         report.parked += posted.parked

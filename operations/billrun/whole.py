@@ -11,10 +11,13 @@ from sqlalchemy import Engine
 
 from domain.account.days import advance, bill_only
 from domain.account.state import Invoice
+from domain.invoices import Draft
 from domain.periods import local_date
+from domain.tax_documents import EngineTax
+from operations.accounts.taxing import DraftMoved, Quotes
 from operations.accounts.unit import Changing, build, changing
 from operations.billrun.post import ChunkRef, Posted
-from operations.billrun.rate import Refusal, refusal
+from operations.billrun.rate import Refusal, TaxStep, refusal
 from operations.tariffs import Tariff
 from storage.bill_runs import park_accounts, pending_accounts, record_outcome, resolve_parks
 from storage.billable import Target
@@ -35,16 +38,37 @@ def whole_accounts(connection: PgConnection, accounts: Sequence[str]) -> list[st
     return [row[0] for row in rows]
 
 
+class NotTaxed(Exception):
+    """A tax engine did not tax an account's draft; `refusal` says why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.message)
+
+
 def bill_whole(
-    engine: Engine, ref: ChunkRef, tariff: Tariff, target: Target, accounts: Sequence[str], *, wait: bool
+    engine: Engine,
+    ref: ChunkRef,
+    tariff: Tariff,
+    target: Target,
+    accounts: Sequence[str],
+    *,
+    wait: bool,
+    asking: TaxStep | None = None,
 ) -> Posted:
     """Bill each of `accounts` up to `target`, and record its outcome in the same transaction. What cannot be billed is
-    parked; without `wait`, what another transaction holds stays pending (`held`)."""
+    parked; without `wait`, what another transaction holds stays pending (`held`). `asking` is the step of a connected
+    tax engine: it is asked before anything is locked."""
     posted = Posted()
     for account_id in accounts:
         try:
+            quotes = None if asking is None else _quoted(engine, tariff, target, account_id, asking)
             with transaction(engine) as connection:
-                posted.add(_bill(connection, ref, tariff, target, account_id, wait=wait))
+                posted.add(_bill(connection, ref, tariff, target, account_id, quotes, wait=wait))
+        except DraftMoved:
+            posted.moved.append(account_id)
+        except NotTaxed as error:
+            posted.parked += _park(engine, ref, account_id, error.refusal)
         except psycopg.errors.LockNotAvailable:
             posted.held.append(account_id)
         except psycopg.OperationalError:
@@ -54,8 +78,35 @@ def bill_whole(
     return posted
 
 
+def _quoted(engine: Engine, tariff: Tariff, target: Target, account_id: str, asking: TaxStep) -> Quotes:
+    """What the engine says of the drafts that the account's bill is made of. Nothing is held while it is asked."""
+    quotes = Quotes()
+
+    def ask(draft: Draft) -> EngineTax | None:
+        answers = asking([draft])
+        if draft.payer.id in answers.refused:
+            raise NotTaxed(answers.refused[draft.payer.id])
+        return answers.given.get(draft.payer.id)
+
+    with transaction(engine, read_only_snapshot=True) as connection:
+        rows = read_whole(connection, account_id, tariff.book, lock=False)
+    account, _ = build(rows, tariff, _instant(target))
+    account.taxing = quotes.ask(ask)
+    day = target.day or local_date(_instant(target), account.zone)
+    advance(account, day, fleet=account.mode == "test")
+    bill_only(account, min(day, account.today))
+    return quotes
+
+
 def _bill(
-    connection: PgConnection, ref: ChunkRef, tariff: Tariff, target: Target, account_id: str, *, wait: bool
+    connection: PgConnection,
+    ref: ChunkRef,
+    tariff: Tariff,
+    target: Target,
+    account_id: str,
+    quotes: Quotes | None,
+    *,
+    wait: bool,
 ) -> Posted:
     pending = pending_accounts(connection, ref.run_id, ref.no, lock=True)
     if account_id not in pending:
@@ -64,7 +115,11 @@ def _bill(
         connection.execute(_HELD)
     with changing(connection, tariff, account_id, _instant(target), through=target.day) as unit:
         unit.bill_run_id = ref.run_id
+        if quotes is not None:
+            unit.account.taxing = quotes.put()
         invoice = _up_to(unit, target)
+    if quotes is not None:
+        quotes.record(connection, unit)
     record_outcome(
         connection,
         ref.run_id,

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from operations.billrun.fail_points import fail_point
 from operations.calls.prepare import CallOrder, prepare_call
 from storage.database import PgConnection, transaction
 from storage.events import NewEvent, append_events
@@ -48,6 +49,7 @@ def carry_out_follow_ups(
                 outcomes.append((each.id, NOT_CONNECTED))
         append_events(connection, events)
         finish_follow_ups(connection, outcomes)
+        fail_point("follow-up-written")
     return len(due)
 
 

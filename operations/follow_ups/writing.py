@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from domain.account.follow_ups import Known, decide
@@ -21,15 +21,20 @@ WITHDRAWN = "withdrawn"
 
 
 def note_follow_ups(
-    connection: PgConnection, account: AccountState, names: Collection[str], since: date
+    connection: PgConnection,
+    account: AccountState,
+    names: Collection[str],
+    since: date,
+    written: Sequence[FollowUpRow] | None = None,
 ) -> None:
     """Write down what the subscriptions called `names` demand on the account's day, and withdraw what they demand no
-    more. What happened before the local day `since` is left alone. The account's row has to be locked."""
+    more. What happened before the local day `since` is left alone. The account's row has to be locked.
+    `written`: what is written down, where that was read already under the lock."""
     ids = {account.subscriptions[name].terms.id: name for name in names}
     if not ids:
         return
     known: dict[str, list[FollowUpRow]] = {}
-    for row in follow_ups_of(connection, list(ids)):
+    for row in follow_ups_of(connection, list(ids)) if written is None else written:
         known.setdefault(row.subscription_id, []).append(row)
     new: list[NewFollowUp] = []
     gone: list[tuple[str, str]] = []

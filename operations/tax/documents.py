@@ -47,39 +47,45 @@ class NotRefundable(ValueError):
 
 
 def record_tax_documents(connection: PgConnection, invoices: Iterable[Taxed]) -> None:
-    """Write the documents of invoices into the transaction that posts them, each with the intent of its call.
-
-    A transaction that posts one invoice does the same: tax it by `activities.tax_quotes.TaxQuotes.quote` before,
-    `domain.tax_documents.put_tax_on` the draft, post, and give the number here. Raises psycopg's UniqueViolation for
-    an invoice that has its document.
-    """
+    """Write the documents of invoices into the transaction that posts them: `record_tax_document` for each."""
     for invoice in invoices:
-        tax = invoice.tax
-        call_id = call_for(
-            connection,
-            step="commit",
-            to=tax.connection,
-            key=invoice.code,
-            mode=invoice.mode,
-            account_id=invoice.account_id,
-            request=tax.request | {"code": invoice.code, "tax_date": tax.tax_date.isoformat()},
-        )
-        insert_document(
-            connection,
-            mode=invoice.mode,
-            invoice_id=invoice.invoice_id,
-            credit_note_id=None,
-            account_id=invoice.account_id,
-            to=tax.connection,
-            code=invoice.code,
-            source=tax.source.value,
-            currency=tax.currency,
-            total=tax.total,
-            untold=tax.untold,
-            tax_date=tax.tax_date,
-            step="commit",
-            call_id=call_id,
-        )
+        record_tax_document(connection, invoice)
+
+
+def record_tax_document(connection: PgConnection, invoice: Taxed) -> None:
+    """Write the document of an invoice into the transaction that posts it, with the intent of the call that records it
+    at the engine afterwards.
+
+    Before: tax the draft by `activities.tax_quotes.TaxQuotes.quote`, and within the transaction
+    `domain.tax_documents.put_tax_on` it, finish and post it; its lines stay in the order in which they were quoted.
+    Raises psycopg's UniqueViolation for an invoice that has its document.
+    """
+    tax = invoice.tax
+    call_id = call_for(
+        connection,
+        step="commit",
+        to=tax.connection,
+        key=invoice.code,
+        mode=invoice.mode,
+        account_id=invoice.account_id,
+        request=tax.request | {"code": invoice.code, "tax_date": tax.tax_date.isoformat()},
+    )
+    insert_document(
+        connection,
+        mode=invoice.mode,
+        invoice_id=invoice.invoice_id,
+        credit_note_id=None,
+        account_id=invoice.account_id,
+        to=tax.connection,
+        code=invoice.code,
+        source=tax.source.value,
+        currency=tax.currency,
+        total=tax.total,
+        untold=tax.untold,
+        tax_date=tax.tax_date,
+        step="commit",
+        call_id=call_id,
+    )
 
 
 def void_tax_document(connection: PgConnection, invoice_id: str) -> bool:

@@ -74,6 +74,30 @@ def checkout_wait(
         raise typer.Exit(1)
 
 
+@app.command("commands")
+def commands(
+    changes: Annotated[
+        int, typer.Option(min=50, max=100_000, help="How many changes of plan a window has.")
+    ] = 1_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+) -> None:
+    """Change plans through the API, and compare with a bare handler writing the same rows; again without Temporal.
+
+    Works on a Postgres and a Temporal of its own under MASTHEAD_HOME, which are thrown away afterwards. Exit code 1
+    when the bar is missed.
+    """
+    from bench.commands import bench_commands
+
+    figures = bench_commands(load_settings(), changes, lambda text: print(text, file=sys.stderr))
+    if as_json:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name in ("per_s", "bare_per_s", "ratio", "bar", "ms", "temporal_away", "follow_ups"):
+            print(f"{name:24} {figures[name]}")
+    if not figures["reached"]:
+        raise typer.Exit(1)
+
+
 @app.command("rating")
 def rating(
     rounds: Annotated[

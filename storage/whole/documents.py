@@ -16,7 +16,7 @@ from domain.ledger_events import Entry, Event
 from domain.lines import Line
 from domain.periods import iso
 from storage.copying import field
-from storage.database import PgConnection
+from storage.database import PgConnection, execute_each
 from storage.packing import (
     ID_LENGTH,
     big_field,
@@ -182,8 +182,9 @@ def void_lines(connection: PgConnection, invoice_id: str) -> None:
 
 def write_credit_notes(
     connection: PgConnection, account: AccountState, first: int, invoice_ids: Sequence[str]
-) -> list[str]:
-    """The credit notes of `account` from the place `first` on, numbered under their series' lock; their ids."""
+) -> list[tuple[str, str]]:
+    """The credit notes of `account` from the place `first` on, numbered under their series' lock; the id of each, and
+    its number as people read it."""
     notes = account.credit_notes[first:]
     if not notes:
         return []
@@ -196,31 +197,30 @@ def write_credit_notes(
     if row is None:
         raise RuntimeError(f"document series {series!r} ({account.mode}) is missing: run the migrations")
     ids = [str(uuid7()) for _ in notes]
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into credit_note (id, mode, account_id, invoice_id, series, number, currency, issued_on, reason,"
-            " subtotal, tax, total) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                (
-                    own,
-                    account.mode,
-                    account.id,
-                    invoice_ids[int(note.invoice) - 1],
-                    series,
-                    number,
-                    account.currency,
-                    note.issued_on,
-                    note.reason,
-                    note.net,
-                    note.tax,
-                    note.gross,
-                )
-                for own, note, number in zip(
-                    ids, notes, range(int(row[0]) - len(notes) + 1, int(row[0]) + 1), strict=True
-                )
-            ],
-        )
-    return ids
+    numbers = range(int(row[0]) - len(notes) + 1, int(row[0]) + 1)
+    execute_each(
+        connection,
+        "insert into credit_note (id, mode, account_id, invoice_id, series, number, currency, issued_on, reason,"
+        " subtotal, tax, total) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            (
+                own,
+                account.mode,
+                account.id,
+                invoice_ids[int(note.invoice) - 1],
+                series,
+                number,
+                account.currency,
+                note.issued_on,
+                note.reason,
+                note.net,
+                note.tax,
+                note.gross,
+            )
+            for own, note, number in zip(ids, notes, numbers, strict=True)
+        ],
+    )
+    return [(own, f"{series}-{number}") for own, number in zip(ids, numbers, strict=True)]
 
 
 def write_credit_lines(
@@ -230,27 +230,27 @@ def write_credit_lines(
     found: dict[str, LinePlace],
     of_note: dict[int, str],
 ) -> None:
-    """The credits of `account` from the place `first` on; `of_note` says which of them, by `id()`, stand on which
-    credit note."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into credit_line (account_id, no, credit_note_id, invoice_id, line_no, kind, starts_on, ends_on,"
-            " net, taxes) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                (
-                    account.id,
-                    no,
-                    of_note.get(no),
-                    *found[credit.corrects],
-                    credit.kind,
-                    _day(credit.start),
-                    _day(credit.end),
-                    credit.net,
-                    _taxes(credit),
-                )
-                for no, credit in enumerate(account.credits[first:], first + 1)
-            ],
-        )
+    """The credits of `account` from the place `first` on; `of_note` says which of them, by their numbers, stand on
+    which credit note."""
+    execute_each(
+        connection,
+        "insert into credit_line (account_id, no, credit_note_id, invoice_id, line_no, kind, starts_on, ends_on,"
+        " net, taxes) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            (
+                account.id,
+                no,
+                of_note.get(no),
+                *found[credit.corrects],
+                credit.kind,
+                _day(credit.start),
+                _day(credit.end),
+                credit.net,
+                _taxes(credit),
+            )
+            for no, credit in enumerate(account.credits[first:], first + 1)
+        ],
+    )
 
 
 def _taxes(credit: CreditLine) -> str:
@@ -260,28 +260,29 @@ def _taxes(credit: CreditLine) -> str:
 def write_entries(connection: PgConnection, account: AccountState, entries: Sequence[Entry]) -> None:
     """Journal entries beside those of the invoices, each under an id of its own."""
     rows = [(str(uuid7()), entry) for entry in entries]
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into journal_entry (id, mode, kind, currency, posted_on, account_id, document)"
-            " values (%s, %s, %s, %s, %s, %s, %s)",
-            [
-                (
-                    own,
-                    account.mode,
-                    entry.event.value,
-                    entry.currency,
-                    entry.document_date,
-                    account.id,
-                    entry.document,
-                )
-                for own, entry in rows
-            ],
-        )
-        cursor.executemany(
-            "insert into journal_line (entry_id, no, ledger_account, debit, credit) values (%s, %s, %s, %s, %s)",
-            [
-                (own, no, posting.account, posting.debit, posting.credit)
-                for own, entry in rows
-                for no, posting in enumerate(entry.postings, 1)
-            ],
-        )
+    execute_each(
+        connection,
+        "insert into journal_entry (id, mode, kind, currency, posted_on, account_id, document)"
+        " values (%s, %s, %s, %s, %s, %s, %s)",
+        [
+            (
+                own,
+                account.mode,
+                entry.event.value,
+                entry.currency,
+                entry.document_date,
+                account.id,
+                entry.document,
+            )
+            for own, entry in rows
+        ],
+    )
+    execute_each(
+        connection,
+        "insert into journal_line (entry_id, no, ledger_account, debit, credit) values (%s, %s, %s, %s, %s)",
+        [
+            (own, no, posting.account, posting.debit, posting.credit)
+            for own, entry in rows
+            for no, posting in enumerate(entry.postings, 1)
+        ],
+    )

@@ -26,6 +26,8 @@ from domain.received_payments import Application, Payment, PaymentStatus
 from domain.subscription_terms import Item, SubscriptionTerms
 from domain.subscriptions import State
 from storage.database import PgConnection
+from storage.entitlements import ACCOUNT_GRANTS, StoredGrant, stored_grant
+from storage.follow_ups import ACCOUNT_FOLLOW_UPS, FollowUpRow
 from storage.whole.history import load_subscription, load_swap, load_waiting
 
 # A charge whose document is not there yet is billed by this.
@@ -41,7 +43,8 @@ class TooMuchUsage(ValueError):
 class Rows:
     """What was read, as it lies in the tables and as the rules take it. Ids by the numbers that rules use:
     `invoice_ids` and `payment_ids` in the order of the account's documents. `recorded` is what the row of each
-    subscription says of its state, and of when that changes."""
+    subscription says of its state, and of when that changes; `command` kind, content and outcome of the command that
+    was asked for."""
 
     head: Any
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
@@ -56,6 +59,9 @@ class Rows:
     credit: AccountCredit = field(default_factory=lambda: AccountCredit("XXX"))
     pending: list[Waiting] = field(default_factory=list)
     history: Any = None
+    access: list[StoredGrant] = field(default_factory=list)
+    follow_ups: list[FollowUpRow] = field(default_factory=list)
+    command: tuple[str, Any, Any] | None = None
     usage: list[UsageRecord] = field(default_factory=list)
 
 
@@ -95,6 +101,12 @@ _QUERIES = (
         "select l.* from invoice_line l join invoice i on i.id = l.invoice_id"
         " where i.account_id = %(account)s order by i.number, l.no",
     ),
+    _Query("access", ACCOUNT_GRANTS),
+    _Query("follow_ups", ACCOUNT_FOLLOW_UPS),
+    _Query(
+        "command",
+        "select kind, asked, outcome from command where account_id = %(account)s and id = %(command)s",
+    ),
 )
 _WHOLE = (
     _Query(
@@ -132,18 +144,28 @@ _USAGE = f"""
 """
 
 
-def read_whole(connection: PgConnection, account_id: str, book: PriceBook, *, lock: bool = True) -> Rows:
-    """Everything of the account. With `lock` its row and its subscriptions stay locked, so that two commands, or a
-    command and a bill run, come one after the other. Raises LookupError when there is no such account, TooMuchUsage
-    for more unbilled usage than can be read at once."""
+def read_whole(
+    connection: PgConnection,
+    account_id: str,
+    book: PriceBook,
+    *,
+    lock: bool = True,
+    command: str | None = None,
+) -> Rows:
+    """Everything of the account, and its command with the id `command` if there is one. With `lock` its row and its
+    subscriptions stay locked, so that two commands, or a command and a bill run, come one after the other. Raises
+    LookupError when there is no such account, TooMuchUsage for more unbilled usage than can be read at once."""
     found: dict[str, list[Any]] = {}
-    _ask(connection, _QUERIES, account_id, found, " for update" if lock else "")
+    values = {"account": account_id, "command": command}
+    _ask(connection, _QUERIES, values, found, " for update" if lock else "")
     if not found["head"]:
         raise LookupError(f"there is no account {account_id}")
     head = found["head"][0]
-    rows = Rows(head)
+    rows = Rows(head, access=[stored_grant(row) for row in found["access"]])
+    rows.follow_ups = [FollowUpRow(*row) for row in found["follow_ups"]]
+    rows.command = tuple(found["command"][0]) if found["command"] else None
     if head.known_whole:
-        _ask(connection, _WHOLE, account_id, found)
+        _ask(connection, _WHOLE, values, found)
     _subscriptions(rows, found)
     _invoices(rows, found, book)
     if head.known_whole:
@@ -172,7 +194,7 @@ def whole_account_ids(connection: PgConnection, after: str | None, limit: int) -
 def _ask(
     connection: PgConnection,
     queries: Sequence[_Query],
-    account_id: str,
+    values: dict[str, str | None],
     found: dict[str, list[Any]],
     lock: str = "",
 ) -> None:
@@ -180,7 +202,7 @@ def _ask(
     with connection.pipeline():
         for name, sql in queries:
             cursor = connection.cursor(row_factory=namedtuple_row)
-            cursor.execute(sql.format(lock=lock).encode(), {"account": account_id})
+            cursor.execute(sql.format(lock=lock).encode(), values)
             cursors[name] = cursor
     for name, cursor in cursors.items():
         found[name] = cursor.fetchall()
@@ -239,6 +261,7 @@ def _subscriptions(rows: Rows, found: dict[str, list[Any]]) -> None:
             row.canceled_on,
             history.stops,
             set(history.issue_credits),
+            row.opening_on,
         )
         rows.versions[own] = row.version
         rows.recorded[own] = row.status, row.next_due

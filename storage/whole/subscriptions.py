@@ -12,7 +12,7 @@ from domain.account.state import AccountState, Subscription
 from domain.periods import start_of_day
 from domain.subscription_terms import Item
 from domain.subscriptions import State
-from storage.database import PgConnection
+from storage.database import PgConnection, execute_each
 from storage.whole.history import dump_subscription, dump_swap, subscription_history
 
 _FIELDS = (
@@ -129,24 +129,23 @@ def _items(
     dropped = [item for item in before if item.id not in kept]
     names = ", ".join(_ITEM_FIELDS)
     sets = ", ".join(f"{name} = %s" for name in _ITEM_FIELDS)
-    with connection.cursor() as cursor:
-        if added:
-            cursor.executemany(
-                f"insert into subscription_item (id, subscription_id, {names})"
-                f" values (%s, %s{', %s' * len(_ITEM_FIELDS)})".encode(),
-                [(item.id, subscription_id, *_item_values(item)) for item in added],
-            )
-        if changed:
-            cursor.executemany(
-                f"update subscription_item set {sets} where id = %s".encode(),
-                [(*_item_values(item), item.id) for item in changed],
-            )
-        if dropped:
-            # A change that waited and was replaced by another: rows of items are never removed.
-            cursor.executemany(
-                "update subscription_item set ends_on = %s where id = %s",
-                [(item.starts_on - timedelta(days=1), item.id) for item in dropped],
-            )
+    execute_each(
+        connection,
+        f"insert into subscription_item (id, subscription_id, {names})"
+        f" values (%s, %s{', %s' * len(_ITEM_FIELDS)})",
+        [(item.id, subscription_id, *_item_values(item)) for item in added],
+    )
+    execute_each(
+        connection,
+        f"update subscription_item set {sets} where id = %s",
+        [(*_item_values(item), item.id) for item in changed],
+    )
+    # A change that waited and was replaced by another: rows of items are never removed.
+    execute_each(
+        connection,
+        "update subscription_item set ends_on = %s where id = %s",
+        [(item.starts_on - timedelta(days=1), item.id) for item in dropped],
+    )
 
 
 def _item_values(item: Item) -> tuple[object, ...]:
@@ -170,12 +169,12 @@ def _discounts(connection: PgConnection, subscription: Subscription, before: Sub
         return
     own = subscription.terms.id
     connection.execute("delete from subscription_discount where subscription_id = %s", (own,))
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into subscription_discount (id, subscription_id, code, percent, amount, starts_on, ends_on,"
-            " position) values (%s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                (str(uuid7()), own, each.code, each.percent, each.amount, each.starts_on, each.ends_on, place)
-                for place, each in enumerate(now)
-            ],
-        )
+    execute_each(
+        connection,
+        "insert into subscription_discount (id, subscription_id, code, percent, amount, starts_on, ends_on,"
+        " position) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            (str(uuid7()), own, each.code, each.percent, each.amount, each.starts_on, each.ends_on, place)
+            for place, each in enumerate(now)
+        ],
+    )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from uuid_utils import uuid7
 
 from domain.account.dates import billed_whole, whole_due_on
 from domain.account.state import AccountState, Books
-from storage.database import PgConnection
-from storage.events import NewEvent, append_events
+from storage.database import PgConnection, execute_each
+from storage.events import FEW, NewEvent, append_events
 from storage.posting import copy_children, copy_invoices
 from storage.whole.documents import (
     OF_INVOICE,
@@ -34,11 +35,25 @@ MAIL_NOTE = "mail "  # how `domain.account.collecting` tells that a mail is due
 @dataclass(slots=True)
 class Written:
     """What was written: ids of the account's new invoices, in their order, with their numbers in the series; and the
-    versions of the subscriptions that changed, by their ids."""
+    versions of the subscriptions that changed, by their ids; what was voided, and the credit notes that were
+    written."""
 
     invoices: list[str]
     numbers: list[int]
     versions: dict[str, int]
+    voided: list[str] = field(default_factory=list)
+    notes: list[NoteWritten] = field(default_factory=list)
+
+
+class NoteWritten(NamedTuple):
+    """A credit note: its id, its number as people read it, its day, the invoice that it corrects, and of that invoice
+    (number of the line, amount before tax, tax) of what is given back, minor units above zero."""
+
+    id: str
+    code: str
+    on: date
+    invoice_id: str
+    lines: list[tuple[int, int, int]]
 
 
 def write_whole(
@@ -52,31 +67,37 @@ def write_whole(
 ) -> Written:
     """Write what differs between `before`, the account as it was read in `rows`, and `account`. `revenue` are the
     schedules that the account's lines do not tell by themselves, before and now."""
-    new = account.invoices[len(before.invoices) :]
-    events = list(_subscriptions(connection, account, before, rows))
+    voided: list[str] = []
+    notes: list[NoteWritten] = []
     for number, (was, now) in enumerate(zip(before.invoices, account.invoices, strict=False)):
         if now.balance.voided and not was.balance.voided:
             void_lines(connection, rows.invoice_ids[number])
-    documents = [document(account, invoice) for invoice in new]
+            voided.append(rows.invoice_ids[number])
+    documents = [document(account, invoice) for invoice in account.invoices[len(before.invoices) :]]
     ids = [*rows.invoice_ids, *(str(UUID(bytes=each.invoice_id)) for each in documents)]
     copy_children(connection, documents)
-    events += _settlements(connection, account, before, ids)
-    events += _corrections(connection, account, before, ids)
-    events += _payments(connection, account, before, rows, ids)
-    _credit(connection, account, before)
-    if account.pending != before.pending:
-        _pending(connection, account)
-    _usage(connection, account, before, ids)
-    _entries(connection, account)
-    _history(connection, account, before, revenue)
-    for no in range(len(before.dunning), len(account.dunning)):
-        events.append(NewEvent("dunning.entered", account.id, account.id, no))
-    events += _head(connection, account, rows)
-    events += _notices(account)
-    append_events(connection, events)
+    with connection.pipeline():  # in which COPY cannot be
+        events = list(_subscriptions(connection, account, before, rows))
+        events += _settlements(connection, account, before, ids)
+        events += _corrections(connection, account, before, ids, notes)
+        events += _payments(connection, account, before, rows, ids)
+        _credit(connection, account, before)
+        if account.pending != before.pending:
+            _pending(connection, account)
+        _usage(connection, account, before, ids)
+        _entries(connection, account)
+        _history(connection, account, before, revenue)
+        for no in range(len(before.dunning), len(account.dunning)):
+            events.append(NewEvent("dunning.entered", account.id, account.id, no))
+        events += _head(connection, account, rows)
+        events += _notices(account)
+        if len(events) <= FEW:
+            append_events(connection, events)
+    if len(events) > FEW:
+        append_events(connection, events)
     numbers = copy_invoices(connection, account.mode, documents, bill_run_id)
     versions = {event.subject_id: event.version for event in events if event.kind.startswith("subscription.")}
-    return Written(ids[len(rows.invoice_ids) :], numbers, versions)
+    return Written(ids[len(rows.invoice_ids) :], numbers, versions, voided, notes)
 
 
 def _notices(account: AccountState) -> Iterator[NewEvent]:
@@ -118,13 +139,23 @@ def _settlements(
 
 
 def _corrections(
-    connection: PgConnection, account: AccountState, before: AccountState, ids: Sequence[str]
+    connection: PgConnection,
+    account: AccountState,
+    before: AccountState,
+    ids: Sequence[str],
+    written: list[NoteWritten],
 ) -> Iterator[NewEvent]:
     first = len(before.credit_notes)
     notes = account.credit_notes[first:]
-    note_ids = write_credit_notes(connection, account, first, ids)
+    numbered = write_credit_notes(connection, account, first, ids)
+    note_ids = [own for own, _ in numbered]
+    stands = places(account.invoices, ids)
     on_notes: dict[int, str] = {}
-    for note, own in zip(notes, note_ids, strict=True):
+    for note, (own, code) in zip(notes, numbered, strict=True):
+        back = [
+            (stands[line.corrects].no, -line.net, -line.tax) for line in note.lines if line.corrects in stands
+        ]
+        written.append(NoteWritten(own, code, note.issued_on, ids[int(note.invoice) - 1], back))
         for line in note.lines:
             # The latest like it: what the note is over was given just before it, or waited for an invoice until now.
             no = next(
@@ -138,7 +169,7 @@ def _corrections(
             if no is not None:
                 on_notes[no] = own
     known = len(before.credits)
-    write_credit_lines(connection, account, known, places(account.invoices, ids), on_notes)
+    write_credit_lines(connection, account, known, stands, on_notes)
     for no, own in on_notes.items():
         if no <= known:
             connection.execute(
@@ -185,42 +216,43 @@ def _payments(
                 receipt.code,
             ),
         )
-        with connection.cursor() as cursor:
-            cursor.executemany(
-                "insert into payment_application (payment_id, invoice_id, amount) values (%s, %s, %s)",
-                [(own, ids[int(each.invoice) - 1], each.amount) for each in receipt.applied],
-            )
+        execute_each(
+            connection,
+            "insert into payment_application (payment_id, invoice_id, amount) values (%s, %s, %s)",
+            [(own, ids[int(each.invoice) - 1], each.amount) for each in receipt.applied],
+        )
         yield NewEvent(f"payment.{payment.status.value}", account.id, own, 1)
 
 
 def _credit(connection: PgConnection, account: AccountState, before: AccountState) -> None:
     grants, movements = len(before.credit.grants), len(before.credit.movements)
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into account_credit_grant (account_id, id, no, granted_on, amount, source, expires_on)"
-            " values (%s, %s, %s, %s, %s, %s, %s)",
-            [
-                (account.id, each.id, no, each.granted_on, each.amount, each.source.value, each.expires_on)
-                for no, each in enumerate(account.credit.grants[grants:], grants + 1)
-            ],
-        )
-        cursor.executemany(
-            "insert into account_credit_movement (account_id, no, kind, grant_id, moved_on, amount, target)"
-            " values (%s, %s, %s, %s, %s, %s, %s)",
-            [
-                (account.id, no, each.kind.value, each.grant, each.day, each.amount, each.target)
-                for no, each in enumerate(account.credit.movements[movements:], movements + 1)
-            ],
-        )
+    execute_each(
+        connection,
+        "insert into account_credit_grant (account_id, id, no, granted_on, amount, source, expires_on)"
+        " values (%s, %s, %s, %s, %s, %s, %s)",
+        [
+            (account.id, each.id, no, each.granted_on, each.amount, each.source.value, each.expires_on)
+            for no, each in enumerate(account.credit.grants[grants:], grants + 1)
+        ],
+    )
+    execute_each(
+        connection,
+        "insert into account_credit_movement (account_id, no, kind, grant_id, moved_on, amount, target)"
+        " values (%s, %s, %s, %s, %s, %s, %s)",
+        [
+            (account.id, no, each.kind.value, each.grant, each.day, each.amount, each.target)
+            for no, each in enumerate(account.credit.movements[movements:], movements + 1)
+        ],
+    )
 
 
 def _pending(connection: PgConnection, account: AccountState) -> None:
     connection.execute("delete from pending_charge where account_id = %s", (account.id,))
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into pending_charge (account_id, no, lines, uncut) values (%s, %s, %s::jsonb, %s::jsonb)",
-            [(account.id, no, *dump_waiting(each)) for no, each in enumerate(account.pending)],
-        )
+    execute_each(
+        connection,
+        "insert into pending_charge (account_id, no, lines, uncut) values (%s, %s, %s::jsonb, %s::jsonb)",
+        [(account.id, no, *dump_waiting(each)) for no, each in enumerate(account.pending)],
+    )
 
 
 def _usage(connection: PgConnection, account: AccountState, before: AccountState, ids: Sequence[str]) -> None:

@@ -67,4 +67,5 @@ def _check_laws(url: str) -> None:
         results = verify(engine)
     finally:
         engine.dispose()
-    assert [law for law in results if not law.ok] == []
+    broken = [(law.law, law.violations) for law in results if not law.ok]
+    assert broken == [], broken

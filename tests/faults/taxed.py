@@ -96,7 +96,10 @@ class Taxed:
                 task_queue=TASK_QUEUE,
                 workflows=registry.WORKFLOWS,
                 activities=registry.build_activities(
-                    database, client, bill_run_taxes(TaxQuotes(database, connections.open, uses))
+                    database,
+                    client,
+                    connections,
+                    bill_run_taxes(TaxQuotes(database, connections.open, uses)),
                 ),
                 activity_executor=threads,
                 max_concurrent_activities=4,

@@ -251,3 +251,38 @@ async def test_an_engine_that_is_not_configured_any_more_parks_nothing(shop: Sho
     shop.open = gone  # type: ignore[method-assign]
     assert (await shop.turn()).away == "definition"
     assert shop.parks() == []
+
+
+async def test_what_is_wrong_with_one_document_stops_no_other(shop: Shop) -> None:
+    odd, good = await shop.sell(shop.account()), await shop.sell(shop.account())
+    with transaction(shop.engine) as connection:
+        connection.execute(
+            "update connector_call set answer = '{}', status = 'succeeded' where key = %s", (odd.code,)
+        )
+    done = await shop.turn()
+    assert (done.left, done.due) == (1, 0)
+    assert shop.documents()[good.code] == ("committed", 89, 89, True)
+    ((kind, error_kind, message),) = shop.parks()
+    assert (kind, error_kind) == ("tax", "tax_document_failed")
+    assert odd.code in message
+    with transaction(shop.engine) as connection:
+        connection.execute("update connector_call set status = 'intent' where key = %s", (odd.code,))
+        connection.execute("update tax_document set due_at = now()")
+    assert (await shop.turn()).left == 0
+    assert shop.parks() == []
+
+
+async def test_an_engine_that_takes_few_calls_is_no_engine_away(shop: Shop) -> None:
+    for _ in range(12):
+        await shop.sell(shop.account())
+    shop.stand_in.inject("rate_limited_seconds", 6, path="*createoradjust", after=1)
+    done = await shop.turn()
+    assert (done.settled, done.left, done.away) == (12, 0, "")
+
+
+async def test_test_mode_has_its_own_series(shop: Shop) -> None:
+    shop = Shop(shop.engine, shop.connector, shop.stand_in, modes=("live", "test"))
+    live, played = await shop.sell(shop.account()), await shop.sell(shop.account(mode="test"))
+    await shop.turn()
+    assert (live.code, played.code) == ("INV-1", "TEST-1")
+    assert set(shop.documents().values()) == {("committed", 89, 89, True)}

@@ -1,0 +1,86 @@
+"""Tax by a connected engine for an account that is billed whole: its drafts are asked for while nothing is locked, and
+what was answered is put on the same drafts when they are written. One that has become another is asked for anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from domain.invoices import Draft
+from domain.tax_documents import EngineTax, put_tax_on
+from operations.accounts.unit import Changing
+from operations.tax.documents import Taxed, record_tax_documents
+from storage.database import PgConnection
+from storage.posting import SERIES
+
+
+class DraftMoved(Exception):
+    """A draft is another one than was asked for: the account changed meanwhile."""
+
+
+@dataclass(slots=True)
+class Quotes:
+    """What the engine said of drafts, by what the drafts say; and `used`, of those that were written, in order."""
+
+    known: dict[Hashable, EngineTax | None] = field(default_factory=dict)
+    used: list[EngineTax | None] = field(default_factory=list)
+
+    def ask(self, engine: Callable[[Draft], EngineTax | None]) -> Callable[[Draft], None]:
+        """Taxes drafts by asking `engine`, which puts on what it answers, and keeps that."""
+
+        def tax(draft: Draft) -> None:
+            key = saying(draft)
+            self.known[key] = engine(draft)
+
+        return tax
+
+    def put(self) -> Callable[[Draft], None]:
+        """Taxes drafts by what was answered. Raises DraftMoved for one that was not asked for."""
+
+        def tax(draft: Draft) -> None:
+            key = saying(draft)
+            if key not in self.known:
+                raise DraftMoved
+            found = self.known[key]
+            if found is not None:
+                put_tax_on(draft, found)
+            self.used.append(found)
+
+        return tax
+
+    def record(self, connection: PgConnection, unit: Changing) -> None:
+        """Note the documents of the invoices that `unit` wrote, in its transaction."""
+        made = len(unit.written.invoices)
+        account = unit.account
+        taxes = self.used[-made:] if made else []
+        record_tax_documents(
+            connection,
+            [
+                Taxed(own, account.id, account.mode, f"{SERIES[account.mode]}-{number}", tax)
+                for own, number, tax in zip(unit.written.invoices, unit.written.numbers, taxes, strict=True)
+                if tax is not None
+            ],
+        )
+
+
+def saying(draft: Draft) -> Hashable:
+    """What a draft says, ids left out: they are made anew each time that it is."""
+    return (
+        draft.issued_on,
+        draft.payer.id,
+        tuple(
+            (
+                line.kind,
+                line.price_id,
+                line.part,
+                line.period_start,
+                line.period_end,
+                line.quantity,
+                line.amount,
+                line.parent,
+                line.reference,
+                line.category,
+            )
+            for line in draft.lines
+        ),
+    )
