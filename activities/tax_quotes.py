@@ -90,10 +90,16 @@ class TaxQuotes:
         return mode in self._uses
 
     async def quote(
-        self, draft: Draft, table: TaxTable, patience: QuotePatience = AT_ONCE
+        self,
+        draft: Draft,
+        table: TaxTable,
+        patience: QuotePatience = AT_ONCE,
+        place: Mapping[str, str] | None = None,
     ) -> EngineTax | None:
         """The tax of one draft: for a checkout, a change of plan, a one-time charge. None where no engine has to know
         of it, in a mode that the built-in table taxes above all: then `domain.invoices.add_tax` does the rest.
+
+        place: where it is taxed, for an account that is not there yet; default: as its rows say.
 
         Ask before the transaction that posts: in it, `domain.tax_documents.put_tax_on` the draft, `finish` and post it,
         and give its number to `operations.tax.documents.record_tax_document`. The answer may be kept as JSON meanwhile
@@ -106,8 +112,10 @@ class TaxQuotes:
         use = self._uses.get(draft.payer.mode)
         if use is None:
             return None
-        places = await asyncio.to_thread(self._places, [draft.payer.id])
-        return await self._quoted(draft, places.get(draft.payer.id, {}), use, table, patience)
+        if place is None:
+            places = await asyncio.to_thread(self._places, [draft.payer.id])
+            place = places.get(draft.payer.id, {})
+        return await self._quoted(draft, place, use, table, patience)
 
     async def quote_all(
         self, drafts: Sequence[Draft], table: TaxTable, told: Callable[[int], None] = lambda _: None

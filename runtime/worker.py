@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
-from activities.checkout import CheckoutActivities
+from activities.checkout import CheckoutActivities, by_engine
 from activities.tax_orders import TaxUse
 from activities.tax_quotes import TaxQuotes
 from contracts.names import CALL_QUEUE, TASK_QUEUE
@@ -109,7 +109,9 @@ async def _running_worker(
         yield
         return
     quotes = TaxQuotes(engine, connections.open, uses)
-    checkouts = CheckoutActivities(engine, gateway_for(connections), fulfilled_by(connections))
+    checkouts = CheckoutActivities(
+        engine, gateway_for(connections), fulfilled_by(connections), by_engine(quotes)
+    )
     with ThreadPoolExecutor(settings.worker_activities, thread_name_prefix="activity") as executor:
         worker = Worker(
             client,

@@ -68,7 +68,7 @@ class Shop:
     table: TaxTable = field(default_factory=lambda: TaxTable([]))
 
     def __post_init__(self) -> None:
-        use = TaxUse(NAME, SELLER, self.when_away, {"news": "PN010000"})
+        use = TaxUse(NAME, SELLER, self.when_away, {"news": "PN010000", "digital": "PN010000"})
         self.quotes = TaxQuotes(self.engine, self.open, dict.fromkeys(self.modes, use), HASTY)
 
     async def open(self, name: str, /) -> Connector[Any]:

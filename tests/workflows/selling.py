@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.checkout import CheckoutActivities, TaxUnavailable
+from activities.checkout import CheckoutActivities, Taxes, built_in
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from connectors.sdk.config import Secret
@@ -24,9 +24,6 @@ from connectors.stripe.config import StripeConfig
 from connectors.stripe.connector import Stripe
 from contracts.checkout import CheckoutInput, CheckoutResult
 from contracts.names import CALL_QUEUE, TASK_QUEUE
-from domain.invoices import Draft
-from domain.tax import TaxTable
-from domain.taxation import GivenTax
 from operations.catalog import load_catalog
 from operations.checkout.begin import Order, begin
 from operations.checkout.quote import Gateway
@@ -69,8 +66,7 @@ class Shop:
         self.uses = GATEWAY
         self.fulfilled_by: Mapping[str, str | None] = {"provisioning": None, "drm": None, "shipping": None}
         self.sets_up = True
-        self.tax_is_away = False
-        self.given: Sequence[GivenTax] | None = None
+        self.taxes: Taxes = built_in
         with transaction(engine) as connection:
             known = connection.execute("select count(*) from plan where code = 'digital-monthly'").fetchone()
         if known == (0,):
@@ -81,19 +77,13 @@ class Shop:
         config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=self.gateways[name].url)
         return Stripe(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}, timeout=QUICK))
 
-    async def tax(self, draft: Draft, table: TaxTable) -> Sequence[GivenTax] | None:
-        """What a connected engine says, or that it is away."""
-        if self.tax_is_away:
-            raise TaxUnavailable
-        return self.given
-
     def activities(self) -> list[Callable[..., Any]]:
         """Those of checkouts."""
         sales = CheckoutActivities(
             self.engine,
             lambda _: Gateway(self.uses, self.sets_up),
             lambda _: self.fulfilled_by,
-            self.tax,
+            lambda *asked: self.taxes(*asked),
         )
         return sales.all()
 
