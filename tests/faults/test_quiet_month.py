@@ -37,11 +37,11 @@ def import_subscribers(url: str, folder: Path, count: int) -> None:
     assert (summary.imported, summary.rejected) == (count, 0)
     engine.dispose()
     ending = (
-        "with some as (select id, row_number() over (order by id) as no from subscription where next_due is null"
+        "with chosen as (select id, row_number() over (order by id) as no from subscription where next_due is null"
         " and interval_unit = 'month' limit %s)"
-        " update subscription s set ends_on = %s::date + some.no::int, version = version + 1,"
-        " next_due = (%s::date + some.no::int)::timestamp at time zone a.time_zone"
-        " from some, account a where s.id = some.id and a.id = s.account_id returning s.id"
+        " update subscription s set ends_on = %s::date + chosen.no::int, version = version + 1,"
+        " next_due = (%s::date + chosen.no::int)::timestamp at time zone a.time_zone"
+        " from chosen, account a where s.id = chosen.id and a.id = s.account_id returning s.id"
     )
     assert len(rows(url, ending, DATED, FIRST, FIRST)) == DATED
 
