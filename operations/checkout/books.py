@@ -19,7 +19,7 @@ from operations.checkout.begin import OpenedAccount
 from operations.checkout.offer import CART, payable, taxing
 from operations.checkout.quote import ENGINE_TAX
 from operations.tariffs import Tariff
-from operations.tax.documents import Taxed, record_tax_documents, void_tax_document
+from operations.tax.documents import Taxed, record_tax_documents
 from storage.checkouts import (
     CheckoutRow,
     await_payment,
@@ -178,8 +178,6 @@ def take_back(connection: PgConnection, tariff: Tariff, checkout_id: str, now: d
             payment_came(connection, row.id)
         else:
             _undo(unit, row)
-        if row.invoice_id is not None and _invoice(unit, row).balance.voided:
-            void_tax_document(connection, row.invoice_id)
     connection.execute("delete from awaiting_payment where checkout_id = %s", (row.id,))
     change_checkout(connection, row.id, {"status": CheckoutStatus.POSTING.value})
 
