@@ -39,7 +39,7 @@ def import_subscribers(url: str, folder: Path, count: int) -> None:
     ending = (
         "with chosen as (select id, row_number() over (order by id) as no from subscription where next_due is null"
         " and interval_unit = 'month' limit %s)"
-        " update subscription s set ends_on = %s::date + chosen.no::int, version = version + 1,"
+        " update subscription s set ends_on = %s::date + chosen.no::int, version = s.version + 1,"
         " next_due = (%s::date + chosen.no::int)::timestamp at time zone a.time_zone"
         " from chosen, account a where s.id = chosen.id and a.id = s.account_id returning s.id"
     )
