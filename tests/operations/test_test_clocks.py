@@ -11,6 +11,7 @@ from uuid_utils import uuid7
 
 from contracts.test_clock import ClockStatus
 from domain.account import commands as verbs
+from operations.subscriptions import follow_up_subscription
 from operations.test_clocks.clocks import (
     ClockAccount,
     ClockRefused,
@@ -213,3 +214,18 @@ def test_an_account_s_time_is_its_clock_s_whatever_the_wall_says(clocked: Clocke
     [(starts_on,)] = clocked.rows("select starts_on from subscription where id = %s", own)
     assert starts_on == FIRST
     assert datetime.now(UTC).date() > FIRST
+
+
+def test_access_is_provided_once_for_each_change_with_what_the_grants_say(clocked: Clocked) -> None:
+    clock = clocked.clock()
+    account = clocked.account(clock, "ada")
+    own = clocked.subscribe(account, "ada main", "digital-monthly")
+    at = instant(FIRST)
+    for _ in range(2):
+        follow_up_subscription(clocked.engine, own, at, {"test": "users"}.get)
+    [(call, request, mode, outcome)] = clocked.rows(
+        "select c.id::text, c.request, c.mode, f.outcome from connector_call c, follow_up f"
+        " where c.connection = 'users' and c.method = 'provisioning.put' and f.key = 'access/1'"
+    )
+    assert (outcome, mode) == (f"call {call}", "test")
+    assert (request["external_id"], request["active"], request["features"]) == (account, True, ["news"])
