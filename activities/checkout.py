@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import psycopg
@@ -14,6 +14,8 @@ from temporalio.exceptions import ApplicationError
 
 from activities.call_attempt import described
 from activities.heartbeat import beating, pulse
+from activities.tax_orders import TaxNotFound, TaxRefused
+from activities.tax_quotes import TaxQuotes
 from contracts.checkout import (
     CheckoutRef,
     Ending,
@@ -29,7 +31,7 @@ from contracts.checkout import (
 from contracts.connector_call import CallOutcome
 from domain.invoices import Draft
 from domain.tax import TaxTable
-from domain.taxation import GivenTax
+from domain.tax_documents import EngineTax
 from operations.billrun.fail_points import fail_point
 from operations.checkout.books import CannotPost, post, settle, take_back
 from operations.checkout.ending import end, explain
@@ -42,17 +44,23 @@ log = logging.getLogger("masthead.checkout")
 
 T = TypeVar("T")
 
-# What asks for the tax of a draft: an engine's amounts, or None where the built-in table has it.
-Taxes = Callable[[Draft, TaxTable], Awaitable[Sequence[GivenTax] | None]]
+# What asks for the tax of a draft, at a place where the account's rows do not say it: an engine's answer, or None where
+# the built-in table has it. It raises TaxPending and TaxRefused.
+Taxes = Callable[[Draft, TaxTable, Mapping[str, str] | None], Awaitable[EngineTax | None]]
 
 
-class TaxUnavailable(Exception):
-    """The tax engine is away, and the policy is not to sell without it."""
-
-
-async def built_in(draft: Draft, table: TaxTable) -> Sequence[GivenTax] | None:
+async def built_in(draft: Draft, table: TaxTable, place: Mapping[str, str] | None) -> EngineTax | None:
     """Tax by the built-in table."""
     return None
+
+
+def by_engine(quotes: TaxQuotes) -> Taxes:
+    """Tax by the connected engine, where there is one for the mode."""
+
+    async def ask(draft: Draft, table: TaxTable, place: Mapping[str, str] | None) -> EngineTax | None:
+        return await quotes.quote(draft, table, place=place)
+
+    return ask
 
 
 class CheckoutActivities:
@@ -78,11 +86,12 @@ class CheckoutActivities:
         async with beating():
             try:
                 tariff = await asyncio.to_thread(self._tariffs.current)
-                draft = await self._do(to_tax, tariff, ref.checkout_id, ref.now)
-                given = None if draft is None else await self._taxes(draft, tariff.taxes)
+                asked = await self._do(to_tax, tariff, ref.checkout_id, ref.now)
+                given = None if asked is None else await self._taxes(asked.draft, tariff.taxes, asked.place)
                 return await self._do(write_quote, tariff, ref.checkout_id, ref.now, self._gateway_for, given)
-            except TaxUnavailable:
-                return Quoted(problem=Problem(kind="tax_unavailable"))
+            except TaxNotFound as error:
+                refused = isinstance(error, TaxRefused)
+                return Quoted(problem=Problem(kind="tax_refused" if refused else "tax_unavailable"))
             except (ValueError, LookupError) as error:
                 await self._do(explain, ref.checkout_id, str(error))
                 return Quoted(problem=Problem(kind="not_for_sale"))
@@ -95,7 +104,9 @@ class CheckoutActivities:
     def order(self, order: StepOrder) -> StepMade:
         """Write the intent of a call to the gateway."""
         with pulse(), transaction(self._engine) as connection:
-            return StepMade(call=order_step(connection, order.checkout_id, order.step, order.number))
+            made = StepMade(call=order_step(connection, order.checkout_id, order.step, order.number))
+        fail_point(f"after-order-{order.step.value}")
+        return made
 
     @activity.defn(name="note_checkout_step", no_thread_cancel_exception=True)
     def note(self, order: TakeNote) -> Noted:
@@ -110,7 +121,7 @@ class CheckoutActivities:
     def withdraw(self, order: Withdraw) -> CallOutcome:
         """Give a call up, if surely nothing was applied."""
         with pulse(), transaction(self._engine) as connection:
-            return withdraw(connection, order.call_id)
+            return withdraw(connection, order.call_id, found=order.found)
 
     @activity.defn(name="post_checkout", no_thread_cancel_exception=True)
     def post(self, ref: CheckoutRef) -> Posted:
@@ -139,6 +150,7 @@ class CheckoutActivities:
         with pulse(), transaction(self._engine) as connection:
             fulfilled_by = self._fulfilled_by(_mode(connection, ref.checkout_id))
             settle(connection, self._tariffs.current(), ref.checkout_id, ref.now, fulfilled_by)
+            fail_point("before-settle-commit")
         fail_point("after-settle")
 
     @activity.defn(name="take_back_checkout", no_thread_cancel_exception=True)
@@ -147,12 +159,16 @@ class CheckoutActivities:
         fail_point("before-take-back")
         with pulse(), transaction(self._engine) as connection:
             take_back(connection, self._tariffs.current(), ref.checkout_id, ref.now)
+            fail_point("before-take-back-commit")
+        fail_point("after-take-back")
 
     @activity.defn(name="end_checkout", no_thread_cancel_exception=True)
     def end(self, ending: Ending) -> None:
         """Write down that it did not complete."""
+        fail_point("before-end")
         with pulse(), transaction(self._engine) as connection:
             end(connection, ending.checkout_id, ending.status, ending.kind, ending.now, ending.decline)
+        fail_point("after-end")
 
     def all(self) -> list[Callable[..., Any]]:
         """Every activity, for the worker."""

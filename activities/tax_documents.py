@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,15 +17,15 @@ from activities.heartbeat import beating
 from connectors.sdk.capabilities.tax import TaxEngine
 from connectors.sdk.config import MissingSecret
 from connectors.sdk.connector import Connector
-from connectors.sdk.errors import ConnectorError, DefinitionError, Transient
+from connectors.sdk.errors import ConnectorError, DefinitionError, RateLimited, Transient
 from connectors.sdk.methods import method
 from contracts.connector_call import CallOutcome, CallRef, CallStatus
 from contracts.names import tax_documents_id
 from contracts.tax import SETTLE_TAX_DOCUMENTS, TaxTurn, TaxTurnDone
 from operations.billrun.fail_points import fail_point
 from operations.tax.away import note_away, note_back
-from operations.tax.settle import advance
-from storage.database import transaction
+from operations.tax.settle import advance, set_aside
+from storage.database import DATABASE_AWAY, transaction
 from storage.tax_documents import due_documents, hasten, postpone, unsettled
 
 T = TypeVar("T")
@@ -32,6 +33,8 @@ T = TypeVar("T")
 IN_ONE_TURN = 500
 SIDE_BY_SIDE = 16
 HEALTH_SECONDS = 15.0
+# More calls than the engine takes wait for so long for their turn, before the whole turn waits.
+IN_LINE_SECONDS = 60.0
 
 
 class TaxDocumentActivities:
@@ -122,7 +125,12 @@ class _Turn:
             for document in waiting:
                 if self._away is not None:
                     return
-                await self._settle(document, records_charged)
+                try:
+                    await self._settle(document, records_charged)
+                except DATABASE_AWAY:
+                    raise
+                except Exception as error:  # whatever is wrong with one document must not stop the others
+                    await self._do(set_aside, document, described(error))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(SIDE_BY_SIDE):
@@ -146,14 +154,22 @@ class _Turn:
         self._settled += 1
 
     async def _called(self, ref: CallRef) -> CallOutcome | None:
-        """One try; None where the engine is away."""
+        """One try, once it has its turn; None where the engine is away."""
         workflow_id = tax_documents_id(ref.connection)
         attempt = Attempt(self._engine, self._patience, method(ref.method), ref.call_id, workflow_id)
-        try:
-            return await attempt.go(self._open)
-        except ConnectorError as error:
-            self._away = error
-            return None
+        since = time.monotonic()
+        while True:
+            try:
+                return await attempt.go(self._open)
+            except RateLimited as error:
+                pause = pause_after(error, 1).total_seconds()
+                if time.monotonic() + pause - since > IN_LINE_SECONDS:
+                    self._away = error
+                    return None
+            except ConnectorError as error:
+                self._away = error
+                return None
+            await asyncio.sleep(pause)
 
     async def _do(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         def run() -> T:

@@ -1,7 +1,7 @@
 """Asking the connected tax engine for drafts: side by side, within its budget, and not at all while it is away.
 
 Nothing is recorded there by a quote, so a quote may be lost or asked for again. What was quoted is posted with
-`operations.tax.documents.record_tax_documents`, and recorded at the engine afterwards.
+`operations.tax.documents.record_tax_document`, and recorded at the engine afterwards.
 """
 
 from __future__ import annotations
@@ -90,13 +90,19 @@ class TaxQuotes:
         return mode in self._uses
 
     async def quote(
-        self, draft: Draft, table: TaxTable, patience: QuotePatience = AT_ONCE
+        self,
+        draft: Draft,
+        table: TaxTable,
+        patience: QuotePatience = AT_ONCE,
+        place: Mapping[str, str] | None = None,
     ) -> EngineTax | None:
         """The tax of one draft: for a checkout, a change of plan, a one-time charge. None where no engine has to know
         of it, in a mode that the built-in table taxes above all: then `domain.invoices.add_tax` does the rest.
 
+        place: where it is taxed, for an account that is not there yet; default: as its rows say.
+
         Ask before the transaction that posts: in it, `domain.tax_documents.put_tax_on` the draft, `finish` and post it,
-        and give its number to `operations.tax.documents.record_tax_documents`. The answer may be kept as JSON meanwhile
+        and give its number to `operations.tax.documents.record_tax_document`. The answer may be kept as JSON meanwhile
         (pydantic's TypeAdapter(EngineTax)), in a row, since it holds an address; nothing has to be undone where it is
         never posted.
 
@@ -106,8 +112,10 @@ class TaxQuotes:
         use = self._uses.get(draft.payer.mode)
         if use is None:
             return None
-        places = await asyncio.to_thread(self._places, [draft.payer.id])
-        return await self._quoted(draft, places.get(draft.payer.id, {}), use, table, patience)
+        if place is None:
+            places = await asyncio.to_thread(self._places, [draft.payer.id])
+            place = places.get(draft.payer.id, {})
+        return await self._quoted(draft, place, use, table, patience)
 
     async def quote_all(
         self, drafts: Sequence[Draft], table: TaxTable, told: Callable[[int], None] = lambda _: None

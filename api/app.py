@@ -121,9 +121,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     openapi.describe(app, (health_routes, *ROUTERS))
     app.add_middleware(BodyGuard)
-    app.include_router(health_routes)
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(health_routes)
     app.include_router(unsubscribe.router)
     # First: matching a path costs a microsecond a route, and this one is the hot one.
     app.router.routes.insert(0, webhook_route())

@@ -50,12 +50,18 @@ def _finished(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     schemas["Problem"] = model
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for route in (route for router in routers for route in router.routes):
-        if isinstance(route, APIRoute) and route.include_in_schema:
-            for method in route.methods or ():
-                _finish(
-                    document["paths"][route.path_format][method.lower()], next(_scopes(route.dependant), None)
-                )
+    for schema in schemas.values():
+        _complete(schema.get("example"), schema, schemas)
+    scopes = {
+        (route.path_format, method.lower()): next(_scopes(route.dependant), None)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _finish(operation, scopes.get((path, method)))
     return document
 
 
@@ -74,6 +80,20 @@ def _finish(operation: dict[str, Any], scope: str | None) -> None:
     if scope is not None:
         operation["x-scope"] = scope
         operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
+
+
+def _complete(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Put back what is null in an example: FastAPI leaves it out of the document."""
+    schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    if isinstance(example, list):
+        for each in example:
+            _complete(each, schema.get("items", {}), schemas)
+    elif isinstance(example, dict):
+        for name in schema.get("required", ()):
+            example.setdefault(name, None)
+        for name, inner in schema.get("properties", {}).items():
+            for one in (inner, *inner.get("anyOf", ())):
+                _complete(example.get(name), one, schemas)
 
 
 def _scopes(dependant: Dependant) -> Iterator[str]:

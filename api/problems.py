@@ -24,6 +24,7 @@ MEDIA_TYPE = "application/problem+json"
 _REMEDIES = {
     400: "Correct the request as the detail says, and send it again.",
     401: "Send a valid key; an operator makes one with `masthead keys create` or POST /v1/api-keys.",
+    402: "Ask the customer for another way to pay.",
     403: "Use a key that may do this; GET /v1/api-keys shows which scopes a key has.",
     404: "Check the id, and that it belongs to the mode and account of your key.",
     405: "Use one of the methods that the Allow header names.",

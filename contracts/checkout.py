@@ -153,9 +153,11 @@ class Noted(BaseModel):
 
 
 class Withdraw(BaseModel):
-    """Give a call up, if surely nothing was applied."""
+    """Give a call up, if surely nothing was applied. found: the gateway has told by a look-up what became of it, so
+    that nobody has to decide about it any more."""
 
     call_id: str
+    found: bool = False
 
 
 class Ending(BaseModel):

@@ -14,6 +14,9 @@ NOTICE = "notice."
 Still = Callable[[MailFacts], bool]
 
 
+_OVER = ("canceled", "expired")
+
+
 def _always(_: MailFacts) -> bool:
     return True
 
@@ -36,8 +39,10 @@ class MailTemplate(NamedTuple):
     still: Still = _always
 
 
-def _notice(name: str, about: str, *, marketing: bool = False, still: Still = _always) -> MailTemplate:
-    return MailTemplate(name, about, NOTICE + name, marketing=marketing, still=still)
+def _notice(
+    name: str, about: str, *, on: str | None = None, marketing: bool = False, still: Still = _always
+) -> MailTemplate:
+    return MailTemplate(name, about, NOTICE + (on or name), marketing=marketing, still=still)
 
 
 def _failed(facts: MailFacts) -> bool:
@@ -53,15 +58,19 @@ def _posted(facts: MailFacts) -> bool:
 
 
 def _on_trial(facts: MailFacts) -> bool:
-    return facts.subscription is None or facts.subscription.status == "trialing"
+    return facts.subscription is None or (
+        facts.subscription.trial_ends_on is not None and facts.subscription.status not in _OVER
+    )
 
 
 def _renews(facts: MailFacts) -> bool:
-    return facts.subscription is None or facts.subscription.next_bill_on is not None
+    return facts.subscription is None or (
+        facts.subscription.next_bill_on is not None and facts.subscription.status not in _OVER
+    )
 
 
 def _gone(facts: MailFacts) -> bool:
-    return facts.subscription is None or facts.subscription.status in ("canceled", "expired")
+    return facts.subscription is None or facts.subscription.status in _OVER
 
 
 TEMPLATES = (
@@ -70,10 +79,12 @@ TEMPLATES = (
     MailTemplate("payment-failed", "a charge that failed", "payment.failed", once=True, still=_failed),
     MailTemplate("credit-note", "a credit note, as PDF", "credit_note.issued", once=True, attaches=True),
     _notice("card-expiring", "the card on file expires soon"),
-    _notice("renewal-notice", "a subscription renews soon", still=_renews),
-    _notice("trial-ends-soon", "a trial ends soon", still=_on_trial),
+    _notice("renewal-notice", "a subscription renews soon", on="renewal", still=_renews),
+    _notice("trial-ends-soon", "a trial ends soon", on="trial_ends", still=_on_trial),
     _notice("paused", "a subscription was paused"),
+    _notice("resumed", "a paused subscription goes on"),
     _notice("canceled", "a subscription was canceled"),
+    _notice("ended", "a subscription has ended"),
     _notice("gift", "a gift waits to be claimed"),
     _notice("shipment", "a delivery is on its way"),
     _notice("payment-reminder", "the payment method needs the customer", still=_owing),
@@ -99,9 +110,9 @@ def template_named(name: str) -> MailTemplate:
 
 def template_of(kind: str) -> MailTemplate | None:
     """The template that an event of `kind` sends. Underscores in a notice's name stand for hyphens."""
-    if kind.startswith(NOTICE):
-        return template_named(kind.removeprefix(NOTICE).replace("_", "-"))
-    return _BY_EVENT.get(kind)
+    if kind in _BY_EVENT or not kind.startswith(NOTICE):
+        return _BY_EVENT.get(kind)
+    return template_named(kind.removeprefix(NOTICE).replace("_", "-"))
 
 
 def event_key(template: MailTemplate, kind: str, subject: str, version: int) -> str:

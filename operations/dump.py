@@ -15,16 +15,19 @@ from storage.ledger import account_totals
 
 BATCH = 1000  # accounts read at a time
 
+_ALWAYS = ("charged_through", "arrears_through", "next_bill_on")
+
 _write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def dump(engine: Engine) -> Iterator[str]:
     """The dump's lines, without line ends, from one snapshot; streamed.
 
-    First an object an account, in the order of mode and external key: subscriptions with their billing dates, and
-    invoices with lines and journal lines, each list sorted by its content. A line for a discount or tax names the
-    place of the line it belongs to, counted from 0 in that order. Then the ledger's totals, and for each number series
-    the numbers that its invoices have. Amounts are minor units; nothing in it is an id, a number or an instant.
+    First an object an account, in the order of mode and external key: subscriptions with their dates and items,
+    invoices with lines and journal lines, each list sorted by its content, credit notes, payments and charges that
+    wait. A line for a discount or tax names the place of the line it belongs to, counted from 0 in that order. Then the
+    ledger's totals, and for each number series the numbers that its invoices have. Amounts are minor units; nothing in
+    it is an id, a number or an instant.
     """
     with transaction(engine, read_only_snapshot=True) as connection:
         for account in account_states(connection, BATCH):
@@ -45,9 +48,15 @@ def _account(account: AccountState) -> dict[str, Any]:
         "account": account.key,
         "mode": account.mode,
         "currency": account.currency,
-        "subscriptions": account.subscriptions,
+        "subscriptions": [_said(row) for row in account.subscriptions],
         "invoices": _by_content(invoices),
+        **account.beside,
     }
+
+
+def _said(row: Row) -> Row:
+    """A subscription without the dates that it has not, its billing dates apart."""
+    return {name: value for name, value in row.items() if value is not None or name in _ALWAYS}
 
 
 def _by_content(rows: list[Row]) -> list[Row]:

@@ -1,7 +1,7 @@
-"""Mails to customers, in each worker; one of them leads: it records what events tell of, and sends what waits.
+"""Mails to customers. One worker leads and records what events tell of; every worker sends what waits.
 
-A mail is a row, then a call on a mail connection, and no workflow. Wherever the process dies, the next leader goes on
-from the rows: what was surely not sent is sent, and what may have been sent goes by what the connector declares (over
+A mail is a row, then a call on a mail connection, and no workflow. Wherever a process dies, another one goes on from
+the rows: what was surely not sent is sent, and what may have been sent goes by what the connector declares (over
 SMTP, a mail of unknown outcome is parked and not sent twice).
 """
 
@@ -10,29 +10,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from activities.call_attempt import Attempt, Patience
+from activities.call_attempt import Attempt, Patience, described
 from activities.errors import pause_after
 from connectors.sdk.capabilities.mail import Mailer
 from connectors.sdk.errors import ConnectorError
 from connectors.sdk.methods import method
 from documents.shelf import Shelf, TemplateError
 from domain.invoice_document import DocumentDoesNotAdd
-from operations.mails.compose import NO_CONNECTION, Composed, Composer, Unsent
+from operations.mails.compose import NO_CONNECTION, Composed, Composer, Unsent, read_known
 from operations.mails.record import AT_ONCE as RECORDED_AT_ONCE
 from operations.mails.record import record_next
 from operations.mails.sending import (
     METHOD,
     go_out,
-    look_at,
     park_template,
     put_off,
     take_decisions,
@@ -42,8 +42,8 @@ from operations.mails.sending import (
 from runtime.connections import Connections
 from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
 from storage.calls import read_call
-from storage.database import PgConnection, transaction
-from storage.mails import MailRow, due_mails
+from storage.database import transaction
+from storage.mails import MailRow, claim_mails
 
 log = logging.getLogger("masthead.mails")
 
@@ -52,14 +52,13 @@ MODES = ("live", "test")
 SENT_AT_ONCE = 8
 IDLE_SECONDS = 0.5
 # Without a connection nobody waits, and what records must not be felt by a bill run.
-RECORD_PAUSE_SECONDS = 1.0
+RECORD_PAUSE_SECONDS = 2.0
 DECISIONS_EVERY_SECONDS = 5.0
 TEMPLATE_PAUSE = timedelta(minutes=5)
 LONGEST_HOLD_SECONDS = 60.0
-# Beyond the time that a send may take, until another leader looks at what was on its way.
+# Beyond the time that a send may take, until another worker looks at what was on its way.
 MARGIN = timedelta(seconds=10)
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -87,23 +86,25 @@ async def running_mails(
     engine: Engine, connections: Connections, shelf: Shelf, patience: Patience | None = None
 ) -> AsyncIterator[None]:
     """Mails of this process, for as long as the block runs."""
-    task = asyncio.create_task(
-        _keep_sending(engine, connections, shelf, patience or Patience()), name="mails"
-    )
+    sending = MailSender(engine, connections, Composer(shelf), patience or Patience())
+    tasks = [
+        asyncio.create_task(_kept_up(partial(lead_mails, engine, sending)), name="mails: leading"),
+        asyncio.create_task(_kept_up(sending.serve), name="mails: sending"),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _keep_sending(engine: Engine, connections: Connections, shelf: Shelf, patience: Patience) -> None:
-    """Lead or stand by until canceled; a lost database costs the leadership."""
-    complaints, composer = Complaints(log), Composer(shelf)
+async def _kept_up(work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work`, and again after what it met, until canceled."""
+    complaints = Complaints(log)
     while True:
         try:
-            async with Lead(engine, ROLE, "mails") as lead:
-                await MailTerm(lead, engine, connections, composer, patience, complaints).serve()
+            await work()
         except* (psycopg.Error, SQLAlchemyError) as errors:
             complaints.tell("the database is away", errors.exceptions[0])
         except* Exception:
@@ -111,49 +112,50 @@ async def _keep_sending(engine: Engine, connections: Connections, shelf: Shelf, 
         await asyncio.sleep(CANDIDATE_SECONDS)
 
 
-class MailTerm:
-    """What the leader does."""
-
-    def __init__(
-        self,
-        lead: Lead,
-        engine: Engine,
-        connections: Connections,
-        composer: Composer,
-        patience: Patience,
-        complaints: Complaints,
-    ) -> None:
-        self._lead = lead
-        self._engine = engine
-        self._connections = connections
-        self._by = MailConnections(connections)
-        self._composer = composer
-        self._patience = patience
-        self._complaints = complaints
-        self._holds = {mode: _Hold() for mode in MODES}
-        self._working: set[tuple[str, str]] = set()
-
-    async def serve(self) -> None:
-        """Wait for leadership, then lead until the session breaks (psycopg.Error)."""
-        session = await self._lead.won()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._record(session))
-            tasks.create_task(self._send())
-            tasks.create_task(self._decisions())
-
-    async def _record(self, session: PgConnection) -> None:
-        unsent = self._by.unsent
+async def lead_mails(engine: Engine, sender: MailSender) -> None:
+    """Wait for leadership, then record mails and what is decided about them, until the session breaks."""
+    async with Lead(engine, ROLE, "mails") as lead:
+        session = await lead.won()
+        unsent = sender.by.unsent
 
         def record() -> int:
             with session.transaction():
                 return record_next(session, unsent)
 
-        while True:
-            passed = await self._lead.run(record)
-            if len(unsent) == len(MODES) or passed < RECORDED_AT_ONCE:
-                await asyncio.sleep(RECORD_PAUSE_SECONDS if passed else IDLE_SECONDS)
+        def decided() -> int:
+            with session.transaction():
+                return take_decisions(session, sender.within)
 
-    async def _send(self) -> None:
+        look_at = 0.0
+        while True:
+            passed = await lead.run(record)
+            if time.monotonic() >= look_at:
+                await lead.run(decided)
+                look_at = time.monotonic() + DECISIONS_EVERY_SECONDS
+            if len(unsent) == len(MODES) and passed:
+                await asyncio.sleep(RECORD_PAUSE_SECONDS)
+            elif passed < RECORDED_AT_ONCE:
+                await asyncio.sleep(IDLE_SECONDS)
+
+
+class MailSender:
+    """Sends mails that are due, beside the senders of other workers."""
+
+    def __init__(
+        self, engine: Engine, connections: Connections, composer: Composer, patience: Patience
+    ) -> None:
+        self._engine = engine
+        self._connections = connections
+        self.by = MailConnections(connections)
+        self.within = patience.send + MARGIN
+        self._composer = composer
+        self._patience = patience
+        self._complaints = Complaints(log)
+        self._holds = {mode: _Hold() for mode in MODES}
+        self._working: set[tuple[str, str]] = set()
+
+    async def serve(self) -> None:
+        """Send until canceled. Raises what the database raises."""
         while True:
             if not await self.send_due():
                 await asyncio.sleep(IDLE_SECONDS)
@@ -166,12 +168,13 @@ class MailTerm:
             hold = self._holds[mode]
             if not hold.over:
                 continue
-            due = await self._do(due_mails, [mode], 1 if hold.seconds else SENT_AT_ONCE * 4)
+            most = 1 if hold.seconds else SENT_AT_ONCE * 4
+            due = await self._do(claim_mails, [mode], most, self.within)
             gate = asyncio.Semaphore(SENT_AT_ONCE)
 
-            async def one(mail_id: str, gate: asyncio.Semaphore = gate) -> bool | None:
+            async def one(row: MailRow, gate: asyncio.Semaphore = gate) -> bool | None:
                 async with gate:
-                    return await self._one(mail_id)
+                    return await self._one(row)
 
             went = [each for each in await asyncio.gather(*map(one, due)) if each is not None]
             if went and not any(went):
@@ -181,24 +184,26 @@ class MailTerm:
             done += len(due)
         return done
 
-    async def _one(self, mail_id: str) -> bool | None:
+    async def _one(self, row: MailRow) -> bool | None:
         """Send one mail; whether the mail server was there, None where it was not asked."""
-        known = await self._do(look_at, mail_id)
-        if known is None:
-            return None
         composed: Composed | Unsent | None = None
-        if not isinstance(known, MailRow):
+        if row.call_id is None:
             try:
+                known = await self._do(read_known, row)
                 composed = await asyncio.to_thread(self._composer.compose, known)
-            except (TemplateError, DocumentDoesNotAdd) as error:
-                self._complaints.tell(f"mails of the template {known.row.template} wait", error)
-                self._working.discard((known.row.mode, known.row.template))
-                await self._do(park_template, known.row, str(error), TEMPLATE_PAUSE)
+            except (psycopg.Error, SQLAlchemyError):
+                raise
+            except Exception as error:
+                # What nobody foresaw may quote anything: only its type and place are told.
+                foreseen = isinstance(error, TemplateError | DocumentDoesNotAdd)
+                told = str(error) if foreseen else described(error)
+                log.warning("mails of the template %s wait: %s", row.template, told)
+                self._working.discard((row.mode, row.template))
+                await self._do(park_template, row, told, TEMPLATE_PAUSE)
                 return None
-            await self._note_working(known.row)
-        within = self._patience.send + MARGIN
-        out = await self._do(go_out, mail_id, composed, self._by.of, within)
-        return None if out is None else await self._try(*out)
+            await self._note_working(row)
+        call_id = await self._do(go_out, row, composed, self.by.of, self.within)
+        return None if call_id is None else await self._try(row, call_id)
 
     async def _try(self, row: MailRow, call_id: str) -> bool:
         attempt = Attempt(self._engine, self._patience, method(METHOD), call_id, None)
@@ -222,11 +227,6 @@ class MailTerm:
         if (row.mode, row.template) not in self._working:
             await self._do(template_works, row.mode, row.template)
             self._working.add((row.mode, row.template))
-
-    async def _decisions(self) -> None:
-        while True:
-            await self._do(take_decisions, self._patience.send + MARGIN)
-            await asyncio.sleep(DECISIONS_EVERY_SECONDS)
 
     async def _do(self, step: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
         def run() -> _T:

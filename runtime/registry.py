@@ -19,10 +19,8 @@ from activities.tax_documents import TaxDocumentActivities
 from activities.test_clock import TestClockActivities
 from operations.billrun.rate import TaxEngines
 from runtime.call_keeper import keep_calls
-from runtime.connections import Connections
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
-from runtime.sellers import fulfilled_by, gateway_for
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
 from workflows.bill_run import BillRunWorkflow
@@ -54,12 +52,13 @@ background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks, dis
 
 
 def build_activities(
-    engine: Engine, client: Client, connections: Connections, taxes: TaxEngines | None = None
+    engine: Engine, client: Client, checkouts: CheckoutActivities, taxes: TaxEngines | None = None
 ) -> list[Callable[..., Any]]:
-    """The activities of this process, built with their dependencies. taxes: the connected tax engines."""
+    """The activities of this process, built with their dependencies. checkouts: those that know the connections that
+    sell. taxes: the connected tax engines."""
     return [
         *BillRunActivities(engine, taxes).all(),
-        *CheckoutActivities(engine, gateway_for(connections), fulfilled_by(connections)).all(),
+        *checkouts.all(),
         *ParkedActivities(engine).all(),
         *SubscriptionActivities(engine).all(),
         *SweepActivities(engine, Episodes(client)).all(),

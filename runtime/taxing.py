@@ -22,7 +22,13 @@ from runtime.connections import Connections
 from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
 from runtime.settings import Settings
 from runtime.tax_source import read_taxing
-from storage.tax_documents import PendingBilling, billing_pending, connections_due, resolve_not_due
+from storage.tax_documents import (
+    PendingBilling,
+    billing_pending,
+    connections_due,
+    hasten_decided,
+    resolve_not_due,
+)
 from workflows.starts import start_bill_run
 from workflows.tax_starts import start_tax_documents
 
@@ -31,6 +37,7 @@ log = logging.getLogger("masthead.taxing")
 ROLE = 0x7461786B  # any number, as long as it is the same everywhere
 LOOK_EVERY_SECONDS = 0.5
 START_AGAIN_SECONDS = 2.0
+DECIDED_EVERY_SECONDS = 5.0
 PENDING_EVERY_SECONDS = 3.0
 NOT_DUE_EVERY_SECONDS = 60.0
 
@@ -96,6 +103,8 @@ class _Term:
         """Wait for leadership, then lead until the session breaks (psycopg.Error)."""
         session = await self._lead.won()
         while True:
+            if self._is_time("hasten", DECIDED_EVERY_SECONDS):
+                await self._lead.run(hasten_decided, session)
             for name in await self._lead.run(connections_due, session):
                 if self._is_time(f"start {name}", START_AGAIN_SECONDS):
                     await self._record(name)

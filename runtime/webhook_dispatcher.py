@@ -19,6 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from connectors.sdk.webhooks.recipe import UNTIMED_DAYS, Recipe
 from connectors.sdk.webhooks.shelf import bundled_recipes
+from operations.checkout.told import keep_and_wake
 from operations.webhooks_in.apply import Applied, apply_batch
 from operations.webhooks_in.handlers import Signal, WebhookHandlers
 from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
@@ -53,7 +54,7 @@ def register_handlers(registrar: Callable[[WebhookHandlers, Engine], None]) -> N
 
 async def dispatch_webhooks(engine: Engine, client: Client) -> None:
     """Lead or stand by until canceled; a lost database costs the leadership."""
-    handlers = WebhookHandlers()
+    handlers = WebhookHandlers(keep_and_wake)
     for registrar in _registrars:
         registrar(handlers, engine)
     complaints = Complaints(log)

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
+from activities.checkout import CheckoutActivities, by_engine
 from activities.tax_orders import TaxUse
 from activities.tax_quotes import TaxQuotes
 from contracts.names import CALL_QUEUE, TASK_QUEUE
@@ -24,6 +25,7 @@ from documents.shelf import Shelf
 from runtime import registry
 from runtime.connections import Connections
 from runtime.mails import running_mails
+from runtime.sellers import fulfilled_by, gateway_for
 from runtime.settings import Settings
 from runtime.stack.home import Home, write_private
 from runtime.syncs import load_flows, running_syncs
@@ -107,12 +109,15 @@ async def _running_worker(
         yield
         return
     quotes = TaxQuotes(engine, connections.open, uses)
+    checkouts = CheckoutActivities(
+        engine, gateway_for(connections), fulfilled_by(connections), by_engine(quotes)
+    )
     with ThreadPoolExecutor(settings.worker_activities, thread_name_prefix="activity") as executor:
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,
             workflows=registry.WORKFLOWS,
-            activities=registry.build_activities(engine, client, connections, bill_run_taxes(quotes)),
+            activities=registry.build_activities(engine, client, checkouts, bill_run_taxes(quotes)),
             activity_executor=executor,
             max_concurrent_activities=settings.worker_activities,
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,

@@ -124,9 +124,9 @@ def find_key(connection: PgConnection, key_id: str, *, lock: bool = False) -> Ap
 
 
 def list_keys(
-    connection: PgConnection, *, mode: str | None = None, after: str | None = None, limit: int = 1000
+    connection: PgConnection, *, mode: str | None = None, after: str | None = None, limit: int | None = None
 ) -> list[ApiKey]:
-    """Keys by id, oldest first, those after `after`; with `mode` only those bound to it."""
+    """Keys by id, oldest first, behind `after`; all without `limit`; with `mode` only those bound to it."""
     conditions: dict[str, Any] = {"mode": mode, "after": after, "limit": limit}
     rows = connection.execute(
         f"""

@@ -25,3 +25,11 @@ def catalog_names(connection: PgConnection) -> CatalogNames:
         products = cursor.fetchall()
         cursor.execute("select code, name, unit from meter order by code")
         return CatalogNames(products, cursor.fetchall())
+
+
+def catalog_revision(connection: PgConnection) -> str:
+    """Another text whenever a load has changed something."""
+    row = connection.execute(
+        "select count(*) || '/' || coalesce(max(id::text), '') from catalog_load"
+    ).fetchone()
+    return str(row[0]) if row else ""

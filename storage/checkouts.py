@@ -108,6 +108,23 @@ def read_person(connection: PgConnection, checkout_id: str) -> Person | None:
     return Person(*row) if row else None
 
 
+def keep_tax(connection: PgConnection, checkout_id: str, tax: Any) -> None:
+    """Keep what a tax engine answered, until the invoice has it."""
+    connection.execute(
+        "insert into checkout_person (checkout_id, tax) values (%s, %s)"
+        " on conflict (checkout_id) do update set tax = excluded.tax",
+        (checkout_id, Jsonb(storable(tax))),
+    )
+
+
+def kept_tax(connection: PgConnection, checkout_id: str) -> Any:
+    """What a tax engine answered; None where none was asked."""
+    row = connection.execute(
+        "select tax from checkout_person where checkout_id = %s", (checkout_id,)
+    ).fetchone()
+    return row[0] if row else None
+
+
 def forget_person(connection: PgConnection, checkout_id: str) -> None:
     """Remove who it was: the account has it, or nothing came of it."""
     connection.execute("delete from checkout_person where checkout_id = %s", (checkout_id,))

@@ -15,14 +15,16 @@ Row = dict[str, Any]
 
 
 class AccountState(NamedTuple):
-    """An account with its subscriptions, and its invoices as (head, lines, postings). Days are ISO texts, amounts
-    minor units, quantities and rates decimal texts without trailing zeros."""
+    """An account with its subscriptions, its invoices as (head, lines, postings), and by name what else it has:
+    credit notes, payments, charges that wait. Days are ISO texts, amounts minor units, quantities and rates decimal
+    texts without trailing zeros."""
 
     mode: str
     key: str
     currency: str
     subscriptions: list[Row]
     invoices: list[tuple[Row, list[Row], list[Row]]]
+    beside: dict[str, list[Row]]
 
 
 def account_states(connection: PgConnection, batch: int) -> Iterator[AccountState]:
@@ -45,11 +47,16 @@ def account_states(connection: PgConnection, batch: int) -> Iterator[AccountStat
             connection,
             """
             select account_id::text as owner, external_key as key, status, charged_through::text, arrears_through::text,
-                   next_bill_on::text
-            from subscription where account_id = any(%s::uuid[]) order by external_key collate "C"
+                   next_bill_on::text, ends_on::text, resumes_on::text, later_on::text, canceled_on::text, i.items
+            from subscription s left join lateral (
+                select jsonb_agg(jsonb_build_array(plan_code, plan_version, trim_scale(quantity)::text, starts_on,
+                                                   ends_on) order by starts_on, ends_on, plan_code) as items
+                from subscription_item where subscription_id = s.id) i on true
+            where account_id = any(%s::uuid[]) order by external_key collate "C"
             """,
             ids,
         )
+        beside = {name: _by(connection, query, ids) for name, query in _BESIDE.items()}
         invoices = _by(
             connection,
             """
@@ -80,14 +87,30 @@ def account_states(connection: PgConnection, batch: int) -> Iterator[AccountStat
                     for row in invoices.get(account, [])
                     for number in [row.pop("id")]
                 ],
+                {name: found[account] for name, found in beside.items() if account in found},
             )
         after = (accounts[-1][1], accounts[-1][2])
 
 
+_BESIDE = {
+    "credit_notes": """
+        select account_id::text as owner, issued_on::text, reason, subtotal, tax, total from credit_note
+        where account_id = any(%s::uuid[]) order by issued_on, total, reason
+    """,
+    "payments": """
+        select account_id::text as owner, made_on::text, amount, status, refunded, code from payment
+        where account_id = any(%s::uuid[]) order by no
+    """,
+    "pending": """
+        select account_id::text as owner, l ->> 'kind' as kind, (l ->> 'amount')::bigint as amount
+        from pending_charge, jsonb_array_elements(lines) l where account_id = any(%s::uuid[]) order by 2, 3
+    """,
+}
 _LINES = """
     select l.invoice_id::text as owner, l.no, l.parent_no, l.kind, s.external_key as subscription,
            v.plan_code as plan, v.version, p.phase, p.code as price, l.part, l.period_start::text, l.period_end::text,
-           trim_scale(l.quantity)::text as quantity, l.amount, l.reference, trim_scale(l.rate)::text as rate,
+           trim_scale(l.quantity)::text as quantity, l.amount,
+           case when l.kind in ('discount', 'tax') then l.reference end as reference, trim_scale(l.rate)::text as rate,
            l.voided_at is not null as voided
     from invoice_line l
     left join subscription_item i on i.id = l.item_id left join subscription s on s.id = i.subscription_id

@@ -18,6 +18,7 @@ from domain.invoice_document import (
 )
 from domain.publisher import Publisher
 from storage.database import PgConnection
+from storage.sight import EVERYTHING, Sight
 
 DEFAULT_RULE_BOOK = "default"
 
@@ -66,14 +67,20 @@ _CREDIT_NOTE = f"""
 """
 
 
-def read_invoice(connection: PgConnection, invoice_id: str) -> InvoiceDocument | None:
-    """The invoice of that id. Raises DocumentDoesNotAdd."""
-    return _invoice(_one(connection, _INVOICE + " where v.id = %s", (invoice_id,)))
+def read_invoice(
+    connection: PgConnection, invoice_id: str, sight: Sight = EVERYTHING
+) -> InvoiceDocument | None:
+    """The invoice of that id, if `sight` has its account. Raises DocumentDoesNotAdd."""
+    query = f"{_INVOICE} where v.id = %(id)s and {sight.within}"
+    return _invoice(_one(connection, query, {"id": invoice_id, **sight.parameters}))
 
 
-def read_credit_note(connection: PgConnection, note_id: str) -> InvoiceDocument | None:
-    """The credit note of that id. Raises DocumentDoesNotAdd."""
-    return _credit_note(_one(connection, _CREDIT_NOTE + " where n.id = %s", (note_id,)))
+def read_credit_note(
+    connection: PgConnection, note_id: str, sight: Sight = EVERYTHING
+) -> InvoiceDocument | None:
+    """The credit note of that id, if `sight` has its account. Raises DocumentDoesNotAdd."""
+    query = f"{_CREDIT_NOTE} where n.id = %(id)s and {sight.within}"
+    return _credit_note(_one(connection, query, {"id": note_id, **sight.parameters}))
 
 
 def find_document(connection: PgConnection, series: str, number: int) -> InvoiceDocument | None:
@@ -87,7 +94,9 @@ def find_document(connection: PgConnection, series: str, number: int) -> Invoice
     )
 
 
-def _one(connection: PgConnection, query: str, values: Sequence[object]) -> dict[str, Any] | None:
+def _one(
+    connection: PgConnection, query: str, values: Sequence[object] | Mapping[str, object]
+) -> dict[str, Any] | None:
     with connection.cursor() as cursor:
         cursor.execute(query.encode(), values)
         row = cursor.fetchone()

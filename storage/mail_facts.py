@@ -11,7 +11,8 @@ from domain.publisher import Publisher
 from storage.database import PgConnection
 from storage.invoice_documents import DEFAULT_RULE_BOOK
 
-# The subject of a mail is found by its id, whatever it is; of an account, its last subscription is told of.
+# The subject of a mail is found by its id, whatever it is: a follow-up stands for its subscription, an account for its
+# last one.
 _FACTS = f"""
     select a.external_key as account, a.mode, a.locale, a.currency, h.name, h.email, h.consent,
         coalesce((select b.definition->'publisher' from rule_book b
@@ -33,7 +34,8 @@ _FACTS = f"""
                     order by i.starts_on desc, i.id desc limit 1), s.external_key),
                 'status', s.status, 'trial_ends_on', s.trial_ends_on, 'next_bill_on', s.next_bill_on,
                 'ends_on', s.ends_on, 'resumes_on', s.resumes_on)
-         from subscription s where s.account_id = a.id and %(subject)s in (s.id, a.id)
+         from subscription s where s.account_id = a.id and (%(subject)s in (s.id, a.id)
+             or s.id = (select f.subscription_id from follow_up f where f.id = %(subject)s))
          order by s.starts_on desc, s.id desc limit 1) as subscription
     from account a left join person h on h.account_id = a.id
     left join lateral (select sum(v.balance) as open, min(v.due_on) as since from invoice v

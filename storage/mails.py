@@ -13,7 +13,7 @@ from storage.database import PgConnection
 
 _COLUMNS = (
     "id::text, mode, event_key, template, account_id::text, subject_id::text, version, status, reason, connection,"
-    " call_id::text, tries, clock_timestamp()"
+    " call_id::text, tries, clock_timestamp(), next_at"
 )
 
 
@@ -28,7 +28,8 @@ class NewMail(NamedTuple):
 
 
 class MailRow(NamedTuple):
-    """A mail as it stands. now: the database's clock at the reading."""
+    """A mail as it was claimed. now: the database's clock then. claimed_until: the claim itself, which nobody else has,
+    and which is over once the row says something else."""
 
     id: str
     mode: str
@@ -43,6 +44,7 @@ class MailRow(NamedTuple):
     call_id: str | None
     tries: int
     now: datetime
+    claimed_until: datetime
 
 
 def record_mails(
@@ -87,24 +89,30 @@ def record_mails(
     return done.rowcount
 
 
-def due_mails(connection: PgConnection, modes: Collection[str], limit: int) -> list[str]:
-    """The ids of mails of `modes` that are due, those that have waited longest first."""
+def claim_mails(
+    connection: PgConnection, modes: Collection[str], limit: int, within: timedelta
+) -> list[MailRow]:
+    """Claim mails of `modes` that are due, those that have waited longest first: nobody else looks at them for
+    `within`. Who dies with a claim loses nothing: the mails are due again then."""
     rows = connection.execute(
-        "select id::text from mail where status in ('waiting', 'sending') and next_at <= clock_timestamp()"
-        " and mode = any(%s) order by next_at, id limit %s",
-        (list(modes), limit),
+        f"""
+        update mail set next_at = clock_timestamp() + %(within)s
+        where id in (select id from mail where status in ('waiting', 'sending') and next_at <= clock_timestamp()
+                     and mode = any(%(modes)s) order by next_at, id limit %(limit)s for update skip locked)
+        returning {_COLUMNS}
+        """.encode(),
+        {"modes": list(modes), "limit": limit, "within": within},
     )
-    return [own for (own,) in rows]
+    return [MailRow(*row) for row in rows]
 
 
-def take_mail(connection: PgConnection, mail_id: str) -> MailRow | None:
-    """The mail, locked, where it is due; None where somebody else has it or has done it."""
-    row = connection.execute(
-        f"select {_COLUMNS} from mail where id = %s and status in ('waiting', 'sending')"
-        " and next_at <= clock_timestamp() for update skip locked".encode(),
-        (mail_id,),
-    ).fetchone()
-    return MailRow(*row) if row else None
+def still_claimed(connection: PgConnection, row: MailRow) -> bool:
+    """Whether the mail is as it was claimed; it is locked then."""
+    found = connection.execute(
+        "select from mail where id = %s and next_at = %s and status in ('waiting', 'sending') for update",
+        (row.id, row.claimed_until),
+    )
+    return found.rowcount == 1
 
 
 def mail_goes_out(

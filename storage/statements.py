@@ -101,7 +101,8 @@ class Statements:
 
     async def _once(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(statement.encode(), parameters)
+            # In binary: instants need not be written as text by one side and read by the other.
+            cursor = await connection.execute(statement.encode(), parameters, binary=True)
             # Not by cursor.description, which makes an object of each column.
             result = cursor.pgresult
             return await cursor.fetchall() if result is not None and result.nfields else []

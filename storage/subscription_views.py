@@ -12,16 +12,16 @@ from storage.sight import Sight
 Row = dict[str, Any]
 
 _SELECT = """
-    select s.id::text, s.external_key, s.mode, s.account_id::text, a.currency, a.time_zone, s.status as recorded_status,
+    select s.id::text, s.external_key, s.mode, s.account_id::text, a.currency, a.time_zone, a.clock_at,
+           s.status as recorded_status,
            s.starts_on, s.trial_ends_on, s.ends_on, s.interval_unit, s.interval_count, s.anchor_on,
-           s.charged_through, s.next_bill_on, s.canceled_on, s.resumes_on, s.later_on as changes_on, s.version,
-           s.created_at,
+           s.charged_through, s.next_bill_on, s.term_end, s.canceled_on, s.resumes_on, s.later_on as changes_on,
+           s.version, s.created_at,
            coalesce((select jsonb_agg(jsonb_build_object('id', i.id, 'plan', i.plan_code, 'plan_name', p.name,
                        'version', i.plan_version, 'quantity', trim_scale(i.quantity)::text,
                        'price_override', i.price_override, 'starts_on', i.starts_on, 'ends_on', i.ends_on)
                        order by i.starts_on, i.id)
-                from subscription_item i join plan p on p.code = i.plan_code where i.subscription_id = s.id
-                      and coalesce(i.ends_on >= i.starts_on, true)),
+                from subscription_item i join plan p on p.code = i.plan_code where i.subscription_id = s.id),
                 '[]') as items,
            coalesce((select jsonb_agg(jsonb_build_object('id', d.id, 'code', d.code,
                        'percent', trim_scale(d.percent)::text, 'amount', d.amount, 'starts_on', d.starts_on,

@@ -139,6 +139,22 @@ def hasten(connection: PgConnection, calls: list[str]) -> None:
     )
 
 
+def hasten_decided(connection: PgConnection) -> None:
+    """Look now at documents that wait, and whose call was decided about or made by somebody else. One that waits
+    because it could not be worked on, or for the document that it refunds, goes on waiting."""
+    connection.execute(
+        """
+        update tax_document d set due_at = clock_timestamp() from connector_call c
+        where c.id = d.call_id and d.settled_at is null and d.due_at > clock_timestamp()
+          and c.status in ('intent', 'succeeded', 'skipped', 'failed')
+          and (d.credit_note_id is null or c.status <> 'intent')
+          and not exists (
+            select from parked p where p.mode = d.mode and p.kind = 'tax'
+            and p.trace_key = d.connection || '/' || d.code and p.resolved_at is null)
+        """
+    )
+
+
 def connections_due(connection: PgConnection) -> list[str]:
     """Connections with documents that something is to be done about by now. Reads a row or two of each."""
     rows = connection.execute(
@@ -166,12 +182,12 @@ def unsettled(connection: PgConnection, to: str) -> tuple[int, datetime | None]:
     return (int(row[0]), row[1]) if row else (0, None)
 
 
-def resolve_away(connection: PgConnection, trace_key: str) -> None:
-    """Close what says that an engine is away."""
+def resolve_tax_park(connection: PgConnection, trace_key: str, resolution: str) -> None:
+    """Close what is parked in the open about a document or an engine."""
     connection.execute(
-        "update parked set resolved_at = now(), resolution = 'back' where kind = 'tax' and trace_key = %s"
-        " and resolved_at is null",
-        (trace_key,),
+        "update parked set resolved_at = now(), resolution = %s where mode in ('live', 'test') and kind = 'tax'"
+        " and trace_key = %s and resolved_at is null",
+        (resolution, trace_key),
     )
 
 
@@ -209,6 +225,8 @@ class PendingBilling(NamedTuple):
 
 
 _PENDING = "p.kind = 'bill-run' and p.error_kind = 'tax_pending' and p.resolved_at is null"
+# A run whose workflow was terminated never ends.
+_LEFT = "(r.ended_at is not null or p.last_seen_at < clock_timestamp() - interval '15 min')"
 _PAUSE = "least(interval '10 min', interval '2 s' * power(2, least(max(p.times), 20)))"
 
 
@@ -220,7 +238,7 @@ def billing_pending(connection: PgConnection) -> list[PendingBilling]:
         select r.id::text, r.mode, r.target_date, r.target_instant, count(*),
                max(p.last_seen_at) + {_PAUSE} <= clock_timestamp()
         from parked p join bill_run r on r.id = p.bill_run_id
-        where {_PENDING} and r.ended_at is not null
+        where {_PENDING} and {_LEFT}
         group by r.id order by r.started_at, r.id
         """.encode()
     )
@@ -233,7 +251,7 @@ def resolve_not_due(connection: PgConnection) -> int:
         f"""
         update parked set resolved_at = now(), resolution = 'nothing due' where id in (
             select p.id from parked p join bill_run r on r.id = p.bill_run_id join account a on a.id = p.account_id
-            where {_PENDING} and r.ended_at is not null and not exists (
+            where {_PENDING} and {_LEFT} and not exists (
                 select from subscription s where s.account_id = a.id and s.status in {BILLED_STATES}
                 and s.next_bill_on <= coalesce(r.target_date, (r.target_instant at time zone a.time_zone)::date)))
         """.encode()

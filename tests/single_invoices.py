@@ -25,7 +25,7 @@ from domain.invoices import Draft, Payer, add_tax, finish
 from domain.lines import ONE, Line
 from domain.tax import TaxTable
 from domain.tax_documents import EngineTax, put_tax_on
-from operations.tax.documents import Taxed, record_tax_documents
+from operations.tax.documents import Taxed, record_tax_document
 from storage.database import PgConnection, transaction
 from storage.posting import Template, copy_children, copy_invoices
 
@@ -64,11 +64,12 @@ class Shop:
     connector: type[Connector[Any]]
     stand_in: Any
     when_away: WhenAway = WhenAway.WAIT
+    modes: Sequence[str] = ("live",)
     table: TaxTable = field(default_factory=lambda: TaxTable([]))
 
     def __post_init__(self) -> None:
-        use = TaxUse(NAME, SELLER, self.when_away, {"news": "PN010000"})
-        self.quotes = TaxQuotes(self.engine, self.open, {"live": use}, HASTY)
+        use = TaxUse(NAME, SELLER, self.when_away, {"news": "PN010000", "digital": "PN010000"})
+        self.quotes = TaxQuotes(self.engine, self.open, dict.fromkeys(self.modes, use), HASTY)
 
     async def open(self, name: str, /) -> Connector[Any]:
         """The connector, made anew; whoever asked for it closes it."""
@@ -111,7 +112,7 @@ class Shop:
         invoice_id = str(UUID(bytes=document.invoice_id))
         code = f"{'INV' if draft.payer.mode == 'live' else 'TEST'}-{number}"
         if tax is not None:
-            record_tax_documents(connection, [Taxed(invoice_id, draft.payer.id, draft.payer.mode, code, tax)])
+            record_tax_document(connection, Taxed(invoice_id, draft.payer.id, draft.payer.mode, code, tax))
         return Sold(invoice_id, code, draft.tax)
 
     async def turn(self, *, careful: bool = False, changed: Sequence[str] = ()) -> TaxTurnDone:

@@ -28,19 +28,13 @@ with workflow.unsafe.imports_passed_through():
         Noted,
         Quoted,
         Standing,
-        StepOrder,
-        TakeNote,
         Way,
-        Withdraw,
     )
-    from contracts.connector_call import CallOutcome, CallRef, CallStatus
     from contracts.names import STATUS
+    from workflows._at_gateway import AtGateway
     from workflows._options import BOOKS
     from workflows._parking import Calls
 
-# What a gateway refuses for good is no matter for a person while a customer waits: the checkout ends.
-REFUSED_AT_ONCE = frozenset({"rejected"})
-HELD_OR_WAITING = frozenset((Standing.HELD, Standing.REQUIRES_ACTION))
 # How often a debit on its way is asked for.
 DEBIT_LOOK = timedelta(hours=12)
 
@@ -76,11 +70,8 @@ class CheckoutWorkflow:
         self._order = order
         self._calls = Calls(resumed=self._show_again)
         self._undos: list[Undo] = []
-        self._standing: Standing | None = None  # nobody has said anything of it
-        self._finds = 0
-        self._refused_by = "payment_refused"
-        self._news = False
         self._given_up = False
+        self._gateway = AtGateway(self._calls, order.checkout_id, lambda: self._given_up)
         self._shown = ""
 
     @workflow.run
@@ -98,9 +89,10 @@ class CheckoutWorkflow:
         return result
 
     @workflow.signal(name=CONFIRM)
-    def confirm(self) -> None:
-        """The customer is back from the bank, or the gateway has told us something: ask it how the payment stands."""
-        self._news = True
+    def confirm(self, told: str | None = None) -> None:
+        """The customer is back from the bank, or the gateway has told us something: ask it how the payment stands.
+        What was told does not matter."""
+        self._gateway.news = True
 
     # --- the story ---
 
@@ -129,14 +121,14 @@ class CheckoutWorkflow:
     async def _secure_the_money(self, quoted: Quoted) -> None:
         """Hold what is due, or make the method ready for later; the customer may have to do something for it."""
         if quoted.way is Way.AUTHORISE:
-            self._undos.append(Undo("give back what is held", self._release))
+            self._undos.append(Undo("give back what is held", self._gateway.release))
             step, wanted = GatewayStep.AUTHORISE, Standing.HELD
         elif quoted.way is Way.SET_UP:
             step, wanted = GatewayStep.SET_UP, Standing.READY
         else:
             return
         self._show("authorising", f"{_money(quoted)} at {quoted.connection}")
-        noted = await self._at_the_gateway(step, within=self._order.authorise_within)
+        noted = await self._gateway.do(step, within=self._order.authorise_within)
         if noted.standing is Standing.REQUIRES_ACTION:
             noted = await self._await_the_customer(step)
         if noted.standing is not wanted:
@@ -153,9 +145,9 @@ class CheckoutWorkflow:
             await self._wait(min(longest, until - workflow.now()), "the customer confirms the payment")
             looks += 1
             # Cleared before the look: what is told while it is under way asks for another one.
-            self._news = False
+            self._gateway.news = False
             over = workflow.now() >= until
-            noted = await self._ask(step, looks)
+            noted = await self._gateway.ask(step, looks)
             if noted.standing is not Standing.REQUIRES_ACTION:
                 return noted
             if self._given_up:
@@ -180,12 +172,12 @@ class CheckoutWorkflow:
             return
         self._show("capturing", f"{_money(quoted)} at {quoted.connection}")
         held = quoted.way is Way.AUTHORISE
-        noted = await self._at_the_gateway(GatewayStep.CAPTURE if held else GatewayStep.CHARGE)
+        noted = await self._gateway.do(GatewayStep.CAPTURE if held else GatewayStep.CHARGE)
         if noted.standing is Standing.HELD:
             # It refuses to take what it holds: nothing else will come of asking it again.
             raise Stopped(CheckoutStatus.DECLINED, "capture_refused", noted.decline)
         if noted.standing is Standing.REQUIRES_ACTION:
-            self._undos.append(Undo("give back what is held", self._release))
+            self._undos.append(Undo("give back what is held", self._gateway.release))
             noted = await self._await_the_customer(GatewayStep.CHARGE)
         if noted.standing is Standing.PROCESSING:
             noted = await self._await_the_debit()
@@ -200,8 +192,8 @@ class CheckoutWorkflow:
         self._show("capturing", "the debit is on its way")
         while True:
             await self._wait(DEBIT_LOOK, "the debit comes in, or comes back", heed_giving_up=False)
-            self._news = False
-            noted = await self._ask(GatewayStep.CHARGE, 0)
+            self._gateway.news = False
+            noted = await self._gateway.ask(GatewayStep.CHARGE, 0)
             if noted.standing is not Standing.PROCESSING:
                 return noted
 
@@ -220,21 +212,6 @@ class CheckoutWorkflow:
             undo = self._undos.pop()
             self._show("undoing", undo.what)
             await undo.act()
-
-    async def _release(self) -> None:
-        """Void what is held, or might still be. Nothing to do where the gateway never had it."""
-        if self._standing is None:
-            await self._find()
-        if self._standing in (Standing.GONE, Standing.NOTHING):
-            return
-        # A declined payment could still be confirmed by whoever has its page open: it is closed, if that is possible.
-        must = self._standing in HELD_OR_WAITING
-        made = await self._ordered(GatewayStep.VOID, 1)
-        if made is None:
-            return
-        outcome = await self._called(made, refusable=not must)
-        if outcome.status is CallStatus.SUCCEEDED:
-            await self._note(GatewayStep.VOID, made)
 
     async def _take_back(self) -> None:
         await workflow.execute_activity_method(
@@ -260,106 +237,17 @@ class CheckoutWorkflow:
         if noted.standing is Standing.NOTHING and self._given_up:
             return Stopped(CheckoutStatus.CANCELED, "canceled")
         if noted.standing is Standing.NOTHING:
-            kind = self._refused_by
+            kind = self._gateway.refused_by
             status = CheckoutStatus.EXPIRED if kind == "gateway_away" else CheckoutStatus.REFUSED
             return Stopped(status, kind)
         return Stopped(CheckoutStatus.DECLINED, "card_declined", noted.decline)
 
-    # --- the gateway ---
-
-    async def _at_the_gateway(self, step: GatewayStep, within: timedelta | None = None) -> Noted:
-        """Do `step`; where its call came to nothing that we know, what the gateway says of the payment."""
-        self._refused_by = "payment_refused"
-        ref = await self._ordered(step, 1)
-        if ref is None:
-            return Noted(standing=Standing.NOTHING)
-        outcome = await self._called(ref, refusable=True, within=within)
-        if outcome.status is CallStatus.SUCCEEDED:
-            return await self._note(step, ref)
-        if step is GatewayStep.SET_UP:
-            return Noted(standing=Standing.NOTHING)
-        return await self._find()
-
-    async def _ask(self, step: GatewayStep, number: int) -> Noted:
-        """How the payment, or the setup, stands at the gateway."""
-        if step is not GatewayStep.SET_UP:
-            return await self._find()
-        ref = await self._ordered(GatewayStep.FIND_SETUP, number)
-        if ref is not None and (await self._called(ref)).status is CallStatus.SUCCEEDED:
-            noted = await self._note(GatewayStep.FIND_SETUP, ref)
-            if noted.standing is not Standing.NOTHING:
-                return noted
-        again = await self._ordered(GatewayStep.SET_UP, number + 1)
-        if again is None or (await self._called(again, refusable=True)).status is not CallStatus.SUCCEEDED:
-            return Noted(standing=Standing.NOTHING)
-        return await self._note(GatewayStep.SET_UP, again)
-
-    async def _find(self) -> Noted:
-        """What the gateway has under our reference. A look-up that goes wrong is waited for: without it, nothing may be
-        done or undone."""
-        while True:
-            self._finds += 1
-            ref = await self._ordered(GatewayStep.FIND, self._finds)
-            if ref is None:
-                return Noted(standing=Standing.NOTHING)
-            if (await self._called(ref)).status is CallStatus.SUCCEEDED:
-                return await self._note(GatewayStep.FIND, ref)
-
-    async def _ordered(self, step: GatewayStep, number: int) -> CallRef | None:
-        order = StepOrder(checkout_id=self._order.checkout_id, step=step, number=number)
-        made = await workflow.execute_activity_method(
-            CheckoutActivities.order, order, summary=f"note that it will be done: {step.value}", **BOOKS
-        )
-        return made.call
-
-    async def _note(self, step: GatewayStep, ref: CallRef) -> Noted:
-        order = TakeNote(checkout_id=self._order.checkout_id, step=step, call_id=ref.call_id)
-        noted = await workflow.execute_activity_method(
-            CheckoutActivities.note, order, summary=f"how it stands after: {step.value}", **BOOKS
-        )
-        self._standing = noted.standing
-        return noted
-
-    async def _called(
-        self, ref: CallRef, *, refusable: bool = False, within: timedelta | None = None
-    ) -> CallOutcome:
-        """Make the call. refusable: a refusal for good is an answer, no work for a person. within: for how long it may
-        come to nothing; one in doubt is found out, however long that takes."""
-        given_back = REFUSED_AT_ONCE if refusable else frozenset[str]()
-        calling = asyncio.create_task(self._calls.call(ref, given_back=given_back))
-        if within is not None:
-            await self._wait_for(calling, within)
-        if within is not None and not calling.done():
-            withdrawn = await self._withdrawn(ref)
-            if withdrawn.status.settled:
-                self._refused_by = "gateway_away"
-                calling.cancel()
-                with suppress(asyncio.CancelledError):
-                    await calling
-                # It sees that the call is settled, and shows nothing of it as parked any more.
-                return await self._calls.call(ref)
-        outcome = await calling
-        if outcome.status is CallStatus.PARKED:
-            outcome = await self._withdrawn(ref)
-        return outcome if outcome.status.settled else await self._calls.call(ref)
-
-    async def _wait_for(self, calling: asyncio.Task[CallOutcome], within: timedelta) -> None:
-        with suppress(asyncio.TimeoutError):
-            await workflow.wait_condition(
-                lambda: calling.done() or self._given_up,
-                timeout=within,
-                timeout_summary="the gateway answers",
-            )
-
-    async def _withdrawn(self, ref: CallRef) -> CallOutcome:
-        return await workflow.execute_activity_method(
-            CheckoutActivities.withdraw, Withdraw(call_id=ref.call_id), summary="give the call up", **BOOKS
-        )
+    # --- waiting ---
 
     async def _wait(self, longest: timedelta, summary: str, *, heed_giving_up: bool = True) -> None:
         with suppress(asyncio.TimeoutError):
             await workflow.wait_condition(
-                lambda: self._news or (heed_giving_up and self._given_up),
+                lambda: self._gateway.news or (heed_giving_up and self._given_up),
                 timeout=max(longest, timedelta()),
                 timeout_summary=summary,
             )

@@ -49,7 +49,7 @@ async def start_checkout(client: Client, order: CheckoutInput) -> CheckoutHandle
 async def confirm_checkout(client: Client, checkout: str) -> None:
     """Let the checkout ask the gateway at once. Raises RPCError, NOT_FOUND for one that has ended."""
     handle = client.get_workflow_handle_for(CheckoutWorkflow.run, checkout_id(checkout))
-    await handle.signal(CheckoutWorkflow.confirm, rpc_timeout=RPC_TIMEOUT)
+    await handle.signal(CheckoutWorkflow.confirm, None, rpc_timeout=RPC_TIMEOUT)
 
 
 async def cancel_checkout(client: Client, checkout: str) -> None:

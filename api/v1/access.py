@@ -79,23 +79,22 @@ class AllowanceOut(BaseModel):
     warn: bool
 
 
+ACCESS_EXAMPLE: dict[str, Any] = {
+    "allowed": True,
+    "reason": "granted",
+    "from": "2026-11-01T05:00:00Z",
+    "until": None,
+    "because": None,
+    "source": {"kind": "subscription", "id": "01a205bd-7c1e-7000-8000-000000000002"},
+    "allowance": None,
+}
+
+
 class AccessOut(BaseModel):
     """Whether the reader may. `until` is when the deciding grant ends, or ended (`because` says why), `from` when one
     that is to come begins; `allowance` is there where use is metered."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "allowed": True,
-                "reason": "granted",
-                "from": "2026-11-01T05:00:00Z",
-                "until": None,
-                "because": None,
-                "source": {"kind": "subscription", "id": "01a205bd-7c1e-7000-8000-000000000002"},
-                "allowance": None,
-            }
-        },
-    )
+    model_config = ConfigDict(json_schema_extra={"example": ACCESS_EXAMPLE})
 
     allowed: bool
     reason: Reason

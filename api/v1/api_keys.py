@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -36,6 +36,18 @@ Answer = TypeVar("Answer")
 Reader = Annotated[Caller, Depends(require_scope("keys:read"))]
 Writer = Annotated[Caller, Depends(require_scope("keys:write"))]
 Reason = Annotated[str, Field(min_length=1, max_length=1000)]
+_EXAMPLE: dict[str, Any] = {
+    "id": "01a205bd-7c1e-7000-8000-000000000008",
+    "name": "web store",
+    "scopes": ["catalog:read", "checkout:write"],
+    "mode": "live",
+    "account_id": None,
+    "created_at": "2026-12-01T09:30:00Z",
+    "expires_at": "2027-12-01T00:00:00Z",
+    "rotated_at": None,
+    "revoked_at": None,
+    "last_used_at": None,
+}
 _MOST_SECONDS = int(LONGEST_OVERLAP.total_seconds())
 
 
@@ -95,6 +107,8 @@ class Revocation(BaseModel):
 class KeyOut(BaseModel):
     """A key, without its secret. last_used_at: to the hour."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
+
     id: UUID
     name: str
     scopes: list[str]
@@ -109,6 +123,8 @@ class KeyOut(BaseModel):
 
 class KeyWithSecret(KeyOut):
     """A key with its secret, which is shown this once."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {**_EXAMPLE, "secret": "mh_..."}})
 
     secret: str = Field(repr=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
@@ -30,7 +30,8 @@ from domain.catalog import (
 )
 from domain.phase_prices import prices_of
 from operations.catalog import CatalogRows, read_catalog
-from storage.catalog_names import CatalogNames, catalog_names
+from storage.catalog_names import CatalogNames, catalog_names, catalog_revision
+from storage.database import PgConnection
 
 router = APIRouter(prefix="/v1/catalog", tags=["catalog"])
 
@@ -185,9 +186,23 @@ async def show_plan(request: Request, _: Reader, code: str, on: On = None) -> Pl
 
 
 async def _read(request: Request) -> _Offer:
-    return await in_snapshot(
-        request, lambda connection: _Offer(read_catalog(connection), catalog_names(connection))
-    )
+    """The catalog as it is now; read again only when it has changed."""
+    state = request.app.state
+
+    def read(connection: PgConnection) -> _Offer:
+        revision = catalog_revision(connection)
+        known: _Known | None = getattr(state, "catalog", None)
+        if known is None or known.revision != revision:
+            offer = _Offer(read_catalog(connection), catalog_names(connection))
+            known = state.catalog = _Known(revision, offer)
+        return known.offer
+
+    return await in_snapshot(request, read)
+
+
+class _Known(NamedTuple):
+    revision: str
+    offer: _Offer
 
 
 class _Offer:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -14,19 +14,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.database import in_transaction
 from api.problems import Problem
 from api.security import Caller, require_scope
+from api.v1.accounts import no_such_account
 from api.v1.quotes import EXAMPLE_CART, Cart
 from contracts.checkout import CheckoutInput, CheckoutStatus
 from operations.checkout.begin import Buyer, CannotBegin, KeyReused, MethodGiven, Order, begin
 from operations.checkout.offer import Offer
+from storage.account_records import find_account
 from storage.checkouts import CheckoutRow, NoSuchCheckout, read_checkout
-from storage.database import PgConnection, transaction
 from workflows.checkout_starts import cancel_checkout, confirm_checkout, start_checkout
 
 router = APIRouter(prefix="/v1/checkouts", tags=["checkout"])
 
-Answer = TypeVar("Answer")
 Writer = Annotated[Caller, Depends(require_scope("checkout:write"))]
 Wait = Annotated[float, Query(ge=0, le=20, description="seconds to wait for the outcome")]
 Key = Annotated[
@@ -101,7 +102,12 @@ class CheckoutOut(BaseModel):
     summary="Buy what is in a cart",
 )
 async def start(
-    request: Request, response: Response, _: Writer, order: NewCheckout, key: Key = None, wait: Wait = 8.0
+    request: Request,
+    response: Response,
+    caller: Writer,
+    order: NewCheckout,
+    key: Key = None,
+    wait: Wait = 8.0,
 ) -> CheckoutOut:
     """Waits for the outcome for a while: 201 when it is complete; 202 with a Location when it goes on, or when the
     customer has to act; 402 when the payment is declined. The same key again is the same checkout, never a second
@@ -110,6 +116,7 @@ async def start(
         raise Problem(
             400, "no_idempotency_key", "This needs the header Idempotency-Key, of 255 characters at most."
         )
+    await _check(request, caller, order)
     asked = Order(
         items=tuple(order.items),
         account_id=order.account_id and str(order.account_id),
@@ -120,7 +127,9 @@ async def start(
         expected_due=order.due,
     )
     try:
-        row, _new = await _do(request, lambda connection: begin(connection, asked, key))
+        row, _new = await in_transaction(
+            request, lambda connection: begin(connection, asked, f"{caller.key_id}/{key}")
+        )
     except KeyReused as error:
         raise Problem(422, "idempotency_key_reused", str(error)) from None
     except CannotBegin as error:
@@ -137,9 +146,9 @@ async def start(
 
 
 @router.get("/{checkout_id}", summary="One checkout")
-async def show(request: Request, _: Writer, checkout_id: UUID) -> CheckoutOut:
+async def show(request: Request, caller: Writer, checkout_id: UUID) -> CheckoutOut:
     """Whatever became of it; 404 when there is none."""
-    return _out(await _find(request, checkout_id))
+    return _out(await _find(request, caller, checkout_id))
 
 
 @router.post(
@@ -148,11 +157,11 @@ async def show(request: Request, _: Writer, checkout_id: UUID) -> CheckoutOut:
     summary="The customer is back from the bank",
 )
 async def confirm(
-    request: Request, response: Response, _: Writer, checkout_id: UUID, wait: Wait = 8.0
+    request: Request, response: Response, caller: Writer, checkout_id: UUID, wait: Wait = 8.0
 ) -> CheckoutOut:
     """The gateway is asked how the payment stands. Calling it early or twice does no harm. 200 when the checkout is
     complete, 202 when it goes on, 402 when the payment is declined."""
-    row = await _find(request, checkout_id)
+    row = await _find(request, caller, checkout_id)
     if row.status == CheckoutStatus.REQUIRES_ACTION:
         await _tell(request, row, confirm_checkout)
         row = await _outcome(request, row.id, wait, beyond=CheckoutStatus.REQUIRES_ACTION)
@@ -165,10 +174,10 @@ async def confirm(
     summary="Give a checkout up",
 )
 async def cancel(
-    request: Request, response: Response, _: Writer, checkout_id: UUID, wait: Wait = 8.0
+    request: Request, response: Response, caller: Writer, checkout_id: UUID, wait: Wait = 8.0
 ) -> CheckoutOut:
     """What is held is given back. A checkout whose money is taken completes all the same. 200 with the outcome."""
-    row = await _find(request, checkout_id)
+    row = await _find(request, caller, checkout_id)
     if not CheckoutStatus(row.status).ended:
         await _tell(request, row, cancel_checkout)
         row = await _outcome(request, row.id, wait, beyond=CheckoutStatus(row.status))
@@ -194,7 +203,7 @@ async def _outcome(
     free = time.monotonic()
     looks = 0
     while True:
-        row = await _do(request, lambda connection: read_checkout(connection, checkout_id))
+        row = await in_transaction(request, lambda connection: read_checkout(connection, checkout_id))
         status, now = CheckoutStatus(row.status), time.monotonic()
         if row.park_id is None:
             free = now
@@ -242,19 +251,30 @@ def _out(row: CheckoutRow) -> CheckoutOut:
     )
 
 
-async def _find(request: Request, checkout_id: UUID) -> CheckoutRow:
+async def _check(request: Request, caller: Caller, order: NewCheckout) -> None:
+    """Refuse an account that the caller may not see, and the opening of one by a key that is for others."""
+    if order.account_id is not None:
+        own = str(order.account_id)
+        if (
+            await in_transaction(request, lambda connection: find_account(connection, caller.sight, own))
+            is None
+        ):
+            raise no_such_account(own)
+    elif caller.account_id is not None:
+        raise Problem(403, "not_for_account_keys", "A key of one account cannot open another.")
+    elif caller.mode not in (None, order.mode):
+        raise Problem(422, "other_mode", f"Your key is for accounts in {caller.mode} mode.")
+
+
+async def _find(request: Request, caller: Caller, checkout_id: UUID) -> CheckoutRow:
+    none = Problem(404, "no_such_checkout", f"There is no checkout {checkout_id}.")
     try:
-        return await _do(request, lambda connection: read_checkout(connection, str(checkout_id)))
+        row = await in_transaction(request, lambda connection: read_checkout(connection, str(checkout_id)))
     except NoSuchCheckout:
-        raise Problem(404, "no_such_checkout", f"There is no checkout {checkout_id}.") from None
-
-
-async def _do(request: Request, work: Callable[[PgConnection], Answer]) -> Answer:
-    def run() -> Answer:
-        with transaction(request.app.state.engine) as connection:
-            return work(connection)
-
-    return await asyncio.to_thread(run)
+        raise none from None
+    if caller.mode not in (None, row.mode) or caller.account_id not in (None, row.account_id):
+        raise none
+    return row
 
 
 def _away() -> Problem:

@@ -13,6 +13,7 @@ from api.database import in_snapshot
 from api.paging import Paged, bad_cursor, cut, read_cursor
 from api.security import Caller, require_scope
 from api.v1.access import (
+    ACCESS_EXAMPLE,
     EXAMPLE_ACCOUNT,
     AccessOut,
     AllowanceOut,
@@ -74,6 +75,8 @@ class Merge(BaseModel):
 
 class UseOut(AccessOut):
     """The same after the use; `counted` says whether this one took one of the allowance."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {**ACCESS_EXAMPLE, "counted": True}})
 
     counted: bool
 

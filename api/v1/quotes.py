@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.problems import Problem
 from api.security import Caller, require_scope
+from api.v1.accounts import no_such_account
 from domain.account.buying import CartItem
 from operations.checkout.begin import MOST_ITEMS, OpenedAccount
 from operations.checkout.offer import Offer, account_for, offer
+from storage.account_records import find_account
 from storage.database import transaction
 
 router = APIRouter(prefix="/v1/quotes", tags=["checkout"])
@@ -45,7 +47,7 @@ class Quote(Offer):
 
 
 @router.post("", summary="What a cart comes to, with tax")
-async def quote(request: Request, _: Buyer, cart: Cart) -> Quote:
+async def quote(request: Request, caller: Buyer, cart: Cart) -> Quote:
     """Nothing is written. Tax is that of the built-in table. 404 for an unknown account, 422 for what cannot be
     sold."""
     state = request.app.state
@@ -54,6 +56,8 @@ async def quote(request: Request, _: Buyer, cart: Cart) -> Quote:
         tariff = state.tariffs.current()
         own = None if cart.account_id is None else str(cart.account_id)
         with transaction(state.engine, read_only_snapshot=True) as connection:
+            if own is not None and find_account(connection, caller.sight, own) is None:
+                raise no_such_account(own)
             account = account_for(connection, tariff, own, cart.account, datetime.now(UTC))
         return Quote.model_validate(offer(account, cart.items, "quote").model_dump())
 

@@ -55,7 +55,8 @@ class DiscountOut(BaseModel):
 class SubscriptionOut(BaseModel):
     """A subscription. status: as its dates say it on `as_of`, today in the account's time zone. charged_through: the
     first day that no bill has charged yet; next_bill_on: the day whose bill run bills it next. canceled_on: the day on
-    which somebody canceled it; resumes_on: when a pause ends by itself; changes_on: when a change of interval comes."""
+    which somebody canceled it; resumes_on: when a pause ends by itself; changes_on: when a change of interval comes;
+    term_end: until when the subscriber is bound."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -75,6 +76,7 @@ class SubscriptionOut(BaseModel):
                 "anchor_on": "2026-12-01",
                 "charged_through": "2027-01-01",
                 "next_bill_on": "2027-01-01",
+                "term_end": None,
                 "canceled_on": None,
                 "resumes_on": None,
                 "changes_on": None,
@@ -112,6 +114,7 @@ class SubscriptionOut(BaseModel):
     anchor_on: date
     charged_through: date
     next_bill_on: date | None
+    term_end: date | None
     canceled_on: date | None
     resumes_on: date | None
     changes_on: date | None
@@ -178,14 +181,21 @@ def no_such_subscription(subscription_id: object) -> Problem:
 
 def subscription_out(row: dict[str, Any], now: datetime) -> SubscriptionOut:
     """A row of `storage.subscription_views` as it is shown at the instant `now`."""
-    today = local_date(now, ZoneInfo(row["time_zone"]))
-    status = state_on(
-        State(row["recorded_status"]),
+    # An account on a test clock lives by that clock's time.
+    today = local_date(row["clock_at"] or now, ZoneInfo(row["time_zone"]))
+    return SubscriptionOut.model_validate({**row, "status": _status(row, today), "as_of": today})
+
+
+def _status(row: dict[str, Any], today: date) -> State:
+    recorded = State(row["recorded_status"])
+    if recorded is State.PAUSED and row["resumes_on"] is not None and row["resumes_on"] <= today:
+        recorded = State.ACTIVE
+    found = state_on(
+        recorded,
         starts_on=row["starts_on"],
         trial_ends_on=row["trial_ends_on"],
         ends_on=row["ends_on"],
         day=today,
     )
-    if status is State.EXPIRED and row["canceled_on"] is not None:
-        status = State.CANCELED
-    return SubscriptionOut.model_validate({**row, "status": status, "as_of": today})
+    # One that was to end by a cancel has not just run out.
+    return State.CANCELED if found is State.EXPIRED and row["canceled_on"] is not None else found

@@ -60,6 +60,16 @@ class NewBatch(BaseModel):
 class RecordOut(BaseModel):
     """A record that is there, and the item of the subscription that is charged for it."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "key": "reader-4711/article-815/2026-11-02",
+                "result": "recorded",
+                "item_id": "01a205bd-7c1e-7000-8000-000000000003",
+            }
+        }
+    )
+
     key: str
     result: Recorded
     item_id: UUID

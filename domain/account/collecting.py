@@ -120,14 +120,18 @@ def cancel_all(account: AccountState) -> None:
             lifecycle.cancel(account, subscription, account.today, None, Destination.ACCOUNT_CREDIT)
 
 
-def judge(account: AccountState) -> None:
-    """The dunning state of today; entering one does what the policy says, once."""
+def unpaid(account: AccountState) -> list[UnpaidInvoice]:
+    """The open invoices, as dunning looks at them."""
     open_invoices = account.open_invoices()
-    unpaid = [
+    return [
         UnpaidInvoice(each.balance.due_on, each.balance.open, account.currency)
         for each in ([] if _carried(account, open_invoices) else open_invoices)
     ]
-    now = dunning_state(account.policy.dunning, unpaid, account.today)
+
+
+def judge(account: AccountState) -> None:
+    """The dunning state of today; entering one does what the policy says, once."""
+    now = dunning_state(account.policy.dunning, unpaid(account), account.today)
     before = account.dunning[-1][1]
     if now == before:
         return

@@ -23,6 +23,8 @@ from domain.plan_changes import recurring_amount
 from domain.receivables import Balance
 from domain.revenue import schedule_of
 
+SOMEBODY = "reader"  # who claims a gift, where nobody is named
+
 
 def request_holiday_stop(account: AccountState, name: str, start: date, until: date, at: datetime) -> None:
     """A stop of delivery, as far as the print cut-off of each issue and the allowance let it."""
@@ -125,7 +127,7 @@ def claim(account: AccountState, name: str, starts_on: date | None) -> None:
     """A gift claimed: from now on it is a subscription paid in advance, earned over the time of its access."""
     gift = _gift(account, name)
     invoice = _invoice_of(account, name)
-    claimed = claim_gift(account.policy.gifts, gift, "reader", account.today, starts_on)
+    claimed = claim_gift(account.policy.gifts, gift, SOMEBODY, account.today, starts_on)
     line = _left(account, invoice)
     if claimed is gift or claimed.access is None:
         return

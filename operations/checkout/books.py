@@ -16,14 +16,17 @@ from domain.account.state import AccountState
 from domain.receivables import InvoiceStatus
 from operations.accounts.unit import Changing, changing
 from operations.checkout.begin import OpenedAccount
-from operations.checkout.offer import CART, given_of, payable, taxing
+from operations.checkout.offer import CART, payable, taxing
+from operations.checkout.quote import ENGINE_TAX
 from operations.tariffs import Tariff
+from operations.tax.documents import Taxed, record_tax_documents
 from storage.checkouts import (
     CheckoutRow,
     await_payment,
     change_checkout,
     forget_person,
     insert_purchase,
+    kept_tax,
     payment_came,
     purchases_of,
     read_checkout,
@@ -32,6 +35,7 @@ from storage.checkouts import (
 )
 from storage.database import PgConnection
 from storage.events import NewEvent, append_events
+from storage.posting import SERIES
 
 
 class CannotPost(ValueError):
@@ -56,12 +60,14 @@ def post(connection: PgConnection, tariff: Tariff, checkout_id: str) -> Posted:
         return Posted(problem=Problem(kind=row.problem_kind or status.value))
     if row.as_of is None:
         raise CannotPost("books_refused", f"checkout {row.id} has no quote")
+    kept = kept_tax(connection, row.id)
+    tax = None if kept is None else ENGINE_TAX.validate_python(kept)
     if row.opens_account:
         _open_account(connection, tariff, row)
     with changing(connection, tariff, row.account_id, row.as_of) as unit:
         account = unit.account
         cart = CART.validate_python(row.cart)
-        bought = buy(account, cart, row.id, taxing(account, given_of(row.quote)))
+        bought = buy(account, cart, row.id, taxing(account, tax))
         total, due = (bought.invoice.total if bought.invoice else 0), payable(account, bought)
         if (total, due) != (row.total, row.due):
             raise CannotPost(
@@ -71,6 +77,9 @@ def post(connection: PgConnection, tariff: Tariff, checkout_id: str) -> Posted:
         if due:
             await_payment(connection, row.id, ids)
     invoice_id = unit.written.invoices[0] if bought.invoice else None
+    if invoice_id is not None and tax is not None:
+        code = f"{SERIES[row.mode]}-{unit.written.numbers[0]}"
+        record_tax_documents(connection, [Taxed(invoice_id, row.account_id, row.mode, code, tax)])
     for each in bought.purchases:
         insert_purchase(
             connection,

@@ -132,11 +132,17 @@ def note(connection: PgConnection, checkout_id: str, step: GatewayStep, call_id:
     return Noted(standing=standing, decline=code)
 
 
-def withdraw(connection: PgConnection, call_id: str) -> CallOutcome:
+def withdraw(connection: PgConnection, call_id: str, *, found: bool = False) -> CallOutcome:
     """Give a call up that nobody waits for any more, if surely nothing of it was applied: it fails, and no try that is
-    still under way sends it. One in doubt stays as it is; whether it was given up, the answer tells."""
+    still under way sends it. One in doubt stays as it is, unless it was `found` what became of it: then it is skipped,
+    for nobody has to decide about it. The answer tells how it stands."""
     row = read_call(connection, call_id, lock=True)
-    if row.first_sent_at is None and CallStatus(row.status) in (CallStatus.INTENT, CallStatus.PARKED):
-        change_call(connection, row.id, {"status": CallStatus.FAILED.value, "ended_at": row.now})
-        resolve_parks_of_call(connection, row.id, "withdrawn")
+    status = None
+    if found and row.status == CallStatus.PARKED:
+        status = CallStatus.SKIPPED
+    elif row.first_sent_at is None and CallStatus(row.status) in (CallStatus.INTENT, CallStatus.PARKED):
+        status = CallStatus.FAILED
+    if status is not None:
+        change_call(connection, row.id, {"status": status.value, "ended_at": row.now})
+        resolve_parks_of_call(connection, row.id, "found" if found else "withdrawn")
     return outcome_of(connection, read_call(connection, call_id))

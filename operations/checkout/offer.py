@@ -15,10 +15,10 @@ from domain.account.buying import Bought, CartItem, Tax, buy
 from domain.account.days import advance
 from domain.account.state import AccountState, open_account
 from domain.account.terms import AccountTerms, TaxTerms
-from domain.invoices import Draft, add_given_tax, add_tax
+from domain.invoices import Draft, add_tax
 from domain.minimum_charge import collect
 from domain.periods import local_date
-from domain.taxation import GivenTax
+from domain.tax_documents import EngineTax, put_tax_on
 from operations.accounts.unit import build
 from operations.checkout.begin import OpenedAccount
 from operations.tariffs import Tariff
@@ -66,8 +66,6 @@ class Offer(BaseModel):
     total: int
     credit: int
     due: int
-    # An engine's tax by place of the line, jurisdiction, rate and amount; None: the built-in table's.
-    given_tax: list[tuple[int, str, Decimal, int]] | None = None
 
 
 def account_for(
@@ -115,7 +113,7 @@ def draft_of(account: AccountState, cart: Sequence[CartItem], name: str) -> Draf
 
 
 def offer(
-    account: AccountState, cart: Sequence[CartItem], name: str, given: Sequence[GivenTax] | None = None
+    account: AccountState, cart: Sequence[CartItem], name: str, given: EngineTax | None = None
 ) -> Offer:
     """What `cart` comes to for `account`, which is changed by it. `given` is an engine's tax; None: the built-in
     table's. Raises ValueError, of some kind, for what cannot be sold."""
@@ -153,7 +151,6 @@ def offer(
         total=invoice.total if invoice else 0,
         credit=invoice.balance.used if invoice else 0,
         due=payable(account, bought),
-        given_tax=None if given is None else [tuple(each) for each in given],
     )
 
 
@@ -162,17 +159,15 @@ def payable(account: AccountState, bought: Bought) -> int:
     return collect([bought.due], account.currency, account.policy.gateway_minimum).charge
 
 
-def taxing(account: AccountState, given: Sequence[GivenTax] | None) -> Tax | None:
+def taxing(account: AccountState, given: EngineTax | None) -> Tax | None:
     """What puts an engine's tax on the draft; None for the built-in table."""
     if given is None:
         return None
-    return lambda draft: add_given_tax(draft, account.currency, given)
 
+    def tax(draft: Draft) -> None:
+        put_tax_on(draft, given)
 
-def given_of(quote: Any) -> list[GivenTax] | None:
-    """The engine's tax of a stored quote."""
-    given = Offer.model_validate(quote).given_tax
-    return None if given is None else [GivenTax(*each) for each in given]
+    return tax
 
 
 def _day(moment: Any) -> date | None:

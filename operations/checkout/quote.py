@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
+from pydantic import TypeAdapter
+
 from contracts.checkout import Problem, Quoted, Way
 from domain.invoices import Draft
-from domain.taxation import GivenTax
+from domain.tax_documents import EngineTax, address_for_tax
 from operations.checkout.offer import CART, account_of, draft_of, offer
 from operations.tariffs import Tariff
-from storage.checkouts import CheckoutRow, change_checkout, read_checkout
+from storage.checkouts import CheckoutRow, change_checkout, keep_tax, read_checkout, read_person
 from storage.database import PgConnection
 
 
@@ -22,17 +24,32 @@ class Gateway(NamedTuple):
     sets_up: bool
 
 
+ENGINE_TAX: TypeAdapter[EngineTax] = TypeAdapter(EngineTax)
+
 # The gateway for a mode; None where none is configured.
 GatewayFor = Callable[[str], Gateway | None]
 
 
-def to_tax(connection: PgConnection, tariff: Tariff, checkout_id: str, now: datetime) -> Draft | None:
-    """The invoice that the checkout would bring, untaxed; None where nothing is charged or a quote is there already.
-    Raises ValueError, of some kind, for what cannot be sold."""
+class ToTax(NamedTuple):
+    """An invoice to be, untaxed. place: where it is taxed, for an account that is not there yet; None: its rows say."""
+
+    draft: Draft
+    place: dict[str, str] | None
+
+
+def to_tax(connection: PgConnection, tariff: Tariff, checkout_id: str, now: datetime) -> ToTax | None:
+    """The invoice that the checkout would bring; None where nothing is charged or a quote is there already. Raises
+    ValueError, of some kind, for what cannot be sold."""
     row = read_checkout(connection, checkout_id)
     if row.as_of is not None:
         return None
-    return draft_of(account_of(connection, tariff, row, now), CART.validate_python(row.cart), row.id)
+    draft = draft_of(account_of(connection, tariff, row, now), CART.validate_python(row.cart), row.id)
+    if draft is None:
+        return None
+    if not row.opens_account:
+        return ToTax(draft, None)
+    person = read_person(connection, checkout_id)
+    return ToTax(draft, address_for_tax(person and person.address, row.terms["tax_region"]))
 
 
 def write_quote(
@@ -41,7 +58,7 @@ def write_quote(
     checkout_id: str,
     now: datetime,
     gateway_for: GatewayFor,
-    given: Sequence[GivenTax] | None = None,
+    given: EngineTax | None = None,
 ) -> Quoted:
     """Write the quote down as of `now`, once; a repetition answers the first. Raises ValueError, of some kind, for
     what cannot be sold."""
@@ -60,6 +77,8 @@ def write_quote(
         "connection": gateway and gateway.name,
     }
     change_checkout(connection, checkout_id, changes)
+    if given is not None:
+        keep_tax(connection, checkout_id, ENGINE_TAX.dump_python(given, mode="json"))
     return quoted(read_checkout(connection, checkout_id), gateway_for)
 
 

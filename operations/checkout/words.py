@@ -11,6 +11,7 @@ WORDS = {
     "gateway_away": "The payment provider does not answer. Nothing was charged; start a new checkout later.",
     "action_expired": "The payment was not confirmed in time. Nothing was charged; start a new checkout.",
     "tax_unavailable": "Tax cannot be determined at the moment. Nothing was charged; start a new checkout later.",
+    "tax_refused": "Tax cannot be determined for this address. Correct it, and start a new checkout.",
     "price_changed": "The amount has changed since it was shown. Look at the new amount and start a new checkout.",
     "account_exists": "There is an account of that key. Use its id, in a new checkout.",
     "not_for_sale": "This cannot be sold.",

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from contracts.connector_call import CallOutcome, CallStatus
 from operations.calls.prepare import CallOrder, prepare_call
-from operations.mails.compose import NO_CONNECTION, Composed, Known, Unsent, read_known
+from operations.mails.compose import NO_CONNECTION, Composed, Unsent
 from storage.calls import read_call
 from storage.database import PgConnection
 from storage.mails import (
@@ -17,7 +17,7 @@ from storage.mails import (
     mail_waits,
     resume_mail,
     settled_parks,
-    take_mail,
+    still_claimed,
 )
 from storage.parked import Park, park
 
@@ -30,46 +30,36 @@ BAD_TEMPLATE = "bad_template"
 ConnectionOf = Callable[[str, str | None], str | None]
 
 
-def look_at(connection: PgConnection, mail_id: str) -> Known | MailRow | None:
-    """What is known of a mail that is due; its row alone where its call is written down already; None when it is
-    nobody's turn. Locks nothing beyond the reading."""
-    row = take_mail(connection, mail_id)
-    if row is None or row.call_id is not None:
-        return row
-    return read_known(connection, row)
-
-
 def go_out(
     connection: PgConnection,
-    mail_id: str,
+    row: MailRow,
     composed: Composed | Unsent | None,
     connection_of: ConnectionOf,
     within: timedelta,
-) -> tuple[MailRow, str] | None:
-    """Write down the call of a mail, or find the one that is there; the mail and the call's id. None where there is
-    nothing to send: somebody else has it, or it ends unsent. Commit before sending."""
-    row = take_mail(connection, mail_id)
-    if row is None:
+) -> str | None:
+    """Write down the call of a claimed mail, or find the one that is there; the call's id. None where there is nothing
+    to send: the claim is over, or the mail ends unsent. Commit before sending."""
+    if not still_claimed(connection, row):
         return None
     if row.call_id is not None:
         mail_goes_out(
             connection,
-            mail_id,
+            row.id,
             call_id=row.call_id,
             to=row.connection or "",
             locale=None,
             unsubscribe_hash=None,
             within=within,
         )
-        return row, row.call_id
+        return row.call_id
     if composed is None:
         return None
     if isinstance(composed, Unsent):
-        end_mail(connection, mail_id, "unsent", reason=composed.reason)
+        end_mail(connection, row.id, "unsent", reason=composed.reason)
         return None
     to = connection_of(row.mode, composed.connection)
     if to is None:
-        end_mail(connection, mail_id, "unsent", reason=NO_CONNECTION)
+        end_mail(connection, row.id, "unsent", reason=NO_CONNECTION)
         return None
     prepared = prepare_call(
         connection,
@@ -85,14 +75,14 @@ def go_out(
     )
     mail_goes_out(
         connection,
-        mail_id,
+        row.id,
         call_id=prepared.ref.call_id,
         to=to,
         locale=composed.locale,
         unsubscribe_hash=composed.unsubscribe_hash,
         within=within,
     )
-    return row, prepared.ref.call_id
+    return prepared.ref.call_id
 
 
 def take_outcome(connection: PgConnection, mail_id: str, outcome: CallOutcome, *, now_in: timedelta) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from operations.tax.settle import TAX
+from operations.tax.documents import TAX
 from storage.database import PgConnection
 from storage.parked import Park, park
-from storage.tax_documents import resolve_away, unsettled
+from storage.tax_documents import resolve_tax_park, unsettled
 
 # An outage that is shorter than this is nobody's business.
 IN_SIGHT_AFTER = timedelta(minutes=15)
@@ -36,4 +36,4 @@ def note_away(connection: PgConnection, to: str, why: str) -> None:
 
 def note_back(connection: PgConnection, to: str) -> None:
     """The engine answers again."""
-    resolve_away(connection, f"{to}/away")
+    resolve_tax_park(connection, f"{to}/away", "back")

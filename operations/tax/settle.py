@@ -15,7 +15,7 @@ from contracts.connector_call import CallRef, CallStatus
 from domain.money import format_minor
 from domain.tax_documents import charged_as
 from operations.calls.prepare import ref_of
-from operations.tax.documents import call_for
+from operations.tax.documents import METHODS, TAX, call_for
 from storage.calls import CallRow, change_call, read_call
 from storage.database import PgConnection
 from storage.parked import Park, park
@@ -25,10 +25,10 @@ from storage.tax_documents import (
     document_of,
     lock_document,
     postpone,
+    resolve_tax_park,
     taxes_by_line,
 )
 
-TAX = "tax"  # the kind of parked work
 # How soon a document is looked at again that waits for a person, or for another document.
 SOON, LATE = timedelta(minutes=1), timedelta(minutes=30)
 
@@ -115,7 +115,33 @@ def _next(
     return ref_of(read_call(connection, call_id))
 
 
+def set_aside(connection: PgConnection, document_id: str, why: str) -> None:
+    """Show a document that could not be worked on, and look at it again much later. why: without personal data."""
+    document = lock_document(connection, document_id)
+    park(
+        connection,
+        Park(
+            kind=TAX,
+            trace_key=_trace(document),
+            error_kind="tax_document_failed",
+            message=f"the tax document {document.code} of {document.connection} could not be worked on: {why}",
+            remedy="It is tried again every half hour. If it goes on, correct the code where the message says.",
+            mode=document.mode,
+            account_id=document.account_id,
+            connection=document.connection,
+            method=METHODS[document.step],
+        ),
+    )
+    postpone(connection, document.id, LATE)
+
+
+def _trace(document: TaxDocumentRow) -> str:
+    return f"{document.connection}/{document.code}"
+
+
 def _settle(connection: PgConnection, document: TaxDocumentRow, status: str) -> None:
+    if status != "mismatch":
+        resolve_tax_park(connection, _trace(document), status)
     change_document(
         connection,
         document.id,
@@ -136,7 +162,7 @@ def _park_mismatch(connection: PgConnection, document: TaxDocumentRow) -> None:
         connection,
         Park(
             kind=TAX,
-            trace_key=f"{document.connection}/{document.code}",
+            trace_key=_trace(document),
             error_kind="tax_mismatch",
             message=f"{document.code} was charged with {charged} of tax, and {document.connection} recorded {recorded}",
             remedy=(

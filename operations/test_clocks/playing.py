@@ -20,6 +20,7 @@ from domain.account.days import advance, run_bill
 from domain.account.state import AccountState
 from domain.periods import local_date, start_of_day
 from operations.accounts.unit import changing
+from operations.billrun.fail_points import fail_point
 from operations.tariffs import Tariff
 from storage.database import PgConnection, transaction
 from storage.follow_ups import FollowUpRow, open_follow_ups
@@ -59,9 +60,11 @@ def play_step(engine: Engine, tariff: Tariff, account_id: str, to: datetime) -> 
         with changing(connection, tariff, account_id, time.clock_at) as unit:
             waiting = _pass(unit.account, last, days)
             zone = unit.account.zone
+            unit.now = max(start_of_day(unit.account.today, zone), time.clock_at)
         day = unit.account.today
         at = to if day >= last and not waiting else max(start_of_day(day, zone), time.clock_at)
         move_account(connection, account_id, at)
+        fail_point("clock-passed")
         due = {each.subscription_id for each in _due(connection, account_id, at)}
         return Step(at, tuple(sorted(due | waiting)), arrived=not due and not waiting and at == to)
 

@@ -21,12 +21,14 @@ from documents.samples import sample_document, sample_facts
 from documents.shelf import Shelf, TemplateError
 from domain.mail_templates import BY_NAME, template_named
 from domain.money import MoneyError
+from domain.rule_book import RuleBook
 from operations.audit import append_action
 from operations.mails.compose import CURABLE, REASONS
 from runtime.cli.errors import UserError
 from runtime.cli.tables import wide_console
 from runtime.settings import load_settings
 from runtime.stack.client import ensure_stack
+from runtime.yaml_source import DocumentError, load_document
 from storage.database import make_engine, transaction
 from storage.mails import counted_mails, listed_mails, requeue_mails
 
@@ -70,12 +72,16 @@ def preview(
     template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="As `masthead mails list` names it.")],
     locale: Annotated[str, typer.Option(help="The account's locale, as de-DE.")] = "en-US",
     currency: Annotated[str, typer.Option(help="The account's currency.")] = "EUR",
+    rules: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A rule book, for the publisher in it.")
+    ] = None,
     folder: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where to.")] = Path(),
 ) -> None:
     """Write TEMPLATE with invented facts as files: text, HTML, and the PDF that goes with it."""
     shelf = _shelf()
     try:
-        facts = sample_facts(locale, currency.upper())
+        publisher = load_document(rules, RuleBook).publisher if rules else None
+        facts = sample_facts(locale, currency.upper(), publisher)
         kind = template_named(template)
         link = f"{facts.publisher.website}/unsubscribe/..." if kind.marketing else None
         letter = Letters(shelf).write(template, facts, unsubscribe=link)
@@ -85,6 +91,8 @@ def preview(
             document = sample_document(facts, credit_note=template == "credit-note")
             files[file_name(document, "pdf")] = InvoicePages(shelf).pdf(document)
     except TemplateError as error:
+        raise UserError(str(error)) from None
+    except DocumentError as error:
         raise UserError(str(error)) from None
     except MoneyError as error:
         raise UserError(f"--currency: {error}") from None

@@ -64,6 +64,7 @@ _COUNTRIES = {
     "IE": ("IRELAND", "23", "0"),
     "IT": ("ITALY", "22", "4"),
     "NL": ("NETHERLANDS", "21", "9"),
+    "NZ": ("NEW ZEALAND", "15", None),
     "AU": ("AUSTRALIA", "10", None),
     "CA": ("CANADA", "5", None),
 }

@@ -91,7 +91,8 @@ checkout_person = Table(
     Column("name", Text),
     Column("email", Text),
     Column("address", JSONB),
-    comment="who opens an account; removed when the checkout ends",
+    Column("tax", JSONB, comment="a tax engine's answer, which holds the address"),
+    comment="what is about a person; removed when the checkout ends",
 )
 
 awaiting_payment = Table(

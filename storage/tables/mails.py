@@ -47,7 +47,6 @@ mail = Table(
     CheckConstraint("(ended_at is null) = (status in ('waiting', 'sending', 'parked'))", name="ended"),
     Index("mail_due_idx", "next_at", "id", postgresql_where=text("status in ('waiting', 'sending')")),
     Index("mail_parked_idx", "id", postgresql_where=text("status = 'parked'")),
-    Index("mail_unsent_idx", "reason", "id", postgresql_where=text("status = 'unsent'")),
     Index(
         "mail_unsubscribe_idx",
         "unsubscribe_hash",

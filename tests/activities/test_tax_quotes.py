@@ -95,7 +95,7 @@ async def test_many_drafts_have_an_answer_each(shop: Shop) -> None:
 
 
 async def test_the_built_in_table_instead_is_marked_and_recorded_as_charged(shop: Shop) -> None:
-    shop = Shop(shop.engine, Avalara, shop.stand_in, WhenAway.FALLBACK, TABLE)
+    shop = Shop(shop.engine, Avalara, shop.stand_in, WhenAway.FALLBACK, table=TABLE)
     payer = shop.account()
     shop.stand_in.inject("unavailable", None, path=QUOTES)
     tax = await shop.quotes.quote(shop.draft(payer, line(1000), line(333)), TABLE, HASTY)

@@ -139,7 +139,7 @@ def test_the_customer_gives_up(api: TestClient, gateway: StripeStandIn) -> None:
         ({"payment": {"method": "pm_unknown", "return_url": BACK}}, 422, "payment_refused"),
         ({"account": None, "account_id": NOBODY}, 404, "no_such_account"),
         ({"account": None}, 422, "invalid_request"),
-        ({"payment": {"method": "4242-4242-4242-4242", "return_url": BACK}}, 422, "invalid_request"),
+        ({"payment": {"method": "4242-4242-4242-4242", "return_url": BACK}}, 422, "card_number"),
         ({"surprise": 1}, 422, "invalid_request"),
     ],
 )

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from contracts.scopes import SCOPES
 from tests.api.described import DOCUMENT
@@ -40,3 +41,15 @@ def test_the_document_says_of_each_operation_what_it_is_and_what_it_may_answer()
             assert "HTTPValidationError" not in json.dumps(operation)
             if path.startswith("/v1/"):
                 assert "application/problem+json" in operation["responses"]["4XX"]["content"], (method, path)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, schema in DOCUMENT["components"]["schemas"].items() if "example" in schema]
+)
+def test_an_example_is_what_its_schema_says(name: str) -> None:
+    schema = DOCUMENT["components"]["schemas"][name]
+    validator = Draft202012Validator(
+        {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]},
+        format_checker=Draft202012Validator.FORMAT_CHECKER,
+    )
+    assert [error.message for error in validator.iter_errors(schema["example"])] == []

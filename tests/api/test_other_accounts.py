@@ -48,7 +48,7 @@ def calls() -> Iterator[Call]:
     for method, path, operation in operations():
         scope = operation.get("x-scope")
         for parameter in operation.get("parameters", ()):
-            if parameter["in"] in ("path", "query") and parameter["name"] not in NOT_ACCOUNTS:
+            if parameter["in"] in ("path", "query") and parameter["name"] in IDS.keys() | NAMES.keys():
                 yield Call(method, path, scope, parameter["in"], parameter["name"], operation)
         for name in fields_of(body_schema(operation)):
             if name in IDS:
@@ -96,7 +96,7 @@ def sent(client: TestClient, world: World, call: Call, *, key: str, nobody: bool
             path = path.replace(f"{{{name}}}", whose)
         elif parameter["in"] == "query" and name == call.name:
             query[name] = their(name)
-    body = example_body(call.operation)
+    body = example_body(call.method, call.path)
     if call.place == "body":
         body = replaced(body, call.name, their(call.name))
         if call.name in resolved(body_schema(call.operation))["properties"]:

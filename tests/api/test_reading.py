@@ -11,9 +11,11 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
+from operations.catalog import load_catalog
+from storage.database import make_engine
 from storage.events import NewEvent, append_events
 from tests.api.served import NOBODY
-from tests.api.world import World, build_world, calling, with_key
+from tests.api.world import CATALOG, World, build_world, calling, with_key
 from tests.conftest import PostgresForTests
 
 
@@ -48,6 +50,17 @@ def test_the_catalog_shows_what_is_sold_on_a_day(client: TestClient) -> None:
     assert (before["plans"][0]["current"], before["features"]) == (None, [])
 
 
+def test_a_catalog_that_is_loaded_anew_is_shown(pg_server: PostgresForTests, tmp_path: Any) -> None:
+    world = build_world(pg_server, "reloaded")
+    engine = make_engine(world.url)
+    with calling(world, tmp_path) as client:
+        assert client.get("/v1/catalog/plans/reader").json()["name"] == "Reader"
+        renamed = CATALOG.plans[0].model_copy(update={"name": "Read it all"})
+        load_catalog(engine, CATALOG.model_copy(update={"plans": (renamed,)}))
+        assert client.get("/v1/catalog/plans/reader").json()["name"] == "Read it all"
+    engine.dispose()
+
+
 def test_a_plan_is_shown_with_all_its_versions(client: TestClient) -> None:
     plan = client.get("/v1/catalog/plans/reader").json()
     assert (plan["current"]["version"], [each["version"] for each in plan["versions"]]) == (1, [1, 2])
@@ -67,25 +80,39 @@ def test_a_subscription_is_shown_as_its_dates_say(client: TestClient, world: Wor
     assert client.get(f"/v1/subscriptions/{NOBODY}").json()["kind"] == "no_such_subscription"
 
 
+@pytest.mark.parametrize(
+    ("columns", "status"),
+    [
+        ({"ends_on": -2}, "expired"),
+        ({"ends_on": 2}, "active"),
+        ({"ends_on": -2, "canceled_on": -9}, "canceled"),
+        ({"status": "paused", "resumes_on": -2}, "active"),
+        ({"status": "paused", "resumes_on": 2}, "paused"),
+        ({"status": "past_due"}, "past_due"),
+    ],
+)
 def test_a_status_that_nobody_has_written_down_yet_is_told(
-    pg_server: PostgresForTests, tmp_path: Any
+    client: TestClient, world: World, columns: dict[str, Any], status: str
 ) -> None:
-    world = build_world(pg_server, "statuses")
     today = datetime.now(UTC).date()
-    with calling(world, tmp_path) as client, psycopg.connect(world.url) as connection:
-        for ends_on, status in (
-            (today - timedelta(days=2), "expired"),
-            (today + timedelta(days=2), "active"),
-        ):
-            connection.execute(
-                "update subscription set ends_on = %s where id = %s", (ends_on, world.mine.subscription)
-            )
-            connection.commit()
-            shown = client.get(f"/v1/subscriptions/{world.mine.subscription}").json()
-            assert (shown["status"], date.fromisoformat(shown["as_of"]) - today) == (
-                status,
-                timedelta(days=shown["as_of"] != str(today) and -1),
-            )
+    values = {
+        name: today + timedelta(days=value) if isinstance(value, int) else value
+        for name, value in columns.items()
+    }
+    with psycopg.connect(world.url) as connection:
+        sets = ", ".join(f"{name} = %({name})s" for name in values)
+        connection.execute(
+            f"update subscription set {sets} where id = %(id)s".encode(),
+            {**values, "id": world.theirs.subscription},
+        )
+    shown = client.get(f"/v1/subscriptions/{world.theirs.subscription}").json()
+    with psycopg.connect(world.url) as connection:
+        connection.execute(
+            "update subscription set status = 'active', ends_on = null, canceled_on = null, resumes_on = null"
+            " where id = %s",
+            (world.theirs.subscription,),
+        )
+    assert (shown["status"], date.fromisoformat(shown["as_of"]) <= today) == (status, True)
 
 
 def test_an_invoice_is_shown_with_lines_that_sum_up(client: TestClient, world: World) -> None:

@@ -92,6 +92,8 @@ class Reader(NamedTuple):
     subscription: str
     item: str
     invoice: str
+    credit_note: str
+    checkout: str
 
 
 class World(NamedTuple):
@@ -120,7 +122,8 @@ def build_world(server: PostgresForTests, name: str) -> World:
                 "select id::text from invoice where account_id = %s", (reader.account,)
             ).fetchone()
             assert row is not None
-            readers[no] = reader._replace(invoice=row[0])
+            note = _credit_note(connection, reader.account, READERS[no][1], row[0])
+            readers[no] = reader._replace(invoice=row[0], credit_note=note)
         mine, theirs, test = readers
         bound = [name for name, scope in SCOPES.items() if scope.for_accounts]
         add_key(connection, "operator", ["*"])
@@ -217,4 +220,27 @@ def _reader(connection: psycopg.Connection[Any], key: str, mode: str) -> Reader:
         (str(uuid7()), subscription, STARTED),
     )
     append_events(connection, [NewEvent("subscription.imported", account, subscription, 1)])
-    return Reader(account, key, subscription, item, "")
+    checkout = str(uuid7())
+    connection.execute(
+        "insert into checkout (id, mode, key, fingerprint, status, account_id, opens_account, cart, as_of,"
+        " ended_at) values (%s, %s, %s, '', 'completed', %s, false, '[]', now(), now())",
+        (checkout, mode, f"of {key}", account),
+    )
+    return Reader(account, key, subscription, item, "", "", checkout)
+
+
+def _credit_note(connection: psycopg.Connection[Any], account: str, mode: str, invoice: str) -> str:
+    """A credit note over one dollar, free of tax, on the first line of the invoice."""
+    note = str(uuid7())
+    connection.execute(
+        "insert into credit_note (id, mode, account_id, invoice_id, series, number, currency, issued_on, reason,"
+        " subtotal, tax, total) select %s, %s, %s, %s, 'OLD', coalesce(max(number), 0) + 1, 'USD', %s, 'goodwill',"
+        " -100, 0, -100 from credit_note",
+        (note, mode, account, invoice, BILLED),
+    )
+    connection.execute(
+        "insert into credit_line (account_id, no, credit_note_id, invoice_id, line_no, kind, net, taxes)"
+        " select %s, 1, %s, %s, min(no), 'adjustment', -100, '[]' from invoice_line where invoice_id = %s",
+        (account, note, invoice, invoice),
+    )
+    return note

@@ -51,6 +51,17 @@ def test_preview_writes_files(tmp_path: Path, capsys: Capture) -> None:
     assert str(tmp_path / "out" / "invoice.txt") in capsys.readouterr().out
 
 
+def test_preview_with_the_publisher_of_a_rule_book(tmp_path: Path, capsys: Capture) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("publisher: {name: The Alder Post, address: [2 Quay]}")
+    assert run(["mails", "preview", "paused", "--rules", str(rules), "--to", str(tmp_path)]) == 0
+    text = (tmp_path / "paused.txt").read_text()
+    assert "The Alder Post\n2 Quay" in text
+    rules.write_text("publisher: {nam: x}")
+    assert run(["mails", "preview", "paused", "--rules", str(rules), "--to", str(tmp_path)]) == 2
+    assert "rules.yaml" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

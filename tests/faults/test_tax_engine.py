@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,13 +12,16 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from contracts.bill_run import RunStatus
+from contracts.parked import Action
 from domain.account import commands as verbs
 from operations.accounts.commands import AccountCommands
+from operations.parked.decide import Decision, decide
 from storage.database import make_engine
 from tests.faults.books import check_books, rows, value
 from tests.faults.conftest import Fleets, Runs, Workers, died_by_sigkill, until
 from tests.faults.fleet import DUE, GROUP, owing, selected
 from tests.faults.taxed import PENDING, QUOTES, RECORDS, Taxed, engine
+from workflows.call_starts import tell
 
 INVOICES = owing(GROUP * 2)
 
@@ -252,3 +255,55 @@ async def test_a_cancel_while_quoting_ends_it(taxed: Taxed, runs: Runs) -> None:
         with pytest.raises(WorkflowFailureError):
             await runs.result(handle, 15)
         assert taxed.invoices() == 0
+
+
+async def test_a_refused_record_goes_on_once_a_person_says_so(taxed: Taxed, runs: Runs) -> None:
+    taxed.engine.inject("rejected", 2, path=RECORDS)
+    async with taxed.working(runs.client):
+        await runs.result(await runs.start())
+        await until(
+            "the others are committed", lambda: taxed.documents() == {"committed": INVOICES - 2, "pending": 2}
+        )
+        calls = rows(taxed.url, "select id::text from parked where kind = 'call' and resolved_at is null")
+        for park, action in zip((row[0] for row in calls), (Action.RETRY, Action.SKIP), strict=True):
+            with psycopg.connect(taxed.url) as connection:
+                decided = decide(connection, park, Decision(action, "ann", "seen to"))
+            await tell(runs.client, decided)
+        done = {"committed": INVOICES - 1, "left_out": 1}
+        await until("what was decided is carried out", lambda: taxed.documents() == done)
+    assert len(taxed.recorded()) == INVOICES - 1
+    assert taxed.parks() == []
+
+
+async def test_a_run_of_an_instant_catches_up_for_each_account_s_own_day(taxed: Taxed, runs: Runs) -> None:
+    taxed.engine.inject("unavailable", None)
+    # In Tokyo it is the first of December already, in New York not yet.
+    instant = datetime(2026, 11, 30, 20, 0, tzinfo=UTC)
+    async with taxed.working(runs.client):
+        result = await runs.result(await runs.start(as_of=None, instant=instant))
+        assert (result.invoices, result.parked > 0) == (0, True)
+        taxed.engine.faults.clear()
+        await until("all are billed", lambda: value(taxed.url, PENDING) == 0)
+    assert taxed.invoices() == result.parked
+    zones = rows(
+        taxed.url,
+        "select distinct a.time_zone, i.issued_on from invoice i join account a on a.id = i.account_id",
+    )
+    assert ("Asia/Tokyo", DUE) in zones
+    assert all(day == date(2026, 11, 30) for zone, day in zones if zone != "Asia/Tokyo")
+
+
+async def test_who_owes_nothing_any_more_waits_no_longer(taxed: Taxed, runs: Runs) -> None:
+    taxed.engine.inject("unavailable", None)
+    async with taxed.working(runs.client, keeping=False):
+        await runs.result(await runs.start())
+    with psycopg.connect(taxed.url) as connection:
+        connection.execute("update subscription set status = 'canceled', next_bill_on = null")
+    taxed.engine.faults.clear()
+    async with taxed.working(runs.client):
+        await until("nobody waits", lambda: value(taxed.url, PENDING) == 0)
+    assert taxed.invoices() == 0
+    assert (
+        value(taxed.url, "select count(distinct resolution) from parked where resolution = 'nothing due'")
+        == 1
+    )

@@ -45,17 +45,20 @@ from runtime.process_exit import leave
 from runtime.stack.postgres import EmbeddedPostgres
 from sandbox.avatax.stand_in import AvaTaxStandIn
 from sandbox.reference.stand_in import ReferenceStandIn
+from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
 from storage.encryption import Encryption, new_key
 from storage.events import NewEvent, append_events
 from storage.migrate import upgrade
 from tests.activities.acme import Opener, running_vendor
 from tests.histories.calls import CallStories
+from tests.histories.checkouts import CheckoutStories
 from tests.histories.clocks import ClockStories
 from tests.histories.syncs import SyncStories
 from tests.histories.taxes import TaxStories
 from tests.receiver import receiving
 from tests.subscribers import add_subscription, change_dates
+from tests.workflows.selling import Shop
 from tests.workflows.skipping import time_skipping
 from workflows.bill_run import BillRunWorkflow
 from workflows.subscription import SubscriptionWorkflow
@@ -266,8 +269,10 @@ async def record(url: str, wanted: list[str]) -> None:
             running_vendor() as vendor,
             ReferenceStandIn() as stand_in,
             AvaTaxStandIn() as avatax,
+            StripeStandIn() as gateway,
         ):
-            calls = ConnectorActivities(engine, Opener(vendor.url))
+            checkouts = CheckoutStories(Shop(engine, environment.client, gateway), Opener(vendor.url))
+            calls = ConnectorActivities(engine, checkouts.open)
             syncs = SyncStories(environment.client, engine, url, stand_in)
             taxes = TaxStories(environment.client, engine, avatax)
             async with (
@@ -278,6 +283,7 @@ async def record(url: str, wanted: list[str]) -> None:
                     workflows=registry.WORKFLOWS,
                     activities=[
                         *BillRunActivities(engine).all(),
+                        *checkouts.activities(),
                         *ParkedActivities(engine).all(),
                         *SubscriptionActivities(engine).all(),
                         *SweepActivities(engine, episodes).all(),
@@ -302,7 +308,7 @@ async def record(url: str, wanted: list[str]) -> None:
             ):
                 stories = Recorder(environment, url).stories()
                 stories |= CallStories(environment.client, engine, vendor).stories()
-                stories |= syncs.stories() | taxes.stories()
+                stories |= syncs.stories() | taxes.stories() | checkouts.stories()
                 stories |= ClockStories(environment.client, engine).stories()
                 for name, story in stories.items():
                     if wanted and name not in wanted:

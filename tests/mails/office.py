@@ -24,8 +24,7 @@ from operations.mails.record import record_next
 from operations.mails.sending import take_decisions
 from runtime.connection_source import ConnectionSpec
 from runtime.connections import Connections
-from runtime.leading import Complaints, Lead
-from runtime.mails import ROLE, MailConnections, MailTerm, running_mails
+from runtime.mails import MailConnections, MailSender, running_mails
 from storage.database import PgConnection, make_engine, transaction
 from storage.encryption import Encryption
 from storage.events import NewEvent, append_events
@@ -76,15 +75,7 @@ class Office:
     ) -> None:
         self.engine = engine
         self.connections = connections_to(url, servers)
-        self.term = MailTerm(
-            Lead(engine, ROLE, "mails"),
-            engine,
-            self.connections,
-            Composer(Shelf(templates)),
-            patience,
-            Complaints(),
-        )
-        self._patience = patience
+        self.sender = MailSender(engine, self.connections, Composer(Shelf(templates)), patience)
 
     def record(self) -> None:
         """Record the mails of all events."""
@@ -100,7 +91,7 @@ class Office:
         with transaction(self.engine) as connection:
             take_decisions(connection, timedelta())
         async with asyncio.timeout(60):
-            while await self.term.send_due():
+            while await self.sender.send_due():
                 pass
 
     async def aclose(self) -> None:

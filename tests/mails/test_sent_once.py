@@ -232,7 +232,7 @@ async def test_what_may_have_been_sent_is_not_sent_again(
     assert mails(connection) == [("A", "receipt", "skipped", "decided by a person")]
 
 
-async def test_two_leaders_for_a_moment_send_once(
+async def test_three_workers_at_once_send_once(
     engine: Engine, url: str, connection: PgConnection, server: SmtpStandIn
 ) -> None:
     offices = [Office(engine, url, {"live": server.address}) for _ in range(3)]

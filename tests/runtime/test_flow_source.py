@@ -46,7 +46,7 @@ def test_everything_that_is_wrong_with_an_outbound_flow_is_told(tmp_path: Path) 
         .replace("status: status", "status: statuss")
     )
     assert problems(tmp_path, text) == [
-        "3: on[0]: there are no events 'acount.*'; did you mean 'account.changed'?",
+        "3: on[0]: there are no events 'acount.*'; did you mean 'account.created'?",
         "3: on[2]: catalog.loaded does not tell of a account; those that do begin with account, subscription, invoice",
         "3: on[3]: 'Account' is no kind of event: write words of a-z, 0-9 and _ joined by full stops, as in "
         "invoice.posted; a * may stand alone or as the last word",

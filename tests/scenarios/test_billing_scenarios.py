@@ -339,3 +339,25 @@ def test_the_scenario_that_the_guide_begins_with_can_be_played(tmp_path: Path) -
     file.write_text(document.replace("../catalog.yaml", str(HOUSE / "examples" / "catalog.yaml")))
     source = read_scenario_file(file)
     assert totals(report(play(source.scenario, source.catalog))) == totals(played("upgrade-mid-month"))
+
+
+def test_a_year_of_a_subscriber() -> None:
+    found = played("a-year-of-a-subscriber")
+    # 49.90 in parts by weight, 34.93 of print at no tax and 14.97 of digital: 4 % 0.60, 4.875 % 0.73
+    both = 4990 + 60 + 73
+    assert totals(found) == [
+        # three intro months, and the full price
+        *(109, 109, 109, NEW_YORK_12),
+        # law 4: 9 of 30 days of both parts, 10.48 and 4.49, less as many of 12.00
+        1048 + 449 + 18 + 22 - (360 + 14 + 18),
+        *(both, both),
+        # after the pause, 10 of 30 days: 11.64 + 4.99, and tax of the latter 0.20 + 0.24
+        1164 + 499 + 20 + 24,
+        both,
+        both - 134,  # less one issue: what a Monday's paper is worth of 34.93 for 26 issues, to the cent
+        *(both, both, both, both),
+    ]
+    assert found["balance"] == 0
+    assert [payment["status"] for payment in found["payments"]].count("failed") == 4
+    # 24 of 30 days from the pause on; then nine missed papers of 34.93 for 26 or 27 issues, one of them on an invoice
+    assert sum(line[0] for line in credited(found)) == -(2794 + 1198) - (4 * 134 + 3 * 135 + 129)

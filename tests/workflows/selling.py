@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.checkout import CheckoutActivities, TaxUnavailable
+from activities.checkout import CheckoutActivities, Taxes, built_in
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from connectors.sdk.config import Secret
@@ -24,9 +24,6 @@ from connectors.stripe.config import StripeConfig
 from connectors.stripe.connector import Stripe
 from contracts.checkout import CheckoutInput, CheckoutResult
 from contracts.names import CALL_QUEUE, TASK_QUEUE
-from domain.invoices import Draft
-from domain.tax import TaxTable
-from domain.taxation import GivenTax
 from operations.catalog import load_catalog
 from operations.checkout.begin import Order, begin
 from operations.checkout.quote import Gateway
@@ -65,32 +62,34 @@ class Shop:
         self.engine = engine
         self.client = client
         self.gateway = gateway
+        self.gateways = {GATEWAY: gateway}
+        self.uses = GATEWAY
         self.fulfilled_by: Mapping[str, str | None] = {"provisioning": None, "drm": None, "shipping": None}
         self.sets_up = True
-        self.tax_is_away = False
-        self.given: Sequence[GivenTax] | None = None
+        self.taxes: Taxes = built_in
         with transaction(engine) as connection:
-            empty = connection.execute("select count(*) from plan").fetchone() == (0,)
-        if empty:
+            known = connection.execute("select count(*) from plan where code = 'digital-monthly'").fetchone()
+        if known == (0,):
             load_catalog(engine, read_catalog_file(CATALOG).catalog)
 
     async def open(self, name: str, /) -> Connector[Any]:
-        """The connection to the gateway, with short timeouts."""
-        config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=self.gateway.url)
+        """The connection to a gateway, with short timeouts."""
+        config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=self.gateways[name].url)
         return Stripe(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}, timeout=QUICK))
 
-    async def tax(self, draft: Draft, table: TaxTable) -> Sequence[GivenTax] | None:
-        """What a connected engine says, or that it is away."""
-        if self.tax_is_away:
-            raise TaxUnavailable
-        return self.given
+    def activities(self) -> list[Callable[..., Any]]:
+        """Those of checkouts."""
+        sales = CheckoutActivities(
+            self.engine,
+            lambda _: Gateway(self.uses, self.sets_up),
+            lambda _: self.fulfilled_by,
+            lambda *asked: self.taxes(*asked),
+        )
+        return sales.all()
 
     @asynccontextmanager
     async def working(self, queue: str = TASK_QUEUE) -> AsyncIterator[None]:
         """Workers in this process."""
-        sales = CheckoutActivities(
-            self.engine, lambda _: Gateway(GATEWAY, self.sets_up), lambda _: self.fulfilled_by, self.tax
-        )
         calls = ConnectorActivities(self.engine, self.open)
         with ThreadPoolExecutor(4) as threads:
             async with (
@@ -98,7 +97,7 @@ class Shop:
                     self.client,
                     task_queue=queue,
                     workflows=[CheckoutWorkflow],
-                    activities=[*sales.all(), *ParkedActivities(self.engine).all()],
+                    activities=[*self.activities(), *ParkedActivities(self.engine).all()],
                     activity_executor=threads,
                 ),
                 Worker(self.client, task_queue=CALL_QUEUE, activities=calls.all()),
@@ -147,11 +146,12 @@ class Shop:
 
     def _check_one(self, row: CheckoutRow) -> None:
         reference = f"checkout:{row.id}"
-        charges = self.gateway.effects.of("charge", reference)
+        effects = self.gateways[row.connection or GATEWAY].effects
+        charges = effects.of("charge", reference)
         assert len(charges) <= 1, "charged twice"
         if row.ended_at is not None:
-            held = self.gateway.effects.count("authorization", reference)
-            released = self.gateway.effects.count("void", reference)
+            held = effects.count("authorization", reference)
+            released = effects.count("void", reference)
             assert held <= len(charges) + released, "an orphan authorisation"
         payments = self.rows(
             "select p.amount, i.status, i.total from payment p"

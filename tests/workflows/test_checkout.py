@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from decimal import Decimal
 
 import httpx
 import pytest
 
+from activities.checkout import by_engine
+from connectors.avalara.connector import Avalara
 from contracts.checkout import CheckoutStatus
-from domain.taxation import GivenTax
 from operations.checkout.begin import KeyReused
+from sandbox.avatax.stand_in import AvaTaxStandIn
+from tests import single_invoices
 from tests.workflows.selling import ACCOUNT, BACK, Shop, order
 from workflows.checkout import CheckoutWorkflow
 
@@ -60,7 +62,7 @@ async def test_the_customer_confirms(shop: Shop) -> None:
     assert shop.rows(NOTHING_SOLD) == [(0,)]
     async with httpx.AsyncClient() as browser:
         await browser.post(f"{url}/approve")
-    await handle.signal(CheckoutWorkflow.confirm)
+    await handle.signal(CheckoutWorkflow.confirm, None)
     assert (await handle.result()).status is CheckoutStatus.COMPLETED
     assert shop.row(own).next_action_url is None
 
@@ -80,7 +82,7 @@ async def test_a_trial_whose_bank_wants_the_customer(shop: Shop) -> None:
     await shop.until("the customer has to act", lambda: shop.row(own).status == "requires_action")
     async with httpx.AsyncClient() as browser:
         await browser.post(f"{shop.row(own).next_action_url}/approve")
-    await handle.signal(CheckoutWorkflow.confirm)
+    await handle.signal(CheckoutWorkflow.confirm, None)
     assert (await handle.result()).status is CheckoutStatus.COMPLETED
     assert (shop.gateway.count("setup"), shop.gateway.count("charge")) == (1, 0)
 
@@ -91,7 +93,7 @@ async def test_a_customer_who_fails_at_the_bank(shop: Shop) -> None:
     await shop.until("the customer has to act", lambda: shop.row(own).status == "requires_action")
     async with httpx.AsyncClient() as browser:
         await browser.post(f"{shop.row(own).next_action_url}/fail")
-    await handle.signal(CheckoutWorkflow.confirm)
+    await handle.signal(CheckoutWorkflow.confirm, None)
     assert (await handle.result()).status is CheckoutStatus.DECLINED
     # Whoever has the bank's page open still cannot make a hold of it.
     assert shop.gateway.count("void") == 1
@@ -152,19 +154,36 @@ async def test_books_that_do_not_take_it_give_back_what_is_held(shop: Shop) -> N
     assert shop.gateway.effects.count("void", f"checkout:{row.id}") == 1
 
 
+async def test_an_engine_taxes_a_reader_who_is_not_there_yet(shop: Shop) -> None:
+    with AvaTaxStandIn() as engine:
+        shop.taxes = by_engine(taxed_by(shop, engine).quotes)
+        _, row = await shop.sell(order())
+        taxed = shop.rows(
+            "select i.tax, d.total, d.code from invoice i join tax_document d on d.invoice_id = i.id"
+        )
+        assert taxed == [((row.total or 0) - 1200, (row.total or 0) - 1200, "INV-1")]
+        # What the engine answered holds an address: it is gone with the checkout.
+        assert shop.rows("select count(*) from checkout_person") == [(0,)]
+        shop.gateway.inject("rejected", path="/v1/payment_intents/*/capture")
+        result, _ = await shop.sell(order())
+        assert result.kind == "capture_refused"
+        assert shop.rows("select code from tax_document where void_requested_at is not null") == [("INV-2",)]
+
+
 async def test_a_tax_engine_that_is_away(shop: Shop) -> None:
-    assert (await shop.sell(order()))[0].status is CheckoutStatus.COMPLETED
-    shop.tax_is_away = True
-    result, _ = await shop.sell(order())
-    assert (result.status, result.kind) == (CheckoutStatus.REFUSED, "tax_unavailable")
-    assert shop.gateway.count("authorization") == 1
+    with AvaTaxStandIn() as engine:
+        shop.taxes = by_engine(taxed_by(shop, engine).quotes)
+        engine.inject("unavailable", times=None)
+        result, _ = await shop.sell(order())
+        assert (result.status, result.kind) == (CheckoutStatus.REFUSED, "tax_unavailable")
+        result, _ = await shop.sell(order(opens=ACCOUNT | {"tax_region": None}))
+        assert (result.status, result.kind) == (CheckoutStatus.REFUSED, "tax_refused")
+    assert shop.gateway.count("authorization") == 0
 
 
-async def test_an_engine_s_tax_stands_on_the_invoice(shop: Shop) -> None:
-    shop.given = [GivenTax(0, "Elsewhere", Decimal("0.1"), 123)]
-    _, row = await shop.sell(order())
-    assert (row.total, row.due) == (1323, 1323)
-    assert shop.rows("select reference, amount from invoice_line where kind = 'tax'") == [("Elsewhere", 123)]
+def taxed_by(shop: Shop, engine: AvaTaxStandIn) -> single_invoices.Shop:
+    """The engine behind a connection."""
+    return single_invoices.Shop(shop.engine, Avalara, engine)
 
 
 async def test_the_same_checkout_twice_is_one_sale(shop: Shop) -> None:

@@ -31,7 +31,7 @@ TABLES = (
     "create index checkout_open_idx on checkout (created_at) where ended_at is null",
     """
     create table checkout_person (
-        checkout_id uuid not null, name text, email text, address jsonb,
+        checkout_id uuid not null, name text, email text, address jsonb, tax jsonb,
         constraint checkout_person_pk primary key (checkout_id),
         constraint checkout_person_checkout_id_fk foreign key (checkout_id) references checkout (id))
     """,
@@ -85,7 +85,8 @@ COMMENTS = {
     "column purchase.paid_at": "null: not paid, so nothing is given for it",
     "column fulfilment_request.subject_id": "the subscription or purchase that it is for",
     "column fulfilment_request.connection": "null: none is configured, so nothing is called",
-    "table checkout_person": "who opens an account; removed when the checkout ends",
+    "column checkout_person.tax": "a tax engine's answer, which holds the address",
+    "table checkout_person": "what is about a person; removed when the checkout ends",
     "table awaiting_payment": "subscriptions whose first payment has not come in: nobody reads by them",
 }
 

@@ -65,9 +65,6 @@ def upgrade() -> None:
     )
     op.create_index("mail_parked_idx", "mail", ["id"], postgresql_where=sa.text("status = 'parked'"))
     op.create_index(
-        "mail_unsent_idx", "mail", ["reason", "id"], postgresql_where=sa.text("status = 'unsent'")
-    )
-    op.create_index(
         "mail_unsubscribe_idx",
         "mail",
         ["unsubscribe_hash"],

@@ -13,7 +13,7 @@ from connectors.sdk.errors import DefinitionError
 from contracts.parked import Action
 from domain.tax_documents import EngineTax
 from operations.parked.decide import Decision, decide
-from operations.tax.documents import GivenBack, NotRefundable, refund_tax_document, void_tax_document
+from operations.tax.documents import GivenBack, refund_tax_document, void_tax_document
 from sandbox.avatax import rates
 from sandbox.reference import tax as reference_tax
 from storage.database import transaction
@@ -166,8 +166,11 @@ async def test_part_of_an_invoice_is_given_back_at_its_tax_date(shop: Shop) -> N
     found = shop.stand_in.documents.get("DEFAULT", "CN-1")
     assert found.sale.override is not None
     assert found.sale.override.tax_date == DAY
-    with pytest.raises(NotRefundable, match="INV-1 has no taxed line 7"):
-        refund(shop, sold, [GivenBack("7", 250, 22)], note="01890000-0000-7000-8000-0000000000c2")
+    # What cannot be told of is in sight, and the credit note stands.
+    assert not refund(shop, sold, [GivenBack("7", 250, 22)], note="01890000-0000-7000-8000-0000000000c2")
+    ((kind, error_kind, message),) = shop.parks()
+    assert (kind, error_kind) == ("tax", "tax_not_given_back")
+    assert "taxes was not told of line 7 of INV-1" in message
 
 
 async def test_what_no_engine_taxed_has_nothing_to_void_or_refund(shop: Shop) -> None:
@@ -180,8 +183,11 @@ async def test_what_no_engine_taxed_has_nothing_to_void_or_refund(shop: Shop) ->
 async def test_a_void_one_cannot_be_refunded(shop: Shop) -> None:
     sold = await shop.sell(shop.account())
     void(shop, sold)
-    with pytest.raises(NotRefundable, match="taken back when it was voided"):
-        refund(shop, sold)
+    for lines in (None, [GivenBack("1", 100, 9)]):
+        assert not refund(shop, sold, lines)
+    ((_, error_kind, message),) = shop.parks()
+    assert error_kind == "tax_not_given_back"
+    assert "taken back when it was voided" in message
 
 
 async def test_a_record_that_is_refused_is_parked_edited_and_recorded(shop: Shop) -> None:
@@ -251,3 +257,38 @@ async def test_an_engine_that_is_not_configured_any_more_parks_nothing(shop: Sho
     shop.open = gone  # type: ignore[method-assign]
     assert (await shop.turn()).away == "definition"
     assert shop.parks() == []
+
+
+async def test_what_is_wrong_with_one_document_stops_no_other(shop: Shop) -> None:
+    odd, good = await shop.sell(shop.account()), await shop.sell(shop.account())
+    with transaction(shop.engine) as connection:
+        connection.execute(
+            "update connector_call set answer = '{}', status = 'succeeded' where key = %s", (odd.code,)
+        )
+    done = await shop.turn()
+    assert (done.left, done.due) == (1, 0)
+    assert shop.documents()[good.code] == ("committed", 89, 89, True)
+    ((kind, error_kind, message),) = shop.parks()
+    assert (kind, error_kind) == ("tax", "tax_document_failed")
+    assert odd.code in message
+    with transaction(shop.engine) as connection:
+        connection.execute("update connector_call set status = 'intent' where key = %s", (odd.code,))
+        connection.execute("update tax_document set due_at = now()")
+    assert (await shop.turn()).left == 0
+    assert shop.parks() == []
+
+
+async def test_an_engine_that_takes_few_calls_is_no_engine_away(shop: Shop) -> None:
+    for _ in range(12):
+        await shop.sell(shop.account())
+    shop.stand_in.inject("rate_limited_seconds", 6, path="*createoradjust", after=1)
+    done = await shop.turn()
+    assert (done.settled, done.left, done.away) == (12, 0, "")
+
+
+async def test_test_mode_has_its_own_series(shop: Shop) -> None:
+    shop = Shop(shop.engine, shop.connector, shop.stand_in, modes=("live", "test"))
+    live, played = await shop.sell(shop.account()), await shop.sell(shop.account(mode="test"))
+    await shop.turn()
+    assert (live.code, played.code) == ("INV-1", "TEST-1")
+    assert set(shop.documents().values()) == {("committed", 89, 89, True)}

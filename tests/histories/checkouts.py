@@ -1,0 +1,138 @@
+"""The stories of checkouts, as `record` plays them: against the gateway's stand-in on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from temporalio.client import WorkflowHandle
+
+from connectors.sdk.connector import Connector
+from contracts.parked import RESOLVE, Action, Resolve
+from operations.checkout.begin import Order
+from tests.activities.acme import Opener
+from tests.workflows.selling import BACK, GATEWAY, Shop, order
+from workflows.checkout import CheckoutWorkflow
+
+Handle = WorkflowHandle[Any, Any]
+
+CAPTURE = "/v1/payment_intents/*/capture"
+LAST = {"method": "pm_card_visa", "return_url": BACK, "charge": "last"}
+
+
+class CheckoutStories:
+    """Each method plays one story to its end. others: who opens the connections of other stories."""
+
+    def __init__(self, shop: Shop, others: Opener) -> None:
+        self._shop = shop
+        self._others = others
+
+    async def open(self, name: str, /) -> Connector[Any]:
+        """A connection of any story."""
+        return await (self._shop.open(name) if name == GATEWAY else self._others(name))
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """Those of checkouts."""
+        return self._shop.activities()
+
+    async def checkout(self) -> Handle:
+        """A sale."""
+        return await self._shop.start(order())
+
+    async def checkout_trial(self) -> Handle:
+        """Nothing is due: the card is set up."""
+        return await self._shop.start(order("digital-trial"))
+
+    async def checkout_charged_last(self) -> Handle:
+        """A method that cannot be held."""
+        return await self._shop.start(order(payment=LAST))
+
+    async def checkout_declined(self) -> Handle:
+        """The bank says no."""
+        return await self._shop.start(order(card="chargeDeclined"))
+
+    async def checkout_refused(self) -> Handle:
+        """The gateway does not know the method."""
+        return await self._shop.start(order(payment={"method": "pm_unknown", "return_url": BACK}))
+
+    async def checkout_confirmed(self) -> Handle:
+        """The customer goes to the bank and comes back."""
+        handle = await self._acting(order(card="threeDSecure2Required"))
+        await self._approve(handle)
+        return handle
+
+    async def checkout_trial_confirmed(self) -> Handle:
+        """The customer goes to the bank for a card that is set up."""
+        handle = await self._acting(order("digital-trial", card="authenticationRequired"))
+        await self._approve(handle)
+        return handle
+
+    async def checkout_expired(self) -> Handle:
+        """The customer does not come back."""
+        return await self._shop.start(
+            order(card="threeDSecure2Required"),
+            action_within=timedelta(seconds=20),
+            looks=(timedelta(seconds=9),),
+        )
+
+    async def checkout_canceled(self) -> Handle:
+        """The customer gives up at the bank."""
+        handle = await self._acting(order(card="threeDSecure2Required"))
+        await handle.cancel()
+        return handle
+
+    async def checkout_capture_refused(self) -> Handle:
+        """The gateway does not take what it holds: the sale is taken back."""
+        self._shop.gateway.inject("rejected", path=CAPTURE)
+        return await self._shop.start(order())
+
+    async def checkout_stuck(self) -> Handle:
+        """The gateway takes no key for the capture until a person has seen to it."""
+        self._shop.gateway.inject("unauthorized_once", path=CAPTURE)
+        handle = await self._shop.start(order())
+        own = handle.id.partition("/")[2]
+        await self._shop.until("it is stuck", lambda: self._shop.row(own).park_id)
+        decision = Resolve(action=Action.RETRY, actor="recorder", reason="to be recorded")
+        async with asyncio.timeout(20):
+            await handle.execute_update(RESOLVE, decision)
+        return handle
+
+    async def checkout_gateway_away(self) -> Handle:
+        """The gateway takes no key at all: the checkout gives up, for surely nothing was done."""
+        self._shop.gateway.inject("unauthorized_once", path="/v1/payment_intents")
+        return await self._shop.start(order(), authorise_within=timedelta(seconds=2))
+
+    def stories(self) -> dict[str, Callable[[], Awaitable[Handle]]]:
+        """All of them."""
+        told = (
+            self.checkout,
+            self.checkout_trial,
+            self.checkout_charged_last,
+            self.checkout_declined,
+            self.checkout_refused,
+            self.checkout_confirmed,
+            self.checkout_trial_confirmed,
+            self.checkout_expired,
+            self.checkout_canceled,
+            self.checkout_capture_refused,
+            self.checkout_stuck,
+            self.checkout_gateway_away,
+        )
+        return {story.__name__: story for story in told}
+
+    async def _acting(self, asked: Order) -> Handle:
+        handle = await self._shop.start(asked)
+        own = handle.id.partition("/")[2]
+        await self._shop.until(
+            "the customer has to act", lambda: self._shop.row(own).status == "requires_action"
+        )
+        return handle
+
+    async def _approve(self, handle: Handle) -> None:
+        url = self._shop.row(handle.id.partition("/")[2]).next_action_url
+        async with httpx.AsyncClient() as browser:
+            await browser.post(f"{url}/approve")
+        await handle.signal(CheckoutWorkflow.confirm, None)

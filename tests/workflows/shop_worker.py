@@ -1,0 +1,57 @@
+"""A worker process for checkouts, to be killed: DATABASE_URL, TEMPORAL_ADDRESS, GATEWAY_URL."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+from temporalio.worker import Worker
+
+from activities.checkout import CheckoutActivities
+from activities.connectors import ConnectorActivities
+from activities.parked import ParkedActivities
+from connectors.sdk.config import Secret
+from connectors.sdk.connector import Connector
+from connectors.sdk.memory import memory_context
+from connectors.stripe.config import StripeConfig
+from connectors.stripe.connector import Stripe
+from contracts.names import CALL_QUEUE, TASK_QUEUE
+from operations.checkout.quote import Gateway
+from runtime.temporal import connect
+from storage.database import make_engine
+from tests.conftest import NAMESPACE
+from workflows.checkout import CheckoutWorkflow
+
+
+async def open_gateway(name: str, /) -> Connector[Any]:
+    """The connection to the gateway, as patient as in earnest."""
+    config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=os.environ["GATEWAY_URL"])
+    return Stripe(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}))
+
+
+async def main() -> None:
+    """Work until killed."""
+    client = await connect(os.environ["TEMPORAL_ADDRESS"], NAMESPACE)
+    engine = make_engine(os.environ["DATABASE_URL"])
+    sales = CheckoutActivities(engine, lambda _: Gateway("cards", True), lambda _: {})
+    calls = ConnectorActivities(engine, open_gateway)
+    with ThreadPoolExecutor(4) as threads:
+        async with (
+            Worker(
+                client,
+                task_queue=TASK_QUEUE,
+                workflows=[CheckoutWorkflow],
+                activities=[*sales.all(), *ParkedActivities(engine).all()],
+                activity_executor=threads,
+                sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+            ),
+            Worker(client, task_queue=CALL_QUEUE, activities=calls.all()),
+        ):
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,154 @@
+"""Workers killed in the middle of a checkout: it goes on elsewhere, and nothing is done twice or left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.checkout import CheckoutStatus
+from operations.checkout.begin import Order
+from runtime.temporal import connect
+from sandbox.stripe.stand_in import StripeStandIn
+from storage.database import make_engine
+from tests.conftest import NAMESPACE, PostgresForTests
+from tests.workflows.selling import Shop, order
+
+CHECKOUT = Path(__file__).parents[2]
+S = CheckoutStatus
+PATIENCE: dict[str, Any] = {"action_within": timedelta(seconds=1), "looks": (timedelta(seconds=5),)}
+
+SALE, TRIAL, ABSENT = order(), order("digital-trial"), order(card="threeDSecure2Required")
+
+# Where the worker dies, what is sold, and how that ends; a capture is refused where it is taken back.
+POINTS: list[tuple[str, Order, CheckoutStatus]] = [
+    ("before-post-commit", SALE, S.COMPLETED),
+    ("before-note-capture", SALE, S.COMPLETED),
+    ("after-take-back", SALE, S.DECLINED),
+]
+MORE: list[tuple[str, Order, CheckoutStatus]] = [
+    ("after-quote", SALE, S.COMPLETED),
+    ("after-order-authorise", SALE, S.COMPLETED),
+    ("before-note-authorise", SALE, S.COMPLETED),
+    ("after-note-authorise", SALE, S.COMPLETED),
+    ("before-post", SALE, S.COMPLETED),
+    ("after-post", SALE, S.COMPLETED),
+    ("after-order-capture", SALE, S.COMPLETED),
+    ("after-note-capture", SALE, S.COMPLETED),
+    ("before-settle", SALE, S.COMPLETED),
+    ("before-settle-commit", SALE, S.COMPLETED),
+    ("after-settle", SALE, S.COMPLETED),
+    ("before-note-set_up", TRIAL, S.COMPLETED),
+    ("after-note-set_up", TRIAL, S.COMPLETED),
+    ("before-note-find", ABSENT, S.EXPIRED),
+    ("before-note-void", ABSENT, S.EXPIRED),
+    ("after-note-void", ABSENT, S.EXPIRED),
+    ("before-end", ABSENT, S.EXPIRED),
+    ("after-end", ABSENT, S.EXPIRED),
+    ("before-take-back", SALE, S.DECLINED),
+    ("before-take-back-commit", SALE, S.DECLINED),
+]
+
+
+class Workers:
+    """Worker processes of one shop."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self._environment = os.environ | {"PYTHONPATH": str(CHECKOUT)} | environment
+        self._log = folder / "worker.log"
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, **more: str) -> subprocess.Popen[bytes]:
+        """Start one; it need not be ready when this returns."""
+        with self._log.open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "tests.workflows.shop_worker"],
+                env=self._environment | more,
+                cwd=CHECKOUT,
+                stdout=log,
+                stderr=log,
+            )
+        self.started.append(worker)
+        return worker
+
+    def kill_all(self) -> None:
+        """End those that still run."""
+        for worker in self.started:
+            worker.kill()
+            worker.wait()
+        sys.stderr.write(self._log.read_text()[-5000:])
+
+
+@pytest.fixture
+def url(pg_server: PostgresForTests) -> str:
+    return pg_server.fresh_database("checkout_killed")
+
+
+@pytest.fixture
+async def shop(url: str, temporal_address: str) -> AsyncIterator[Shop]:
+    """A shop without workers; after the test its laws are checked."""
+    engine = make_engine(url)
+    try:
+        with StripeStandIn() as gateway:
+            shop = Shop(engine, await connect(temporal_address, NAMESPACE), gateway)
+            yield shop
+            shop.check()
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture
+def workers(url: str, temporal_address: str, shop: Shop, tmp_path: Path) -> Iterator[Workers]:
+    workers = Workers(
+        tmp_path, DATABASE_URL=url, TEMPORAL_ADDRESS=temporal_address, GATEWAY_URL=shop.gateway.url
+    )
+    try:
+        yield workers
+    finally:
+        workers.kill_all()
+
+
+@pytest.mark.parametrize(
+    ("point", "asked", "end"),
+    [*POINTS, *(pytest.param(*each, marks=pytest.mark.deep) for each in MORE)],
+    ids=lambda value: value if isinstance(value, str) and "-" in value else "",
+)
+async def test_a_worker_killed_at(
+    shop: Shop, workers: Workers, tmp_path: Path, point: str, asked: Order, end: CheckoutStatus
+) -> None:
+    if end is S.DECLINED:
+        shop.gateway.inject("rejected", path="/v1/payment_intents/*/capture")
+    marker = tmp_path / "killed"
+    spec = {"MASTHEAD_FAIL_POINT": f"{point}:1:{marker}"}
+    first = workers.start(**spec)
+    handle = await shop.start(asked, **PATIENCE)
+    await shop.until("the worker has killed itself", lambda: first.poll() is not None, 60)
+    assert marker.exists()
+    workers.start(**spec)
+    async with asyncio.timeout(90):
+        assert (await handle.result()).status is end
+    assert shop.gateway.count("charge") == (end is S.COMPLETED and asked is not TRIAL)
+
+
+async def test_a_worker_killed_while_the_money_is_taken(shop: Shop, workers: Workers) -> None:
+    """The gateway has captured, and nobody was there to hear of it."""
+    shop.gateway.inject("stall_after", path="/v1/payment_intents/*/capture", seconds=60.0)
+    first = workers.start()
+    handle = await shop.start(order(), **PATIENCE)
+    await shop.until("the money is taken", lambda: shop.gateway.count("charge") == 1, 60)
+    first.kill()
+    first.wait()
+    sent = "select status from connector_call where method = 'payment.capture'"
+    assert shop.rows(sent) == [("sent",)]
+    shop.gateway.release()
+    workers.start()
+    async with asyncio.timeout(90):
+        assert (await handle.result()).status is S.COMPLETED
+    assert shop.gateway.count("charge") == 1
