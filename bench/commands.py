@@ -245,12 +245,13 @@ def _rows_of_a_change(engine: Engine, schema: str) -> dict[str, float]:
 
 async def _follow_ups(engine: Engine, temporal: TemporalServer) -> dict[str, Any]:
     """Dispatch what the changes left, and count the episodes that are open then: one for each subscription with a date
-    within the horizon, and none else."""
+    or a follow-up within the horizon, and none else."""
     with transaction(engine) as connection:
         row = connection.execute(
-            "select count(*), count(*) filter (where s.next_due <= %s) from subscription s"
-            " where s.account_id in (select account_id from command)",
-            (datetime.now(UTC) + HORIZON,),
+            "select count(*), count(*) filter (where s.next_due <= %(until)s or exists (select from follow_up f"
+            " where f.subscription_id = s.id and f.done_at is null and f.due_at <= %(until)s))"
+            " from subscription s where s.account_id in (select account_id from command)",
+            {"until": datetime.now(UTC) + HORIZON},
         ).fetchone()
     changed, near = row or (0, 0)
     client = await connect(temporal.address, NAMESPACE)

@@ -53,7 +53,9 @@ def read_standing(
     LookupError when there is none of that id."""
     with transaction(engine) as connection:
         row = _row(connection, subscription_id)
-        if tariff is not None and now is not None:
+        overdue = row.next_due is not None and now is not None and row.next_due <= now
+        if tariff is not None and now is not None and not overdue:
+            # What is overdue is recorded first, and noted then.
             _note(connection, tariff, row.account_id, subscription_id, now, None)
         return row.standing(first_due(connection, subscription_id))
 
@@ -73,17 +75,18 @@ def settle_subscription(
         if row.next_due is None or now < row.next_due:
             return row.standing(first_due(connection, subscription_id))
         if tariff is not None and row.of_whole:
-            with changing(connection, tariff, row.account_id, now):
+            with changing(connection, tariff, row.account_id, now) as unit:
                 pass
             after = _row(connection, subscription_id)
+            changed = subscription_id in unit.written.versions
         else:
             if tariff is not None:  # the account before its subscriptions, as everybody locks them
                 connection.execute("select 1 from account where id = %s for update", (row.account_id,))
-            after = _record(connection, subscription_id, now)
+            after, changed = _record(connection, subscription_id, now)
             if tariff is not None:
                 since = local_date(row.next_due, ZoneInfo(row.zone))
                 _note(connection, tariff, row.account_id, subscription_id, now, since)
-        return after.standing(first_due(connection, subscription_id), changed=after.version != row.version)
+        return after.standing(first_due(connection, subscription_id), changed=changed)
 
 
 def follow_up_subscription(
@@ -96,11 +99,11 @@ def follow_up_subscription(
     return standing.model_copy(update={"changed": done > 0})
 
 
-def _record(connection: PgConnection, subscription_id: str, now: datetime) -> _Row:
-    """The light way, for rows of which the dates bring about a status and nothing else."""
+def _record(connection: PgConnection, subscription_id: str, now: datetime) -> tuple[_Row, bool]:
+    """The light way, for rows of which the dates bring about a status and nothing else; whether it wrote."""
     row = _row(connection, subscription_id, lock=True)
     if row.next_due is None or now < row.next_due:
-        return row
+        return row, False
     zone = ZoneInfo(row.zone)
     today = local_date(now, zone)
     state = state_on(
@@ -126,7 +129,7 @@ def _record(connection: PgConnection, subscription_id: str, now: datetime) -> _R
     append_events(
         connection, [NewEvent("subscription.changed", row.account_id, subscription_id, after.version)]
     )
-    return after
+    return after, True
 
 
 def _note(
@@ -144,7 +147,7 @@ def _note(
     account, _ = build(rows, tariff, now)
     account.today = max(account.today, local_date(now, account.zone))
     names = [name for name, each in account.subscriptions.items() if each.terms.id == subscription_id]
-    note_follow_ups(connection, account, names, since or account.today)
+    note_follow_ups(connection, account, names, since or account.today, now)
 
 
 def _row(connection: PgConnection, subscription_id: str, *, lock: bool = False) -> _Row:

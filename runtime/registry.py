@@ -18,6 +18,7 @@ from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
 from activities.test_clock import TestClockActivities
 from operations.billrun.rate import TaxEngines
+from operations.follow_ups.carrying import ProvisionerOf, nobody
 from runtime.call_keeper import keep_calls
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
@@ -52,15 +53,19 @@ background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks, dis
 
 
 def build_activities(
-    engine: Engine, client: Client, checkouts: CheckoutActivities, taxes: TaxEngines | None = None
+    engine: Engine,
+    client: Client,
+    checkouts: CheckoutActivities,
+    taxes: TaxEngines | None = None,
+    provisioner: ProvisionerOf = nobody,
 ) -> list[Callable[..., Any]]:
     """The activities of this process, built with their dependencies. checkouts: those that know the connections that
-    sell. taxes: the connected tax engines."""
+    sell. taxes: the connected tax engines. provisioner: names the connection that provides access."""
     return [
         *BillRunActivities(engine, taxes).all(),
         *checkouts.all(),
         *ParkedActivities(engine).all(),
-        *SubscriptionActivities(engine).all(),
+        *SubscriptionActivities(engine, provisioner).all(),
         *SweepActivities(engine, Episodes(client)).all(),
         *SyncControlActivities(engine).all(),
         *TestClockActivities(engine, Episodes(client)).all(),

@@ -25,6 +25,7 @@ from documents.shelf import Shelf
 from runtime import registry
 from runtime.connections import Connections
 from runtime.mails import running_mails
+from runtime.provisioners import provisioner_of
 from runtime.sellers import fulfilled_by, gateway_for
 from runtime.settings import Settings
 from runtime.stack.home import Home, write_private
@@ -117,7 +118,9 @@ async def _running_worker(
             client,
             task_queue=TASK_QUEUE,
             workflows=registry.WORKFLOWS,
-            activities=registry.build_activities(engine, client, checkouts, bill_run_taxes(quotes)),
+            activities=registry.build_activities(
+                engine, client, checkouts, bill_run_taxes(quotes), provisioner_of(connections)
+            ),
             activity_executor=executor,
             max_concurrent_activities=settings.worker_activities,
             graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,

@@ -101,3 +101,11 @@ def finish_follow_ups(connection: PgConnection, outcomes: Iterable[tuple[str, st
         "update follow_up set done_at = now(), outcome = %s where id = %s and done_at is null",
         [(outcome, own) for own, outcome in outcomes],
     )
+
+
+def reopen_follow_ups(connection: PgConnection, ids: Sequence[str], outcome: str) -> None:
+    """Open follow-ups again that were ended with `outcome`."""
+    connection.execute(
+        "update follow_up set done_at = null, outcome = null where id = any(%s::uuid[]) and outcome = %s",
+        (list(ids), outcome),
+    )

@@ -12,7 +12,8 @@ from storage.sight import Sight
 Row = dict[str, Any]
 
 _SELECT = """
-    select s.id::text, s.external_key, s.mode, s.account_id::text, a.currency, a.time_zone, s.status as recorded_status,
+    select s.id::text, s.external_key, s.mode, s.account_id::text, a.currency, a.time_zone, a.clock_at,
+           s.status as recorded_status,
            s.starts_on, s.trial_ends_on, s.ends_on, s.interval_unit, s.interval_count, s.anchor_on,
            s.charged_through, s.next_bill_on, s.term_end, s.canceled_on, s.resumes_on, s.later_on as changes_on,
            s.version, s.created_at,

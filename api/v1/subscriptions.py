@@ -181,7 +181,8 @@ def no_such_subscription(subscription_id: object) -> Problem:
 
 def subscription_out(row: dict[str, Any], now: datetime) -> SubscriptionOut:
     """A row of `storage.subscription_views` as it is shown at the instant `now`."""
-    today = local_date(now, ZoneInfo(row["time_zone"]))
+    # An account on a test clock lives by that clock's time.
+    today = local_date(row["clock_at"] or now, ZoneInfo(row["time_zone"]))
     return SubscriptionOut.model_validate({**row, "status": _status(row, today), "as_of": today})
 
 

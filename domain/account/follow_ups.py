@@ -14,8 +14,6 @@ from typing import NamedTuple
 
 from domain.account import lifecycle
 from domain.account.state import AccountState, Subscription
-from domain.dunning import blocked
-from domain.dunning_policy import Blocked
 from domain.periods import Unit
 from domain.subscriptions import State
 
@@ -42,38 +40,63 @@ class FollowUp:
 
 
 class Known(NamedTuple):
-    """A demand that is written down: `open` until it is carried out or withdrawn."""
+    """A demand that is written down: `open` until it is carried out, or `withdrawn`."""
 
     kind: str
     key: str
+    due_on: date
     open: bool
     about: dict[str, str | None]
+    withdrawn: bool = False
+
+
+class Access(NamedTuple):
+    """What the subscription entitles to today, by its grants; and on which day that changes by itself, to what."""
+
+    features: tuple[str, ...] = ()
+    changes_on: date | None = None
+    then: tuple[str, ...] = ()
 
 
 class Decision(NamedTuple):
-    """What is demanded and not written down, and the keys of what is written down and demanded no more."""
+    """What is demanded and not written down; the keys of what is written down and demanded no more; and of what was
+    withdrawn and is demanded again."""
 
     new: list[FollowUp]
     withdrawn: list[str]
+    again: list[str]
 
 
 def decide(
-    account: AccountState, subscription: Subscription, known: Sequence[Known], since: date
+    account: AccountState,
+    subscription: Subscription,
+    access: Access,
+    known: Sequence[Known],
+    since: date,
 ) -> Decision:
     """What the subscription demands today, given what was written down before. What happened to it before the local day
     `since` was told by others, or long ago."""
     happened = (each for each in _happened(account, subscription) if each.due_on >= min(since, account.today))
-    demanded = [*_ahead(account, subscription), *happened]
-    demanded += _access(account, subscription, known)
-    written = {each.key for each in known}
+    demanded = [*_ahead(account, subscription), *happened, *_access(account, subscription, access, known)]
+    written = {each.key: each for each in known}
     wanted = {each.key for each in demanded}
-    withdrawn = [
-        each.key for each in known if each.open and each.key not in wanted and each.key.startswith(_DATED)
-    ]
-    return Decision([each for each in demanded if each.key not in written], withdrawn)
+    return Decision(
+        [each for each in demanded if each.key not in written],
+        [
+            each.key
+            for each in known
+            if each.open and each.key not in wanted and _ahead_of(each, account.today)
+        ],
+        [each.key for each in demanded if each.key in written and written[each.key].withdrawn],
+    )
 
 
-_DATED = ("trial_ends/", "renewal/")
+def _ahead_of(known: Known, today: date) -> bool:
+    """Whether a demand is about what lies ahead, and has no reason any more once nothing leads there. A change of
+    access whose day has come is what access is now."""
+    if known.key.startswith("access-on/"):
+        return known.due_on > today
+    return known.key.startswith(("trial-ends-soon/", "renewal-notice/"))
 
 
 def _notice(name: str, due_on: date, *parts: date, **about: date | str | None) -> FollowUp:
@@ -92,14 +115,16 @@ def _ahead(account: AccountState, subscription: Subscription) -> Iterator[Follow
     goes_on = trial is not None and (terms.ends_on is None or terms.ends_on > trial)
     if policy.trial_ends_days and trial is not None and goes_on and trial > account.today:
         due = max(trial - timedelta(days=policy.trial_ends_days), terms.starts_on)
-        yield _notice("trial_ends", due, trial, ends_on=trial, plan=plan_of(subscription, trial))
+        yield _notice("trial-ends-soon", due, trial, ends_on=trial, plan=plan_of(subscription, trial))
     renews_on = terms.charged_through
     renews = terms.ends_on is None or terms.ends_on > renews_on
     if policy.renewal_days and renews and _is_long(subscription) and renews_on > account.today:
         if renews_on <= (trial or terms.starts_on):
             return  # nothing was charged yet: that is a beginning, no renewal
         due = renews_on - timedelta(days=policy.renewal_days)
-        yield _notice("renewal", due, renews_on, renews_on=renews_on, plan=plan_of(subscription, renews_on))
+        yield _notice(
+            "renewal-notice", due, renews_on, renews_on=renews_on, plan=plan_of(subscription, renews_on)
+        )
 
 
 def _is_long(subscription: Subscription) -> bool:
@@ -122,26 +147,29 @@ def _happened(account: AccountState, subscription: Subscription) -> Iterator[Fol
         yield _notice("ended", terms.ends_on, terms.ends_on, ended_on=terms.ends_on)
 
 
-def _access(account: AccountState, subscription: Subscription, known: Sequence[Known]) -> Iterator[FollowUp]:
-    """Access that is another than was told last, and the deliveries that go with it."""
-    told = [each for each in known if each.kind == Kind.PROVISIONING]
-    plan = entitled_plan(account, subscription)
-    before = told[-1].about.get("plan") if told else None
-    if plan == before:
-        return
-    about = {"plan": plan, "before": before}
-    yield FollowUp(Kind.PROVISIONING, f"access/{len(told) + 1}", account.today, about)
-    if _delivered(account, plan) != _delivered(account, before):
-        what = "begins" if _delivered(account, plan) else "ends"
-        yield FollowUp(Kind.SHIPMENT, f"delivery/{len(told) + 1}", account.today, {**about, "delivery": what})
-
-
-def entitled_plan(account: AccountState, subscription: Subscription) -> str | None:
-    """The plan that is read by today: none while it is paused, when it has ended, or where dunning keeps it back."""
-    running = lifecycle.state(subscription, account.today) in (State.TRIALING, State.ACTIVE)
-    if not running or blocked(account.policy.dunning, account.dunning[-1][1], Blocked.ENTITLEMENT):
-        return None
-    return plan_of(subscription, account.today)
+def _access(
+    account: AccountState, subscription: Subscription, access: Access, known: Sequence[Known]
+) -> Iterator[FollowUp]:
+    """Access that is another than was told last, the deliveries that go with it, and the next change ahead."""
+    told = [each for each in known if each.kind == Kind.PROVISIONING and not each.withdrawn]
+    past = sorted((each for each in told if each.due_on <= account.today), key=lambda each: each.due_on)
+    before = past[-1].about if past else {}
+    plan = plan_of(subscription, account.today) if access.features else None
+    about = {"plan": plan, "before": before.get("plan"), "features": ",".join(access.features)}
+    if about["features"] != (before.get("features") or "") or plan != before.get("plan"):
+        number = sum(each.key.startswith("access/") for each in known) + 1
+        yield FollowUp(Kind.PROVISIONING, f"access/{number}", account.today, about)
+    delivered = [each for each in known if each.kind == Kind.SHIPMENT]
+    delivers = bool(delivered) and delivered[-1].about.get("delivery") == "begins"
+    if _delivered(account, plan) != delivers:
+        what = "ends" if delivers else "begins"
+        key = f"delivery/{len(delivered) + 1}"
+        yield FollowUp(Kind.SHIPMENT, key, account.today, {"plan": plan, "delivery": what})
+    if access.changes_on is not None:
+        day = access.changes_on
+        later = plan_of(subscription, day) if access.then else None
+        then = {"plan": later, "before": plan, "features": ",".join(access.then)}
+        yield FollowUp(Kind.PROVISIONING, f"access-on/{day}", day, then)
 
 
 def plan_of(subscription: Subscription, day: date) -> str | None:

@@ -94,7 +94,7 @@ def changing(
     )
     with connection.pipeline():
         changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
-        note_follow_ups(connection, account, list(account.subscriptions), before.today, rows.follow_ups)
+    note_follow_ups(connection, account, list(account.subscriptions), before.today, unit.now, rows.follow_ups)
     append_events(connection, changed)
 
 

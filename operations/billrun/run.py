@@ -12,7 +12,7 @@ from operations.billrun.fail_points import fail_point
 from operations.billrun.post import ChunkRef, Posted, post_chunk
 from operations.billrun.rate import TaxEngines, TaxStep, rate_chunk, table_tax, tax_chunk
 from operations.billrun.scope import Scope
-from operations.billrun.whole import bill_whole, preview_whole, whole_accounts
+from operations.billrun.whole import bill_whole, preview_whole, read_for_preview, whole_accounts
 from operations.tariffs import Tariff, Tariffs
 from storage.bill_runs import (
     cancel_pending,
@@ -267,8 +267,12 @@ class BillRuns:
             plain = [account for account in accounts if account not in whole]
             chunk = rate_chunk(connection, tariff.book, plain, target, memo)
             report = PreviewReport()
-            for account in sorted(whole):
-                report.add(preview_whole(connection, tariff, target, account))
+            rows = read_for_preview(connection, tariff, sorted(whole))
+        for each in rows:
+            try:
+                report.add(preview_whole(each, tariff, target, asking))
+            except Exception:  # whatever is wrong with one account must not stop the others
+                report.parked += 1
         tax_chunk(chunk, asking or table_tax(tariff.taxes, tariff.tax_policy), tariff.memo)
         report.nothing_due += len(chunk.nothing_due)
         report.parked += len(chunk.refused)

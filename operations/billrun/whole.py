@@ -3,7 +3,7 @@ One transaction each, through the same rules as commands."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import psycopg
@@ -22,7 +22,7 @@ from operations.tariffs import Tariff
 from storage.bill_runs import park_accounts, pending_accounts, record_outcome, resolve_parks
 from storage.billable import Target
 from storage.database import PgConnection, transaction
-from storage.whole.reading import read_whole
+from storage.whole.reading import Rows, read_whole
 
 # How long an account that somebody else holds is waited for before its turn is put off.
 _HELD = "set local lock_timeout = '250ms'"
@@ -82,20 +82,24 @@ def _quoted(engine: Engine, tariff: Tariff, target: Target, account_id: str, ask
     """What the engine says of the drafts that the account's bill is made of. Nothing is held while it is asked."""
     quotes = Quotes()
 
+    with transaction(engine, read_only_snapshot=True) as connection:
+        rows = read_whole(connection, account_id, tariff.book, lock=False)
+    account, _ = build(rows, tariff, _instant(target))
+    account.taxing = quotes.ask(_engine(asking))
+    day = target.day or local_date(_instant(target), account.zone)
+    advance(account, day, fleet=account.mode == "test")
+    bill_only(account, min(day, account.today))
+    return quotes
+
+
+def _engine(asking: TaxStep) -> Callable[[Draft], EngineTax | None]:
     def ask(draft: Draft) -> EngineTax | None:
         answers = asking([draft])
         if draft.payer.id in answers.refused:
             raise NotTaxed(answers.refused[draft.payer.id])
         return answers.given.get(draft.payer.id)
 
-    with transaction(engine, read_only_snapshot=True) as connection:
-        rows = read_whole(connection, account_id, tariff.book, lock=False)
-    account, _ = build(rows, tariff, _instant(target))
-    account.taxing = quotes.ask(ask)
-    day = target.day or local_date(_instant(target), account.zone)
-    advance(account, day, fleet=account.mode == "test")
-    bill_only(account, min(day, account.today))
-    return quotes
+    return ask
 
 
 def _bill(
@@ -163,12 +167,19 @@ def _park(engine: Engine, ref: ChunkRef, account_id: str, reason: Refusal) -> in
     return 1
 
 
+def read_for_preview(connection: PgConnection, tariff: Tariff, accounts: Sequence[str]) -> list[Rows]:
+    """The rows of `accounts`, for `preview_whole`. Locks nothing."""
+    return [read_whole(connection, account_id, tariff.book, lock=False) for account_id in accounts]
+
+
 def preview_whole(
-    connection: PgConnection, tariff: Tariff, target: Target, account_id: str
+    rows: Rows, tariff: Tariff, target: Target, asking: TaxStep | None = None
 ) -> tuple[str, int] | None:
-    """(currency, total in minor units) of the invoice that a run up to `target` would make for the account; None when
-    nothing is due. Writes nothing."""
-    account, _ = build(read_whole(connection, account_id, tariff.book, lock=False), tariff, _instant(target))
+    """(currency, total in minor units) of the invoice that a run up to `target` would make for an account; None when
+    nothing is due. Writes nothing. Raises NotTaxed where a connected engine does not tax it."""
+    account, _ = build(rows, tariff, _instant(target))
+    if asking is not None:
+        account.taxing = Quotes().ask(_engine(asking))
     day = target.day or local_date(_instant(target), account.zone)
     advance(account, day, fleet=account.mode == "test")
     invoice = bill_only(account, min(day, account.today))

@@ -3,8 +3,8 @@ in the transaction that says it is done, and a notice becomes an event there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine
@@ -14,6 +14,9 @@ from operations.calls.prepare import CallOrder, prepare_call
 from storage.database import PgConnection, transaction
 from storage.events import NewEvent, append_events
 from storage.follow_ups import FollowUpRow, finish_follow_ups, follow_ups_of
+
+# A local midnight is near the one in UTC: what counts is that each day has a number of its own.
+_TO_NOON = timedelta(hours=12)
 
 NOT_CONNECTED = "not connected"
 
@@ -41,7 +44,9 @@ def carry_out_follow_ups(
         for each in due:
             if each.kind == "notice":
                 name = f"notice.{each.about['notice']}"
-                events.append(NewEvent(name, each.account_id, each.id, 1))
+                # One of a name, a subscription and a day is one mail.
+                day = (each.due_at.astimezone(UTC) + _TO_NOON).date().toordinal()
+                events.append(NewEvent(name, each.account_id, each.subscription_id, day))
                 outcomes.append((each.id, f"event {name}"))
             elif each.kind == "provisioning":
                 outcomes.append((each.id, _provide(connection, each, now, provisioner(each.mode))))
@@ -65,7 +70,7 @@ def _provide(connection: PgConnection, row: FollowUpRow, now: datetime, to: str 
     ).fetchone()
     if found is None:
         raise LookupError(f"there is no account {row.account_id}")
-    features = sorted(set(_features(connection, row)))
+    features = _features(connection, row.account_id, now)
     request: dict[str, Any] = {
         "external_id": row.account_id,
         "user_name": found[1] or found[0],
@@ -87,19 +92,14 @@ def _provide(connection: PgConnection, row: FollowUpRow, now: datetime, to: str 
     return f"call {call.ref.call_id}"
 
 
-def _features(connection: PgConnection, row: FollowUpRow) -> Iterator[str]:
-    """What the account may read, by what was told last of each of its subscriptions; `row` is of the latest."""
-    for (features,) in connection.execute(
-        """
-        select distinct on (f.subscription_id) v.definition -> 'features'
-        from follow_up f left join lateral (
-            select definition from plan_version where plan_code = f.about ->> 'plan' order by version desc limit 1
-        ) v on true
-        where f.account_id = %s and f.kind = 'provisioning' order by f.subscription_id, f.id desc
-        """,
-        (row.account_id,),
-    ):
-        yield from features or ()
+def _features(connection: PgConnection, account_id: str, now: datetime) -> list[str]:
+    """What the account's grants entitle to at `now`."""
+    rows = connection.execute(
+        "select distinct feature from entitlement_grant where account_id = %s and starts_at <= %s"
+        " and coalesce(ends_at > %s, true) order by feature",
+        (account_id, now, now),
+    )
+    return [feature for (feature,) in rows]
 
 
 def first_due(connection: PgConnection, subscription_id: str) -> datetime | None:

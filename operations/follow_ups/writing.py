@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
-from domain.account.follow_ups import Known, decide
+from domain.account.follow_ups import Access, Known, decide
 from domain.account.state import AccountState
-from domain.periods import start_of_day
+from domain.periods import local_date, start_of_day
 from storage.database import PgConnection
 from storage.follow_ups import (
     FollowUpRow,
     NewFollowUp,
     finish_follow_ups,
     follow_ups_of,
+    reopen_follow_ups,
     write_follow_ups,
 )
 
@@ -25,25 +27,30 @@ def note_follow_ups(
     account: AccountState,
     names: Collection[str],
     since: date,
+    at: datetime,
     written: Sequence[FollowUpRow] | None = None,
 ) -> None:
-    """Write down what the subscriptions called `names` demand on the account's day, and withdraw what they demand no
-    more. What happened before the local day `since` is left alone. The account's row has to be locked.
-    `written`: what is written down, where that was read already under the lock."""
+    """Write down what the subscriptions called `names` demand on the account's day, at the instant `at` of it, and
+    withdraw what they demand no more. What happened before the local day `since` is left alone. The account's row has
+    to be locked, and its grants written. `written`: what is written down, where that was read already under the
+    lock."""
     ids = {account.subscriptions[name].terms.id: name for name in names}
     if not ids:
         return
     known: dict[str, list[FollowUpRow]] = {}
     for row in follow_ups_of(connection, list(ids)) if written is None else written:
         known.setdefault(row.subscription_id, []).append(row)
+    access = _access(connection, account, max(at, start_of_day(account.today, account.zone)))
     new: list[NewFollowUp] = []
     gone: list[tuple[str, str]] = []
+    again: list[str] = []
     for own, name in ids.items():
         rows = known.get(own, [])
         decision = decide(
             account,
             account.subscriptions[name],
-            [Known(row.kind, row.key, row.outcome is None, row.about) for row in rows],
+            access.get(own, Access()),
+            [_known(row, account.zone) for row in rows],
             since,
         )
         new += [
@@ -51,7 +58,42 @@ def note_follow_ups(
             for each in decision.new
         ]
         gone += [(row.id, WITHDRAWN) for row in rows if row.key in decision.withdrawn]
+        again += [row.id for row in rows if row.key in decision.again]
     if new:
         write_follow_ups(connection, account.mode, account.id, new)
     if gone:
         finish_follow_ups(connection, gone)
+    if again:
+        reopen_follow_ups(connection, again, WITHDRAWN)
+
+
+def _known(row: FollowUpRow, zone: ZoneInfo) -> Known:
+    withdrawn = row.outcome == WITHDRAWN
+    return Known(row.kind, row.key, local_date(row.due_at, zone), row.outcome is None, row.about, withdrawn)
+
+
+def _access(connection: PgConnection, account: AccountState, at: datetime) -> dict[str, Access]:
+    """What each subscription's grants entitle to at the instant `at`, and when that changes next."""
+    spans: dict[str, list[tuple[str, datetime, datetime | None]]] = {}
+    for source, feature, starts_at, ends_at in connection.execute(
+        "select source_id::text, feature, starts_at, ends_at from entitlement_grant"
+        " where account_id = %s and source_kind = 'subscription' and coalesce(ends_at > %s, true)",
+        (account.id, at),
+    ):
+        spans.setdefault(source, []).append((feature, starts_at, ends_at))
+    found = {}
+    for source, each in spans.items():
+        ahead = sorted({edge for _, *edges in each for edge in edges if edge is not None and edge > at})
+        then = ahead[0] if ahead else None
+        found[source] = Access(
+            _open(each, at),
+            local_date(then, account.zone) if then else None,
+            _open(each, then) if then else (),
+        )
+    return found
+
+
+def _open(spans: Sequence[tuple[str, datetime, datetime | None]], at: datetime) -> tuple[str, ...]:
+    return tuple(
+        sorted({feature for feature, since, until in spans if since <= at and (until is None or at < until)})
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from operations.tax.settle import TAX
+from operations.tax.documents import TAX
 from storage.database import PgConnection
 from storage.parked import Park, park
 from storage.tax_documents import resolve_tax_park, unsettled

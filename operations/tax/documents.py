@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from contracts.names import tax_documents_id
 from domain.tax_documents import EngineTax
 from operations.calls.prepare import CallOrder, prepare_call
 from storage.calls import find_call
 from storage.database import PgConnection
+from storage.parked import Park, park
 from storage.tax_documents import TaxDocumentRow, document_of, insert_document
 
+TAX = "tax"  # the kind of parked work
 # As which method a step is called.
 METHODS = {"commit": "tax.commit", "adjust": "tax.commit", "refund": "tax.refund", "void": "tax.void"}
 
@@ -40,10 +42,6 @@ class GivenBack(NamedTuple):
     number: str
     amount: int
     tax: int
-
-
-class NotRefundable(ValueError):
-    """The tax of an invoice that its engine cannot give back any more. The message says why and what to do."""
 
 
 def record_tax_documents(connection: PgConnection, invoices: Iterable[Taxed]) -> None:
@@ -119,22 +117,25 @@ def refund_tax_document(
     know of it.
 
     It waits until the invoice's document is recorded. The whole is a refund at the engine; parts are a document of
-    their own with negative amounts, taxed as of the invoice's tax date. Raises NotRefundable, and psycopg's
-    UniqueViolation for a credit note that has its document.
+    their own with negative amounts, taxed as of the invoice's tax date. What the engine cannot be told is parked: the
+    credit note stands all the same. Raises psycopg's UniqueViolation for a credit note that has its document.
     """
     document = document_of(connection, invoice_id)
     if document is None or document.status == "left_out":
         return False
-    if document.status == "voided" or document.void_requested_at is not None:
-        raise NotRefundable(
-            f"the tax of {document.code} was taken back when it was voided, so that nothing is left to give back"
-        )
     step, total = "refund", -document.total
     request: dict[str, object] = {"code": code, "of": document.code, "on": on.isoformat()}
     if lines is not None:
         step, total = "commit", -sum(line.tax for line in lines)
-        request = _negative(connection, document, lines)
+        sold = _sold(connection, document)
+        if why := _why_not(document, sold, lines):
+            _park(connection, document, code, why)
+            return False
+        request = _negative(sold, lines)
         request |= {"code": code, "on": on.isoformat(), "tax_date": document.tax_date.isoformat()}
+    elif why := _why_not(document, {}, ()):
+        _park(connection, document, code, why)
+        return False
     call_id = call_for(
         connection,
         step=step,
@@ -188,22 +189,56 @@ def call_for(
     return prepared.ref.call_id
 
 
-def _negative(
-    connection: PgConnection, document: TaxDocumentRow, lines: Sequence[GivenBack]
-) -> dict[str, object]:
-    """The order with the lines given back, as negative amounts, from the one that the invoice was taxed by."""
-    of, to = document.code, document.connection
-    sold = find_call(connection, mode=document.mode, to=to, method=METHODS["commit"], key=of)
-    if sold is None or sold.request is None:
-        raise NotRefundable(
-            f"where {of} was taxed has been erased, so that parts of it cannot be given back: give back the whole, or"
-            f" correct the tax at {to} by hand"
+def _sold(connection: PgConnection, document: TaxDocumentRow) -> dict[str, Any] | None:
+    """The order that the invoice was taxed by; None once it has been erased."""
+    call = find_call(
+        connection,
+        mode=document.mode,
+        to=document.connection,
+        method=METHODS["commit"],
+        key=document.code,
+    )
+    return None if call is None or call.request is None else dict(call.request)
+
+
+def _why_not(document: TaxDocumentRow, sold: dict[str, Any] | None, lines: Sequence[GivenBack]) -> str | None:
+    """What keeps the engine from being told of a credit note."""
+    if document.status == "voided" or document.void_requested_at is not None:
+        return (
+            f"the tax of {document.code} was taken back when it was voided, and nothing is left to give back"
         )
-    known = {line["number"]: line for line in sold.request["lines"]}
+    if sold is None:
+        return f"where {document.code} was taxed has been erased"
+    known = {line["number"] for line in sold.get("lines", ())}
     if unknown := [line.number for line in lines if line.number not in known]:
-        raise NotRefundable(f"{of} has no taxed line {', '.join(unknown)}: name the lines of the invoice")
+        return f"{document.connection} was not told of line {', '.join(unknown)} of {document.code}"
+    return None
+
+
+def _negative(sold: dict[str, Any] | None, lines: Sequence[GivenBack]) -> dict[str, object]:
+    """The order with the lines given back, as negative amounts."""
+    order = sold or {}
+    known = {line["number"]: line for line in order["lines"]}
     back = [
         known[line.number] | {"amount": -line.amount, "charged": -line.tax, "inclusive": False}
         for line in lines
     ]
-    return dict(sold.request) | {"lines": back}
+    return order | {"lines": back}
+
+
+def _park(connection: PgConnection, document: TaxDocumentRow, code: str, why: str) -> None:
+    park(
+        connection,
+        Park(
+            kind=TAX,
+            trace_key=f"{document.connection}/{code}",
+            error_kind="tax_not_given_back",
+            message=f"{document.connection} cannot be told of the credit note {code}: {why}",
+            remedy=f"See whether its tax has to be given back at {document.connection}, and do it there by hand. Then: "
+            "masthead errors skip ID.",
+            mode=document.mode,
+            account_id=document.account_id,
+            connection=document.connection,
+            method=METHODS["refund"],
+        ),
+    )

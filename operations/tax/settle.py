@@ -15,7 +15,7 @@ from contracts.connector_call import CallRef, CallStatus
 from domain.money import format_minor
 from domain.tax_documents import charged_as
 from operations.calls.prepare import ref_of
-from operations.tax.documents import METHODS, call_for
+from operations.tax.documents import METHODS, TAX, call_for
 from storage.calls import CallRow, change_call, read_call
 from storage.database import PgConnection
 from storage.parked import Park, park
@@ -29,7 +29,6 @@ from storage.tax_documents import (
     taxes_by_line,
 )
 
-TAX = "tax"  # the kind of parked work
 # How soon a document is looked at again that waits for a person, or for another document.
 SOON, LATE = timedelta(minutes=1), timedelta(minutes=30)
 

@@ -60,6 +60,7 @@ def play_step(engine: Engine, tariff: Tariff, account_id: str, to: datetime) -> 
         with changing(connection, tariff, account_id, time.clock_at) as unit:
             waiting = _pass(unit.account, last, days)
             zone = unit.account.zone
+            unit.now = max(start_of_day(unit.account.today, zone), time.clock_at)
         day = unit.account.today
         at = to if day >= last and not waiting else max(start_of_day(day, zone), time.clock_at)
         move_account(connection, account_id, at)

@@ -99,6 +99,6 @@ def _notices(engine: Engine, played: PlayedOnClock) -> list[tuple[str, int, str,
         elif kind == "shipment":
             what = f"delivery {about['delivery']} ({outcome})"
         else:
-            what = f"notice: {about['notice'].replace('_', ' ')}"
+            what = f"notice: {about['notice'].replace('-', ' ')}"
         rows.append((day, 1, what, ""))
     return rows

@@ -78,6 +78,7 @@ def write_whole(
     copy_children(connection, documents)
     with connection.pipeline():  # in which COPY cannot be
         events = list(_subscriptions(connection, account, before, rows))
+        moved = [event.subject_id for event in events]
         events += _settlements(connection, account, before, ids)
         events += _corrections(connection, account, before, ids, notes)
         events += _payments(connection, account, before, rows, ids)
@@ -89,7 +90,7 @@ def write_whole(
         _history(connection, account, before, revenue)
         for no in range(len(before.dunning), len(account.dunning)):
             events.append(NewEvent("dunning.entered", account.id, account.id, no))
-        events += _head(connection, account, rows)
+        events += _head(connection, account, rows, moved)
         events += _notices(account)
         if len(events) <= FEW:
             append_events(connection, events)
@@ -296,7 +297,9 @@ def _history(
         )
 
 
-def _head(connection: PgConnection, account: AccountState, rows: Rows) -> Iterator[NewEvent]:
+def _head(
+    connection: PgConnection, account: AccountState, rows: Rows, moved: list[str]
+) -> Iterator[NewEvent]:
     head: Any = rows.head
     values = {
         "time_zone": account.zone.key,
@@ -317,9 +320,11 @@ def _head(connection: PgConnection, account: AccountState, rows: Rows) -> Iterat
         {**changed, "more": 1 if told else 0, "id": account.id},
     )
     if changed.get("billed_whole"):
-        # A bill run may have rated its subscriptions by themselves already: as if they had moved, it reads again.
+        # A bill run may have rated its subscriptions by themselves already: as if they had moved, it reads again. Those
+        # that did move have the version that the command answers.
         connection.execute(
-            "update subscription set version = version + 1 where account_id = %s", (account.id,)
+            "update subscription set version = version + 1 where account_id = %s and not id = any(%s::uuid[])",
+            (account.id, moved),
         )
     if told:
         yield NewEvent("account.changed", account.id, account.id, head.version + 1)

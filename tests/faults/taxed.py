@@ -15,6 +15,8 @@ import psycopg
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.bill_run import BillRunActivities
+from activities.parked import ParkedActivities
 from activities.tax_quotes import TaxQuotes
 from contracts.names import CALL_QUEUE, TASK_QUEUE
 from runtime import registry
@@ -95,12 +97,12 @@ class Taxed:
                 client,
                 task_queue=TASK_QUEUE,
                 workflows=registry.WORKFLOWS,
-                activities=registry.build_activities(
-                    database,
-                    client,
-                    connections,
-                    bill_run_taxes(TaxQuotes(database, connections.open, uses)),
-                ),
+                activities=[
+                    *BillRunActivities(
+                        database, bill_run_taxes(TaxQuotes(database, connections.open, uses))
+                    ).all(),
+                    *ParkedActivities(database).all(),
+                ],
                 activity_executor=threads,
                 max_concurrent_activities=4,
                 max_heartbeat_throttle_interval=timedelta(seconds=0.5),

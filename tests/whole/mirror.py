@@ -16,13 +16,10 @@ from uuid_utils import uuid7
 from domain.account import commands as verbs
 from domain.account import lifecycle
 from domain.account.acting import attempt, instant_of
-from domain.account.laws import broken_laws
 from domain.account.state import AccountState
 from domain.catalog import Catalog
-from domain.ledger import GIFT_LIABILITY, Posting
-from domain.ledger_events import Entry, Event
+from domain.simulation.outcome import outcome
 from domain.simulation.play import Played, Refusal
-from domain.simulation.report import report
 from domain.simulation.scenario import Scenario
 from operations.accounts.unit import build, changing
 from operations.billrun.post import ChunkRef
@@ -32,6 +29,7 @@ from operations.catalog import load_catalog
 from operations.tariffs import Tariff, read_tariff
 from storage.billable import Target
 from storage.database import PgConnection, transaction
+from storage.whole.journal import read_journal
 from storage.whole.reading import read_whole
 
 _DAY = timedelta(days=1)
@@ -216,7 +214,7 @@ class Mirror:
         with transaction(self.engine) as connection:
             rows = read_whole(connection, self.account_id, self.tariff.book, lock=False)
             found, _ = build(rows, self.tariff, datetime.now(_zone("UTC")))
-            found.journal = _journal(connection, self.account_id, rows.invoice_ids)
+            found.journal = read_journal(connection, self.account_id, rows.invoice_ids)
         found.subscriptions = {
             self._unnamed(name): replace(each, name=self._unnamed(name))
             for name, each in found.subscriptions.items()
@@ -225,41 +223,7 @@ class Mirror:
 
     def told(self) -> dict[str, Any]:
         """What the account comes to."""
-        return comparable(Played(self.scenario, self.account(), self.refused))
-
-
-def comparable(played: Played) -> dict[str, Any]:
-    """What is compared: the report, without the story, which the database does not keep."""
-    found = report(played)
-    del found["timeline"]
-    del found["dunning"][0]  # since when an account has never owed anything says nothing
-    for each in found["journal"]:
-        each["postings"] = sorted(each["postings"], key=str)
-    found["journal"].sort(key=str)
-    found["revenue"].sort(key=str)
-    found["broken_laws"] = broken_laws(played.account)
-    return found
-
-
-def _journal(connection: PgConnection, account_id: str, invoices: list[str]) -> list[Entry]:
-    found: dict[str, Entry] = {}
-    numbers = {own: number for number, own in enumerate(invoices, 1)}
-    for own, kind, document, day, currency, account, debit, credit in connection.execute(
-        "select e.id::text, e.kind, e.document, e.posted_on, e.currency, l.ledger_account, l.debit, l.credit"
-        " from journal_entry e join journal_line l on l.entry_id = e.id"
-        " where e.account_id = %s or e.id = any(%s::uuid[]) order by e.id, l.no",
-        (account_id, invoices),
-    ):
-        if kind == "invoice":
-            gift = account == GIFT_LIABILITY or (own in found and found[own].event is Event.GIFT_SOLD)
-            event = Event.GIFT_SOLD if gift else Event.INVOICE_FINALISED
-            document = f"invoice {numbers[own]}"
-        else:
-            event = Event(kind)
-        known = found.get(own)
-        postings = (*(known.postings if known else ()), Posting(account, debit, credit))
-        found[own] = Entry(event, document, day, day, currency, postings)
-    return list(found.values())
+        return outcome(Played(self.scenario, self.account(), self.refused))
 
 
 def _zone(name: str) -> Any:

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from domain.account import commands as verbs
 from domain.account.acting import instant_of
 from domain.account.commands import Step
+from domain.simulation.outcome import outcome as comparable
 from domain.simulation.play import play
 from domain.simulation.scenario import Scenario
 from operations.accounts.commands import AccountCommands, CommandRefused, CommandReused
@@ -25,7 +26,7 @@ from operations.verify import verify
 from storage.database import make_engine, transaction
 from tests.conftest import PostgresForTests
 from tests.domain.publisher import CATALOG, PLANS
-from tests.whole.mirror import Mirror, comparable
+from tests.whole.mirror import Mirror
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
 STEP: TypeAdapter[Any] = TypeAdapter(Step)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from domain.simulation.outcome import outcome as comparable
 from domain.simulation.play import play
 from runtime.scenario_source import read_scenario_file
 from storage.database import make_engine
 from tests.conftest import PostgresForTests
-from tests.whole.mirror import Mirror, comparable
+from tests.whole.mirror import Mirror
 
 SCENARIOS = Path(__file__).parents[2] / "examples" / "scenarios"
 

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import Engine
 
+from domain.simulation.outcome import outcome as comparable
 from domain.simulation.play import play
 from domain.simulation.scenario import Scenario
 from operations.verify import verify
 from storage.database import make_engine
 from tests.conftest import PostgresForTests
 from tests.domain.publisher import CATALOG
-from tests.whole.mirror import Mirror, comparable
+from tests.whole.mirror import Mirror
 from tests.whole.timelines import timelines
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]

@@ -37,7 +37,7 @@ def test_every_workflow_has_a_history() -> None:
     assert registered == recorded
 
 
-@workflow.defn(name="Subscription")
+@workflow.defn(name="Subscription", sandboxed=False)
 class Hasty(SubscriptionWorkflow):
     """Settles without a look."""
 

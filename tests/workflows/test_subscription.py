@@ -136,7 +136,12 @@ async def test_a_trial_becomes_active_and_ends_each_on_its_local_midnight(
         result = await handle.result()
     assert result == EpisodeResult(subscription_id=subscription, status="expired", next_due=None, settled=2)
     assert books.row(subscription) == ("expired", None, 3)
-    assert books.events(subscription) == [("subscription.changed", 2), ("subscription.changed", 3)]
+    assert books.events(subscription) == [
+        ("notice.trial-ends-soon", today.toordinal()),
+        ("subscription.changed", 2),
+        ("subscription.changed", 3),
+        ("notice.ended", ends.toordinal()),
+    ]
     late = [at - midnight(day) for at, day in zip(books.settled_at, (trial_ends, ends), strict=True)]
     assert all(timedelta(0) <= each < timedelta(minutes=1) for each in late), late
     attributes = (await handle.describe()).typed_search_attributes
