@@ -177,5 +177,11 @@ class Shop:
             row.subscription_ids,
         )
         assert open_ == [], "an orphan access"
+        granted = self.rows(
+            "select feature from entitlement_grant where account_id = %s and source_id = any(%s::uuid[])",
+            row.account_id,
+            row.subscription_ids,
+        )
+        assert granted == [], "an orphan grant"
         given = "select id from purchase where checkout_id = %s and paid_at is not null"
         assert self.rows(given, row.id) == [], "an orphan purchase"

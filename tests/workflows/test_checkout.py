@@ -30,6 +30,8 @@ async def test_a_new_reader_buys(shop: Shop) -> None:
         ("succeeded", row.due, row.gateway_id)
     ]
     assert shop.rows("select count(*) from awaiting_payment") == [(0,)]
+    granted = shop.rows("select feature from entitlement_grant where ends_at is null or ends_at > now()")
+    assert ("news",) in granted
     assert shop.rows("select name, email from person") == [
         ("Zenobia Quillfeather", "zenobia@quillfeather.example")
     ]
