@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel
 
-from api.etags import Expected, etag, moved
-from api.idempotency import OneRequest, Reply
+from api.etags import Expected, IfGiven, etag, moved
+from api.idempotency import Once, OneRequest, Reply
 from api.problems import Problem
-from api.security import Caller
+from api.security import Caller, require_scope
 from api.v1.accounts import no_such_account
 from api.v1.subscriptions import no_such_subscription
 from domain.account.commands import Step
@@ -68,44 +68,56 @@ class CommandOut(BaseModel):
     open: int = 0
 
 
-async def on_subscription(
-    request: Request,
-    caller: Caller,
-    once: OneRequest,
-    seen: Expected,
-    subscription_id: UUID,
-    step_of: Callable[[str, date], Step],
-    *,
-    invoice_now: bool = False,
-) -> Response:
-    """Carry out on a subscription what `step_of` makes of its name and today's date, once for each Idempotency-Key."""
-    tariffs: Tariffs = request.app.state.tariffs
+class SubscriptionCommand(NamedTuple):
+    """A request for a command on a subscription: who asks, once, which version they have seen, and of which one."""
 
-    def work(connection: PgConnection) -> Reply:
-        found = find_place(connection, caller.sight, str(subscription_id))
-        if found is None:
-            raise no_such_subscription(subscription_id)
-        tariff = tariffs.current(connection)
-        own, name = found
-        now = datetime.now(UTC)
-        expected = None if seen.versions is None else Seen(name, seen.versions)
-        with told():
-            step = step_of(name, now.date())
-            outcome = accepted(
-                carry_out(
-                    connection,
-                    tariff,
-                    own,
-                    command_id(once),
-                    step,
-                    now,
-                    invoice_now=invoice_now,
-                    expected=expected,
+    request: Request
+    caller: Caller
+    once: OneRequest
+    seen: Expected
+    subscription_id: UUID
+
+    async def carry_out(self, step_of: Callable[[str, date], Step], *, invoice_now: bool = False) -> Response:
+        """Carry out what `step_of` makes of the subscription's name and today's date, once for each Idempotency-Key."""
+        tariffs: Tariffs = self.request.app.state.tariffs
+
+        def work(connection: PgConnection) -> Reply:
+            found = find_place(connection, self.caller.sight, str(self.subscription_id))
+            if found is None:
+                raise no_such_subscription(self.subscription_id)
+            tariff = tariffs.current(connection)
+            own, name = found
+            now = datetime.now(UTC)
+            expected = None if self.seen.versions is None else Seen(name, self.seen.versions)
+            with told():
+                outcome = accepted(
+                    carry_out(
+                        connection,
+                        tariff,
+                        own,
+                        command_id(self.once),
+                        step_of(name, now.date()),
+                        now,
+                        invoice_now=invoice_now,
+                        expected=expected,
+                    )
                 )
-            )
-        return reply_of(outcome, own)
+            return reply_of(outcome, own)
 
-    return await once.answer(work)
+        return await self.once.answer(work)
+
+
+Writer = Annotated[Caller, Depends(require_scope("subscriptions:write"))]
+
+
+async def subscription_command(
+    request: Request, caller: Writer, once: Once, seen: IfGiven, subscription_id: UUID
+) -> SubscriptionCommand:
+    """The dependency of a route that carries out a command on a subscription."""
+    return SubscriptionCommand(request, caller, once, seen, subscription_id)
+
+
+OnSubscription = Annotated[SubscriptionCommand, Depends(subscription_command)]
 
 
 async def on_account(

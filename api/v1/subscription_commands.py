@@ -8,14 +8,12 @@ from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.etags import IfGiven
 from api.idempotency import Once, Reply
-from api.security import Caller, require_scope
 from api.v1.accounts import no_such_account
-from api.v1.commanding import CommandOut, Standing, command_id, on_subscription, refuse_own_terms, told
+from api.v1.commanding import CommandOut, OnSubscription, Standing, Writer, command_id, refuse_own_terms, told
 from api.v1.subscriptions import no_such_subscription
 from domain.account import commands as verbs
 from domain.catalog import AmountText, Code
@@ -28,7 +26,6 @@ from storage.subscription_views import find_place
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["subscription commands"])
 
-Writer = Annotated[Caller, Depends(require_scope("subscriptions:write"))]
 Quantity = Annotated[Decimal, Field(gt=0, le=1_000_000, description="seats, copies")]
 
 
@@ -124,17 +121,10 @@ class TransferOut(BaseModel):
 
 
 @router.post("/change-plan", summary="Change the plan", response_model=CommandOut)
-async def change_plan(
-    request: Request, caller: Writer, once: Once, seen: IfGiven, subscription_id: UUID, order: ChangePlanIn
-) -> Response:
+async def change_plan(on: OnSubscription, order: ChangePlanIn) -> Response:
     """As the rule book says for the direction of the change, or as `behaviour` does."""
-    refuse_own_terms(caller, order, ("version", "price_override", "behaviour"))
-    return await on_subscription(
-        request,
-        caller,
-        once,
-        seen,
-        subscription_id,
+    refuse_own_terms(on.caller, order, ("version", "price_override", "behaviour"))
+    return await on.carry_out(
         lambda name, today: verbs.ChangePlan(
             at=today, do="change_plan", subscription=name, **order.model_dump(exclude={"invoice_now"})
         ),
@@ -143,22 +133,10 @@ async def change_plan(
 
 
 @router.post("/change-quantity", summary="Change the quantity", response_model=CommandOut)
-async def change_quantity(
-    request: Request,
-    caller: Writer,
-    once: Once,
-    seen: IfGiven,
-    subscription_id: UUID,
-    order: ChangeQuantityIn,
-) -> Response:
+async def change_quantity(on: OnSubscription, order: ChangeQuantityIn) -> Response:
     """More is an upgrade, less a downgrade."""
-    refuse_own_terms(caller, order, ("behaviour",))
-    return await on_subscription(
-        request,
-        caller,
-        once,
-        seen,
-        subscription_id,
+    refuse_own_terms(on.caller, order, ("behaviour",))
+    return await on.carry_out(
         lambda name, today: verbs.ChangeQuantity(
             at=today, do="change_quantity", subscription=name, **order.model_dump(exclude={"invoice_now"})
         ),
@@ -167,77 +145,42 @@ async def change_quantity(
 
 
 @router.post("/pause", summary="Pause", response_model=CommandOut)
-async def pause(
-    request: Request, caller: Writer, once: Once, seen: IfGiven, subscription_id: UUID, order: PauseIn
-) -> Response:
+async def pause(on: OnSubscription, order: PauseIn) -> Response:
     """No service and no charge from today on."""
-    return await on_subscription(
-        request,
-        caller,
-        once,
-        seen,
-        subscription_id,
+    return await on.carry_out(
         lambda name, today: verbs.Pause(at=today, do="pause", subscription=name, until=order.until),
     )
 
 
 @router.post("/resume", summary="Resume", response_model=CommandOut)
-async def resume(
-    request: Request, caller: Writer, once: Once, seen: IfGiven, subscription_id: UUID
-) -> Response:
+async def resume(on: OnSubscription) -> Response:
     """The end of a pause; today is served."""
-    return await on_subscription(
-        request,
-        caller,
-        once,
-        seen,
-        subscription_id,
+    return await on.carry_out(
         lambda name, today: verbs.Resume(at=today, do="resume", subscription=name),
     )
 
 
 @router.post("/cancel", summary="Cancel", response_model=CommandOut)
-async def cancel(
-    request: Request, caller: Writer, once: Once, seen: IfGiven, subscription_id: UUID, order: CancelIn
-) -> Response:
+async def cancel(on: OnSubscription, order: CancelIn) -> Response:
     """At once the cancel day is not billed; at the end of the period all that is paid for is served."""
-    refuse_own_terms(caller, order, ("credit",))
-    return await on_subscription(
-        request,
-        caller,
-        once,
-        seen,
-        subscription_id,
+    refuse_own_terms(on.caller, order, ("credit",))
+    return await on.carry_out(
         lambda name, today: verbs.Cancel(at=today, do="cancel", subscription=name, **order.model_dump()),
     )
 
 
 @router.post("/reactivate", summary="Undo a cancel, or come back after it", response_model=CommandOut)
-async def reactivate(
-    request: Request, caller: Writer, once: Once, seen: IfGiven, subscription_id: UUID
-) -> Response:
+async def reactivate(on: OnSubscription) -> Response:
     """Before its end a cancel is taken back; after it a new period begins, without a second trial or intro."""
-    return await on_subscription(
-        request,
-        caller,
-        once,
-        seen,
-        subscription_id,
+    return await on.carry_out(
         lambda name, today: verbs.Reactivate(at=today, do="reactivate", subscription=name),
     )
 
 
 @router.post("/apply-coupon", summary="Apply a coupon", response_model=CommandOut)
-async def apply_coupon(
-    request: Request, caller: Writer, once: Once, seen: IfGiven, subscription_id: UUID, order: CouponIn
-) -> Response:
+async def apply_coupon(on: OnSubscription, order: CouponIn) -> Response:
     """From the next bill on."""
-    return await on_subscription(
-        request,
-        caller,
-        once,
-        seen,
-        subscription_id,
+    return await on.carry_out(
         lambda name, today: verbs.ApplyCoupon(
             at=today, do="apply_coupon", subscription=name, coupon=order.coupon
         ),
@@ -245,16 +188,9 @@ async def apply_coupon(
 
 
 @router.post("/holiday-stop", summary="Stop delivery for some days", response_model=CommandOut)
-async def holiday_stop(
-    request: Request, caller: Writer, once: Once, seen: IfGiven, subscription_id: UUID, order: HolidayStopIn
-) -> Response:
+async def holiday_stop(on: OnSubscription, order: HolidayStopIn) -> Response:
     """A credit for each missed issue comes on the next bill, where the print cut-off allows."""
-    return await on_subscription(
-        request,
-        caller,
-        once,
-        seen,
-        subscription_id,
+    return await on.carry_out(
         lambda name, today: verbs.HolidayStop.model_validate(
             {
                 "at": today,
