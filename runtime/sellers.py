@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from connectors.sdk.capabilities.capability import Capability
 from connectors.sdk.capabilities.drm import Drm
-from connectors.sdk.capabilities.payment import PaymentGateway, PaymentMethods
+from connectors.sdk.capabilities.payment import PaymentGateway, PaymentMethods, PaymentSetups
 from connectors.sdk.capabilities.provisioning import Provisioner
 from connectors.sdk.capabilities.shipping import Shipper
 from operations.checkout.quote import Gateway, GatewayFor
@@ -23,7 +23,10 @@ def gateway_for(connections: Connections) -> GatewayFor:
         spec = _first(connections, PaymentGateway, mode)
         if spec is None:
             return None
-        return Gateway(spec.name, issubclass(spec.connector, PaymentMethods))
+        return Gateway(
+            spec.name,
+            issubclass(spec.connector, PaymentMethods) and issubclass(spec.connector, PaymentSetups),
+        )
 
     return choose
 

@@ -17,6 +17,7 @@ from connectors.sdk.capabilities.payment import (
     Payment,
     PaymentGateway,
     PaymentMethods,
+    PaymentSetups,
     PaymentStatus,
     Refund,
     RefundOrder,
@@ -49,7 +50,9 @@ _CLOCKS_DIFFER = timedelta(minutes=10)
 _SENT_WITHIN = timedelta(hours=25)
 
 
-class Stripe(Connector[StripeConfig], PaymentGateway, PaymentMethods, TellsOfPayments[StripeConfig]):
+class Stripe(
+    Connector[StripeConfig], PaymentGateway, PaymentMethods, PaymentSetups, TellsOfPayments[StripeConfig]
+):
     """One Stripe account. A declined card is a failed payment, and a lost answer never a second charge."""
 
     name = "stripe"

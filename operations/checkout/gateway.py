@@ -27,7 +27,7 @@ METHODS = {
     GatewayStep.VOID: "payment.void",
     GatewayStep.FIND: "payment.find",
     GatewayStep.SET_UP: "payment_methods.set_up",
-    GatewayStep.FIND_SETUP: "payment_methods.find_setup",
+    GatewayStep.FIND_SETUP: "payment_setups.find_setup",
 }
 STANDINGS = {
     "succeeded": Standing.TAKEN,

@@ -171,10 +171,15 @@ class PaymentMethods(Capability):
     async def set_up(self, order: SetupOrder, key: Key) -> Setup:
         """Make the method ready for charges without the customer."""
 
+
+class PaymentSetups(Capability):
+    """Asking how a setup went that the customer had to do something for."""
+
+    capability = "payment_setups"
+
+    @abstractmethod
     async def find_setup(self, setup: str) -> Setup | None:
-        """The setup with the gateway's id; None where the gateway cannot be asked, which is the default: whoever waits
-        for the customer then sets up once more."""
-        return None
+        """The setup with the gateway's id, None when there is none."""
 
 
 class ActionResult(Value):

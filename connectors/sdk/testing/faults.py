@@ -268,8 +268,9 @@ async def _late(capability: str, method: str, bench: Bench) -> None:
 
 
 async def _read(capability: str, method: str, fault: Fault, bench: Bench) -> None:
-    arguments = bench.samples.get(f"{capability}.{method}") or samples.READS[capability][method]
+    own = bench.samples.get(f"{capability}.{method}")
     connector = bench.connector
+    arguments = await samples.read_arguments(own, capability, method, connector)
     before = bench.stand_in.count()
     if fault.name == "refused":
         connector = bench.made(closed=True)

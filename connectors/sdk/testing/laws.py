@@ -68,7 +68,8 @@ def cases(connector: type[Connector[Any]]) -> list[Case]:
 
 async def _says_that_it_cannot(capability: str, method: str, bench: Bench) -> None:
     """What cannot be asked is an error in words, never "there is none": a write may follow from that."""
-    given = bench.samples.get(f"{capability}.{method}") or samples.READS[capability][method]
+    own = bench.samples.get(f"{capability}.{method}")
+    given = await samples.read_arguments(own, capability, method, bench.connector)
     before = bench.stand_in.count()
     try:
         answer = await getattr(bench.connector, method)(*given)
@@ -207,10 +208,10 @@ async def _nothing_leaks(capability: str, method: str, bench: Bench) -> None:
 async def _arguments(bench: Bench, capability: str, method: str, n: str) -> tuple[Any, ...]:
     """What the method is called with."""
     given = bench.samples.get(f"{capability}.{method}")
-    if method in samples.WRITES[capability]:
+    if method in samples.WRITES.get(capability, {}):
         sample = await (given or samples.WRITES[capability][method])(bench.connector, n)
         return sample.request, sample.key
-    return tuple(given or samples.READS[capability][method])
+    return await samples.read_arguments(given, capability, method, bench.connector)
 
 
 def _chain(error: BaseException) -> list[str]:

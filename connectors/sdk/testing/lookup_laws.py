@@ -47,7 +47,8 @@ def _case(what: str, run: Any) -> Case:
 
 
 async def _read(capability: str, method: str, bench: Bench) -> None:
-    arguments = bench.samples.get(f"{capability}.{method}") or samples.READS[capability][method]
+    own = bench.samples.get(f"{capability}.{method}")
+    arguments = await samples.read_arguments(own, capability, method, bench.connector)
     await _is_an_error(bench, method, *arguments)
 
 

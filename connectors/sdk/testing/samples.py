@@ -373,9 +373,25 @@ WRITES: dict[str, dict[str, Maker]] = {
     "support": {"upsert_view": _upsert_view, "open": _open, "comment": _comment},
 }
 
+
 #: What a read is called with, by capability and method.
-READS: dict[str, dict[str, tuple[Any, ...]]] = {
+async def _made_setup(connector: Any) -> tuple[Any, ...]:
+    """Of a setup there is nothing to look for but its own id."""
+    sample = await _set_up(connector, "asked")
+    made = await connector.set_up(sample.request, sample.key)
+    return (made.id,)
+
+
+async def read_arguments(given: Any, capability: str, method: str, connector: Any) -> tuple[Any, ...]:
+    """What a read is called with: what the author has `given`, or else the kit's own, which may have to be made at the
+    connector's system first."""
+    found = given or READS[capability][method]
+    return tuple(await found(connector)) if callable(found) else tuple(found)
+
+
+READS: dict[str, dict[str, Any]] = {
     "payment": {"find": ("pay-none",)},
+    "payment_setups": {"find_setup": _made_setup},
     "tax": {"quote": (tax_order("q"),), "find": ("INV-none",)},
     "crm": {"changes": (crm.CrmKind.CONTACT, None)},
     "ledger": {"find": ("JRN-none",)},
