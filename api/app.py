@@ -47,6 +47,7 @@ from documents.shelf import Shelf
 from operations.entitlements.paywall import Paywall
 from operations.tariffs import Tariffs
 from runtime.settings import Settings, load_settings
+from runtime.taxing import tax_uses
 from runtime.temporal import connect
 from runtime.webhooks_out import encryption_of
 from storage.database import make_engine, transaction
@@ -117,6 +118,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
+    app.state.engine_taxed = frozenset(tax_uses(chosen))
     app.state.invoice_pages = InvoicePages(Shelf(chosen.templates))
     problems.install(app)
     openapi.describe(app, (health_routes, *ROUTERS))

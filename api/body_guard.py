@@ -35,6 +35,7 @@ class BodyGuard:
             return
         try:
             _check_address(scope)
+            _check_key(scope)
             body = await _read(scope, receive)
             if body is None:
                 return
@@ -44,6 +45,12 @@ class BodyGuard:
             await answer(_GUARDED.rstrip("/"), problem)(scope, receive, send)
             return
         await self._app(scope, _again(body, receive), send)
+
+
+def _check_key(scope: Scope) -> None:
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key":
+            _check_text(value.decode("latin-1"), "The Idempotency-Key")
 
 
 def _check_address(scope: Scope) -> None:

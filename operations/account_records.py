@@ -83,8 +83,8 @@ def open_account(
 ) -> dict[str, Any]:
     """Open an account, with its event and audit row; answers it as `find_account` does. Raises AccountExists and
     AccountRefused."""
-    _check_zone(connection, terms.time_zone)
-    _check_region(connection, terms.tax_region)
+    check_zone(connection, terms.time_zone)
+    check_region(connection, terms.tax_region)
     account_id = insert_account(connection, {"id": str(uuid7()), **vars(terms)})
     if account_id is None:
         raise AccountExists(id_of_key(connection, terms.mode, terms.external_key) or "")
@@ -125,7 +125,7 @@ def amend_account(
             "not_for_account_keys",
             f"a key of one account cannot change its {min(account.keys() - OWN_TO_CHANGE)}",
         )
-    _check_region(connection, account.get("tax_region"))
+    check_region(connection, account.get("tax_region"))
     if person:
         write_person(connection, account_id, {**person, "contact_told_at": now})
     version = update_account(connection, account_id, account)
@@ -135,7 +135,8 @@ def amend_account(
     return _read(connection, account_id)
 
 
-def _check_zone(connection: PgConnection, zone: str) -> None:
+def check_zone(connection: PgConnection, zone: str) -> None:
+    """Raises AccountRefused for a time zone that the database does not know."""
     # Statements for many accounts ask the database for local dates: one zone that it has not would fail them all.
     try:
         with connection.transaction():
@@ -146,7 +147,8 @@ def _check_zone(connection: PgConnection, zone: str) -> None:
         ) from None
 
 
-def _check_region(connection: PgConnection, region: str | None) -> None:
+def check_region(connection: PgConnection, region: str | None) -> None:
+    """Raises AccountRefused for a tax region without rates in the catalog."""
     if region is not None and not tax_region_exists(connection, region):
         raise AccountRefused(
             "no_such_tax_region",

@@ -26,12 +26,12 @@ from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
 from workflows.bill_run import BillRunWorkflow
 from workflows.checkout import CheckoutWorkflow
+from workflows.clocks import TestClockWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.tax_documents import TaxDocumentsWorkflow
-from workflows.test_clock import TestClockWorkflow
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
 WORKFLOWS: list[type] = [

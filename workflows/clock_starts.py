@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from contracts.names import TASK_QUEUE, subscription_id, test_clock_id
 from contracts.subscription import LOOK_AGAIN
 from contracts.test_clock import ADVANCE, Advance, Clock, ClockRequest
-from workflows.test_clock import TestClockWorkflow
+from workflows.clocks import TestClockWorkflow
 
 RPC_TIMEOUT = timedelta(seconds=30)
 

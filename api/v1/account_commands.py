@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from api.idempotency import Once
 from api.problems import Problem
 from api.security import Caller, require_scope
-from api.v1.commanding import CommandOut, on_account, refuse_own_terms
+from api.v1.commanding import CommandOut, on_account
 from domain.account import commands as verbs
 from domain.account.commands import Step
 from domain.catalog import AmountText, Code
@@ -49,7 +49,7 @@ class SubscribeIn(_In):
     version: Annotated[int, Field(gt=0, le=32_767)] | None = Field(
         None, description="default: the one sold today"
     )
-    quantity: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(1)
+    quantity: Annotated[Decimal, Field(ge=1, le=1_000_000, multiple_of=1)] = Decimal(1)
     price_override: AmountText | None = Field(
         None, description="major units, for the plan's first recurring price"
     )
@@ -137,7 +137,13 @@ async def subscribe(
     request: Request, caller: Subscriber, once: Once, account_id: UUID, order: SubscribeIn
 ) -> Response:
     """Without a checkout: for orders that came in elsewhere."""
-    refuse_own_terms(caller, order, ("version", "price_override", "ends_on"))
+    if caller.account_id is not None:
+        raise Problem(
+            403,
+            "not_for_account_keys",
+            "A key of one account does not subscribe without paying.",
+            remedy="Use a checkout: it does both.",
+        )
     fields = order.model_dump(exclude={"invoice_now", "external_key"})
 
     def step(connection: PgConnection, today: date) -> Step:

@@ -162,9 +162,9 @@ async def confirm(
     """The gateway is asked how the payment stands. Calling it early or twice does no harm. 200 when the checkout is
     complete, 202 when it goes on, 402 when the payment is declined."""
     row = await _find(request, caller, checkout_id)
-    if row.status == CheckoutStatus.REQUIRES_ACTION:
+    if not CheckoutStatus(row.status).ended:
         await _tell(request, row, confirm_checkout)
-        row = await _outcome(request, row.id, wait, beyond=CheckoutStatus.REQUIRES_ACTION)
+        row = await _outcome(request, row.id, wait, beyond=CheckoutStatus(row.status))
     return _answered(row, response, done=200)
 
 

@@ -100,6 +100,7 @@ class SubscriptionCommand(NamedTuple):
                         now,
                         invoice_now=invoice_now,
                         expected=expected,
+                        engine_taxed=self.request.app.state.engine_taxed,
                     )
                 )
             return reply_of(outcome, own)
@@ -142,7 +143,16 @@ async def on_account(
         with told():
             step = step_of(connection, now.date())
             outcome = accepted(
-                carry_out(connection, tariff, own, command_id(once), step, now, invoice_now=invoice_now)
+                carry_out(
+                    connection,
+                    tariff,
+                    own,
+                    command_id(once),
+                    step,
+                    now,
+                    invoice_now=invoice_now,
+                    engine_taxed=request.app.state.engine_taxed,
+                )
             )
         return reply_of(outcome, own)._replace(status=status)
 

@@ -26,7 +26,9 @@ from storage.subscription_views import find_place
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["subscription commands"])
 
-Quantity = Annotated[Decimal, Field(gt=0, le=1_000_000, description="seats, copies")]
+Quantity = Annotated[
+    Decimal, Field(ge=1, le=1_000_000, multiple_of=1, description="seats, copies: whole ones")
+]
 
 
 class _In(BaseModel):

@@ -123,6 +123,11 @@ def _gift(account: AccountState, step: Any, at: Moment) -> None:
         collecting.charge(account)
 
 
+def _refund_gift(account: AccountState, step: Any, at: Moment) -> None:
+    media.refund(account, step.gift)
+    collecting.judge(account)
+
+
 def _void(account: AccountState, step: Any, at: Moment) -> None:
     voiding.take_back(account, step.invoice, step.reason)
     collecting.judge(account)
@@ -172,5 +177,5 @@ _ACTS: dict[str, Callable[[AccountState, Any, Moment], None]] = {
     ),
     "gift": _gift,
     "claim": lambda account, step, at: media.claim(account, step.gift, step.starts_on),
-    "refund_gift": lambda account, step, at: media.refund(account, step.gift),
+    "refund_gift": _refund_gift,
 }

@@ -36,7 +36,9 @@ class CartItem(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     plan: Code = Field(description="a plan of the catalog, sold today")
-    quantity: Decimal = Field(Decimal(1), gt=0, le=1_000_000, description="seats or copies")
+    quantity: Decimal = Field(
+        Decimal(1), ge=1, le=1_000_000, multiple_of=1, description="seats or copies, whole ones"
+    )
     add_ons: tuple[Code, ...] = Field((), max_length=20, description="plans billed together with it")
     coupons: tuple[str, ...] = Field((), max_length=10, description="codes of the rule book, in this order")
     name: str | None = Field(None, min_length=1, max_length=200)

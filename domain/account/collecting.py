@@ -130,7 +130,10 @@ def unpaid(account: AccountState) -> list[UnpaidInvoice]:
 
 
 def judge(account: AccountState) -> None:
-    """The dunning state of today; entering one does what the policy says, once."""
+    """The dunning state of today; entering one does what the policy says, once. Looking at an account that nobody
+    collects from does not dun it."""
+    if not account.collected:
+        return
     now = dunning_state(account.policy.dunning, unpaid(account), account.today)
     before = account.dunning[-1][1]
     if now == before:

@@ -100,6 +100,8 @@ def _note(
     noted: bool,
 ) -> None:
     number = len(account.credit_notes) + 1
+    if not account.collected:
+        to = Destination.ACCOUNT_CREDIT  # nobody would pay it back
     mine = list(account.credits)
     if noted:
         for line in lines:

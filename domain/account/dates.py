@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from domain.account.media import issues_to_credit
 from domain.account.state import AccountState, Subscription
 from domain.account_credit import balance_on
 from domain.amendments import running_items
 from domain.periods import boundary
 from domain.subscriptions import State, state_on
+from domain.tax import Treatment
 
 
 def next_dated(account: AccountState, subscription: Subscription) -> date | None:
@@ -67,7 +69,7 @@ def billed_whole(account: AccountState) -> bool:
         or account.dunning[-1][1] != account.policy.dunning.clear.name
         or balance_on(account.credit, account.today)
         or tax.inclusive
-        or tax.treatment.value == "reverse_charge"
+        or tax.treatment is not Treatment.TAXABLE
         or any(record.billed == 0 for record in account.usage)
         or any(
             each.resumes_on is not None or each.later is not None or each.stops
@@ -78,11 +80,14 @@ def billed_whole(account: AccountState) -> bool:
 
 def whole_due_on(account: AccountState) -> date | None:
     """The day on which a bill has something to do that no subscription's next bill day tells: what waits for the next
-    bill, a pause that ends, a change of interval that comes."""
+    bill, a pause that ends, a change of interval that comes, an issue that was missed and that no bill will credit."""
     days = [account.today] if account.pending else []
     for subscription in account.subscriptions.values():
         if subscription.resumes_on is not None:
             days.append(subscription.resumes_on)
         if subscription.later is not None and subscription.terms.status is not State.PAUSED:
             days.append(subscription.later[0])
+        if subscription.stops and subscription.terms.next_bill_on is None:
+            last = max(stop.wished.until for stop in subscription.stops)
+            days += [day for day in (account.today, last) if issues_to_credit(account, subscription, day)][:1]
     return min(days, default=None)

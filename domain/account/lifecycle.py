@@ -349,6 +349,11 @@ def cancel(
 def cancel_later(account: AccountState, subscription: Subscription, day: date) -> None:
     """A cancel at the end of what is charged."""
     amendment = cancel_at_period_end(subscription.terms, day)
+    kept = {item.id: item for item in amendment.terms.items}
+    for item in subscription.terms.items:
+        # A change that falls away is not read by any more, where it was read by before it was charged.
+        if item.id not in kept and item.replaces in kept and subscription.entitled[-1][1] == item.plan:
+            _entitle(subscription, day, kept[item.replaces].plan, day)
     subscription.terms = amendment.terms
     account.tell(f"subscription {subscription.name} will end on {amendment.terms.ends_on}")
     subscription.canceled_on = day

@@ -16,7 +16,7 @@ from domain.invoice_lines import billed_lines
 from domain.invoices import Draft
 from domain.ledger_events import Event
 from domain.lines import ONE, Line
-from domain.media.delivery_credits import Way, settle
+from domain.media.delivery_credits import Settlement, Way, settle
 from domain.media.gifts import Gift, GiftState, buy_gift, claim_gift, gift_state, refund_gift
 from domain.media.holiday_stops import Delivery, request_stop
 from domain.plan_changes import recurring_amount
@@ -46,18 +46,27 @@ def _delivery(account: AccountState, subscription: Subscription) -> Delivery:
     return Delivery(account.rules.delivery, account.policy.holiday_stops, terms.starts_on, terms.ends_on)
 
 
+def issues_to_credit(account: AccountState, subscription: Subscription, day: date) -> bool:
+    """Whether issues missed before `day` are not credited yet."""
+    return account.rules.delivery is not None and bool(_missed(account, subscription, day).credits)
+
+
+def _missed(account: AccountState, subscription: Subscription, day: date) -> Settlement:
+    delivery = _delivery(account, subscription)
+    lines = [
+        line
+        for line in account.history(subscription).recurring(subscription.terms.items)
+        if line.document and line.product == delivery.calendar.edition
+    ]
+    return settle(delivery, subscription.stops, lines, account.credits, subscription.issue_credits, day)
+
+
 def credit_missed_issues(account: AccountState, day: date) -> None:
     """Credits for issues missed before `day`: on the bill of that day, or refunded where no bill will come."""
     for subscription in account.subscriptions.values():
         if not subscription.stops:
             continue
-        delivery = _delivery(account, subscription)
-        lines = [
-            line
-            for line in account.history(subscription).recurring(subscription.terms.items)
-            if line.document and line.product == delivery.calendar.edition
-        ]
-        due = settle(delivery, subscription.stops, lines, account.credits, subscription.issue_credits, day)
+        due = _missed(account, subscription, day)
         subscription.issue_credits |= {each.key for each in due.credits}
         for each in due.credits:
             account.tell(f"the issue of {each.issue.day} was not delivered: credit")

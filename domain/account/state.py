@@ -141,7 +141,9 @@ class Happened(NamedTuple):
 
 @dataclass(slots=True)
 class AccountState:
-    """Everything of one account."""
+    """Everything of one account. `collected`: what is owed is dunned, and what is given back is paid back, as the days
+    pass, by these rules alone: in memory and on a test clock. For a live account that is for runs over all accounts and
+    for gateways."""
 
     terms: AccountTerms
     catalog: Catalog
@@ -171,6 +173,7 @@ class AccountState:
     latest: datetime | None = None
     recognised_through: date | None = None
     taxing: Callable[[Draft], None] | None = None
+    collected: bool = True
     id: str = "account"
     mode: str = "live"
     ids: Callable[[], str] = field(default_factory=lambda: counted_ids().__next__)

@@ -26,6 +26,8 @@ def take_back(account: AccountState, number: int, reason: str) -> None:
     """An open invoice taken back. Where it charged the last of a subscription, charged-through moves back with it
     (law I13), so that the next bill charges those days; usage on it is free to be billed again."""
     invoice = account.invoice(number)
+    for subscription in account.subscriptions.values():
+        _refuse_past_usage(subscription, invoice)
     if invoice.gift is not None:
         raise Refused(f"invoice {number} is of a gift: refund the gift, so that nobody can claim it any more")
     done = void(invoice.balance, _all_lines(invoice), account.credits, account.today, reason)
@@ -55,6 +57,20 @@ def take_back(account: AccountState, number: int, reason: str) -> None:
     _wait_again(account, invoice)
     _give_days_back(account, invoice)
     _retire_keys(account, invoice)
+
+
+def _refuse_past_usage(subscription: Subscription, invoice: Invoice) -> None:
+    """Usage is asked for again only by the bill that follows the last one."""
+    ids = {item.id for item in subscription.terms.items}
+    ends = [
+        day_of(line.end)
+        for line in invoice.billed
+        if line.item_id in ids and line.kind in _BY_USE and line.end is not None
+    ]
+    if ends and max(ends) < subscription.terms.arrears_through:
+        raise Refused(
+            f"invoice {invoice.number} charges usage, and later invoices have gone past it: write a credit note instead"
+        )
 
 
 def _put_back(account: AccountState, line: Line) -> int:

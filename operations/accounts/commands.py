@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from operations.accounts.standing import subscription_standing
 from operations.accounts.unit import Changing, changing
 from operations.tariffs import Tariff, Tariffs
 from storage.database import PgConnection, transaction
+from storage.whole.access import awaiting_payment
 from storage.whole.reading import Rows
 
 
@@ -101,17 +103,20 @@ def carry_out(
     *,
     invoice_now: bool = False,
     expected: Expected | None = None,
+    engine_taxed: Collection[str] = (),
 ) -> Outcome:
     """Carry out `step` in the transaction of `connection`, and store what it came to with it: a refusal too, which
-    `accepted` raises. With `invoice_now` what it charges is invoiced at once, not with the next bill. Raises
-    LookupError for an unknown account, CommandReused and VersionMoved."""
+    `accepted` raises. With `invoice_now` what it charges is invoiced at once, not with the next bill;
+    modes in `engine_taxed` refuse that. Raises LookupError for an unknown account, CommandReused and VersionMoved."""
     asked = step.model_dump(mode="json", by_alias=True, exclude={"at"}) | {"invoice_now": invoice_now}
     refused: str | None = None
     with changing(connection, tariff, account_id, now, command=command_id) as unit:
         known = known_command(unit.rows, command_id, step.do, asked)
         if known is None:
             _check(unit, expected)
-            refused = _act(unit, step, unit.now, invoice_now=invoice_now)
+            refused = _asks_in_vain(connection, unit, step, engine_taxed if invoice_now else ()) or _act(
+                unit, step, unit.now, invoice_now=invoice_now
+            )
     if known is not None:
         return known
     outcome = Outcome(_answer(unit, step, refused))
@@ -136,6 +141,24 @@ def _check(unit: Changing, expected: Expected | None) -> None:
     version = unit.rows.versions[subscription.terms.id]
     if version not in expected.versions:
         raise VersionMoved(version)
+
+
+def _asks_in_vain(
+    connection: PgConnection, unit: Changing, step: Step, engine_taxed: Collection[str]
+) -> str | None:
+    """Why a command is refused whatever the rules of the account say: nothing is invoiced at once where an engine has
+    to be asked for the tax first, and what ended because its first payment never came is not taken up again."""
+    if unit.account.mode in engine_taxed:
+        return (
+            "a connected engine taxes this account's invoices, so that nothing is invoiced within a command: leave out"
+            " invoice_now, and the next bill run makes the invoice"
+        )
+    if step.do != "reactivate":
+        return None
+    subscription = unit.account.subscriptions.get(step.subscription)
+    if subscription is None or subscription.terms.id not in awaiting_payment(connection, unit.account.id):
+        return None
+    return "the subscription was never paid for, so it did not begin; a new checkout begins it"
 
 
 def _act(unit: Changing, step: Step, now: datetime, *, invoice_now: bool) -> str | None:

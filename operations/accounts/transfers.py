@@ -73,7 +73,7 @@ def _move(giver: AccountState, taker: AccountState, name: str, new_name: str | N
     chosen = new_name or f"{name} / {taker.id}"
     if chosen in taker.subscriptions:
         raise Refused(f"the other account has a subscription {chosen!r} already; give this one another name")
-    giver.subscriptions[name] = replace(subscription, terms=done.old, canceled_on=giver.today, later=None)
+    giver.subscriptions[name] = replace(subscription, terms=done.old, later=None)
     taker.subscriptions[chosen] = Subscription(
         chosen, done.new, done.new.ends_on, entitled=[(done.day, item.plan) for item in done.new.items[:1]]
     )

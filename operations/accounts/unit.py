@@ -67,7 +67,7 @@ def changing(
     account, told = build(rows, tariff, now)
     before = snapshot(account)
     revenue = _untold(before, told)
-    advance(account, through or local_date(now, account.zone), fleet=account.mode == "test")
+    advance(account, through or local_date(now, account.zone), fleet=account.collected)
     unit = Changing(account, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
@@ -88,7 +88,7 @@ def changing(
         )
     access = grants(
         account,
-        dunned=account.mode == "test",
+        dunned=account.collected,
         awaiting=awaiting_payment(connection, account.id),
         purchases=paid_purchases(connection, account.id),
     )
@@ -140,6 +140,7 @@ def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict
         recognised_through=head.recognised_through,
         id=str(head.id),
         mode=head.mode,
+        collected=head.mode == "test",
         ids=lambda: str(uuid7()),
     )
     _name_gifts(account)

@@ -87,7 +87,7 @@ def _quoted(engine: Engine, tariff: Tariff, target: Target, account_id: str, ask
     account, _ = build(rows, tariff, _instant(target))
     account.taxing = quotes.ask(_engine(asking))
     day = target.day or local_date(_instant(target), account.zone)
-    advance(account, day, fleet=account.mode == "test")
+    advance(account, day, fleet=account.collected)
     bill_only(account, min(day, account.today))
     return quotes
 
@@ -181,6 +181,6 @@ def preview_whole(
     if asking is not None:
         account.taxing = Quotes().ask(_engine(asking))
     day = target.day or local_date(_instant(target), account.zone)
-    advance(account, day, fleet=account.mode == "test")
+    advance(account, day, fleet=account.collected)
     invoice = bill_only(account, min(day, account.today))
     return (account.currency, invoice.total) if invoice else None

@@ -14,6 +14,7 @@ from domain.account.buying import CartItem
 from domain.account.commands import ZoneName
 from domain.catalog import Currency
 from domain.tax import Treatment
+from operations.account_records import AccountRefused, check_region, check_zone
 from storage.checkouts import CheckoutRow, Person, find_checkout, insert_checkout, insert_person
 from storage.database import PgConnection
 
@@ -40,8 +41,8 @@ class OpenedAccount(_Strict):
 class Buyer(_Strict):
     """Who opens the account."""
 
-    name: str | None = Field(None, max_length=300)
-    email: str | None = Field(None, max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")
+    name: str | None = Field(None, max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")
+    email: str | None = Field(None, max_length=320, pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")
     address: dict[str, str] | None = Field(None, description="line1, city, postal_code, region, country")
 
 
@@ -98,6 +99,8 @@ def begin(connection: PgConnection, order: Order, key: str) -> tuple[CheckoutRow
     fingerprint = _fingerprint(order)
     known = find_checkout(connection, mode, key)
     if known is None:
+        if order.opens is not None:
+            check_terms(connection, order.opens)
         own = str(uuid7())
         new = insert_checkout(
             connection,
@@ -126,6 +129,15 @@ def begin(connection: PgConnection, order: Order, key: str) -> tuple[CheckoutRow
     if bytes(known.fingerprint) != fingerprint:
         raise KeyReused("this Idempotency-Key was used for another checkout; a new checkout needs a new key")
     return known, False
+
+
+def check_terms(connection: PgConnection, terms: OpenedAccount) -> None:
+    """Raises CannotBegin for an account that could not be opened: an unknown time zone or tax region."""
+    try:
+        check_zone(connection, terms.time_zone)
+        check_region(connection, terms.tax_region)
+    except AccountRefused as refused:
+        raise CannotBegin(refused.kind, str(refused)) from None
 
 
 def _mode_of(connection: PgConnection, account_id: str) -> str:

@@ -124,6 +124,7 @@ def _open_account(connection: PgConnection, tariff: Tariff, row: CheckoutRow) ->
         )
     except psycopg.errors.UniqueViolation:
         raise CannotPost("account_exists", f"there is an account {terms.external_key!r}") from None
+    append_events(connection, [NewEvent("account.created", row.account_id, row.account_id, 1)])
     person = read_person(connection, row.id)
     if person is not None:
         connection.execute(
@@ -177,8 +178,8 @@ def take_back(connection: PgConnection, tariff: Tariff, checkout_id: str, now: d
         if row.invoice_id is not None and _invoice(unit, row).balance.paid:
             payment_came(connection, row.id)
         else:
+            # What was never paid goes on awaiting its payment: whoever takes it up again reads nothing by it.
             _undo(unit, row)
-    connection.execute("delete from awaiting_payment where checkout_id = %s", (row.id,))
     change_checkout(connection, row.id, {"status": CheckoutStatus.POSTING.value})
 
 

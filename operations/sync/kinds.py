@@ -15,6 +15,8 @@ KINDS: dict[str, str] = {
     "invoice.void": "an invoice was taken back",
     "invoice.uncollectible": "what was open on an invoice was written off",
     "credit_note.issued": "a credit note was issued",
+    "account_credit.granted": "an account got credit for later invoices",
+    "account_credit.expired": "account credit lapsed",
     "payment.succeeded": "a payment succeeded",
     "payment.failed": "a charge was declined",
     "payment.refunded": "money of a payment went back",

@@ -74,6 +74,7 @@ def _messages(connection: PgConnection, listening: list[Subscriber], events: lis
 
 # Whose mode an event without an account has, by the first word of its kind.
 _SUBJECTS = {
+    "checkout": "select id::text from checkout where id = any(%s::uuid[]) and mode = 'test'",
     "vendor": "select id::text from vendor_fact where id = any(%s::uuid[]) and mode = 'test'",
     "webhook_endpoint": "select id::text from webhook_endpoint where id = any(%s::uuid[]) and mode = 'test'",
 }

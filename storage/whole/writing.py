@@ -82,7 +82,7 @@ def write_whole(
         events += _settlements(connection, account, before, ids)
         events += _corrections(connection, account, before, ids, notes)
         events += _payments(connection, account, before, rows, ids)
-        _credit(connection, account, before)
+        events += _credit(connection, account, before)
         if account.pending != before.pending:
             _pending(connection, account)
         _usage(connection, account, before, ids)
@@ -225,7 +225,7 @@ def _payments(
         yield NewEvent(f"payment.{payment.status.value}", account.id, own, 1)
 
 
-def _credit(connection: PgConnection, account: AccountState, before: AccountState) -> None:
+def _credit(connection: PgConnection, account: AccountState, before: AccountState) -> Iterator[NewEvent]:
     grants, movements = len(before.credit.grants), len(before.credit.movements)
     execute_each(
         connection,
@@ -245,6 +245,11 @@ def _credit(connection: PgConnection, account: AccountState, before: AccountStat
             for no, each in enumerate(account.credit.movements[movements:], movements + 1)
         ],
     )
+    expired = sum(each.kind.value == "expiry" for each in account.credit.movements[movements:])
+    if len(account.credit.grants) > grants:
+        yield NewEvent("account_credit.granted", account.id, account.id, len(account.credit.grants))
+    if expired:
+        yield NewEvent("account_credit.expired", account.id, account.id, len(account.credit.movements))
 
 
 def _pending(connection: PgConnection, account: AccountState) -> None:

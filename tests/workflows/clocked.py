@@ -13,8 +13,8 @@ from temporalio.worker import Worker
 
 from activities import test_clock
 from activities.subscription import Episodes, SubscriptionActivities
+from workflows import clocks as test_clock_workflow
 from workflows import subscription
-from workflows import test_clock as test_clock_workflow
 
 
 @asynccontextmanager

@@ -145,7 +145,7 @@ async def test_a_capture_that_is_refused_takes_the_sale_back(shop: Shop) -> None
     assert (result.status, result.kind) == (CheckoutStatus.DECLINED, "capture_refused")
     assert shop.rows("select status, balance from invoice") == [("void", 0)]
     assert shop.gateway.count("void") == 1
-    assert shop.rows("select count(*) from awaiting_payment") == [(0,)]
+    assert shop.rows("select count(*) from awaiting_payment") == [(1,)]
 
 
 async def test_books_that_do_not_take_it_give_back_what_is_held(shop: Shop) -> None:
