@@ -6,7 +6,7 @@ from datetime import datetime
 
 from contracts.checkout import CheckoutStatus
 from operations.checkout.books import finish
-from operations.checkout.words import WORDS
+from operations.checkout.words import SHOWN_DECLINES, WORDS
 from storage.checkouts import change_checkout, read_checkout
 from storage.database import PgConnection
 
@@ -19,13 +19,14 @@ def end(
     now: datetime,
     detail: str | None = None,
 ) -> None:
-    """Write down how it ended and why, in the words that were written before, or those of `kind`. `detail` is added to
-    them; it is shown. A repetition changes nothing."""
+    """Write down how it ended and why, in the words that were written before, or those of `kind`. Of a `detail`, the
+    bank's own code, only what helps whoever pays is added: others would tell a thief. A repetition changes nothing."""
     row = read_checkout(connection, checkout_id, lock=True)
     if CheckoutStatus(row.status).ended:
         return
     words = row.problem or WORDS.get(kind, "The checkout could not be completed.")
-    finish(connection, row, status, now, kind=kind, words=f"{words} ({detail})" if detail else words)
+    why = SHOWN_DECLINES.get(detail or "")
+    finish(connection, row, status, now, kind=kind, words=f"{words} {why}" if why else words)
 
 
 def explain(connection: PgConnection, checkout_id: str, problem: str) -> None:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+# Of the codes with which a bank declines, those that may be told; what a stolen card is answered with may not.
+SHOWN_DECLINES = {
+    "insufficient_funds": "There is not enough money on its account.",
+    "expired_card": "The card has expired.",
+    "incorrect_cvc": "The card's security code is not right.",
+}
+
 WORDS = {
     "card_declined": "The payment was declined. Try another payment method, in a new checkout.",
     "capture_refused": "The payment was authorised and could not be taken. Nothing was charged; start a new checkout.",
