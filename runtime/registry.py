@@ -20,6 +20,7 @@ from activities.test_clock import TestClockActivities
 from operations.billrun.rate import TaxEngines
 from operations.follow_ups.carrying import ProvisionerOf, nobody
 from runtime.call_keeper import keep_calls
+from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
@@ -49,7 +50,14 @@ WORKFLOWS: list[type] = [
 BackgroundLoop = Callable[[Engine, Client], Awaitable[None]]
 
 # Each runs beside the worker until it is canceled; one that ends or raises is started again after a pause.
-background: list[BackgroundLoop] = [dispatch, keep_schedules, send_webhooks, dispatch_webhooks, keep_calls]
+background: list[BackgroundLoop] = [
+    dispatch,
+    keep_schedules,
+    send_webhooks,
+    dispatch_webhooks,
+    keep_calls,
+    keep_checkouts,
+]
 
 
 def build_activities(

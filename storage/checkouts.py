@@ -65,6 +65,24 @@ _COLUMNS = ", ".join(
 )
 
 
+class Unbegun(NamedTuple):
+    """A checkout of which nothing but its order is known."""
+
+    id: str
+    account_id: str
+    created_at: datetime
+
+
+def unbegun_checkouts(connection: PgConnection, before: datetime, limit: int) -> list[Unbegun]:
+    """Checkouts that were written down before that instant and that nothing has come of, the oldest first."""
+    rows = connection.execute(
+        "select id::text, account_id::text, created_at from checkout"
+        " where ended_at is null and status = 'quoting' and created_at < %s order by created_at limit %s",
+        (before, limit),
+    )
+    return [Unbegun(*row) for row in rows]
+
+
 class NoSuchCheckout(LookupError):
     """There is no checkout of that id."""
 

@@ -16,6 +16,7 @@ WORDS = {
     "payment_refused": "The payment provider does not take this payment method. Try another one, in a new checkout.",
     "gateway_missing": "Payments cannot be taken at the moment.",
     "gateway_away": "The payment provider does not answer. Nothing was charged; start a new checkout later.",
+    "never_begun": "The checkout was not begun in time. Nothing was charged; start a new checkout.",
     "action_expired": "The payment was not confirmed in time. Nothing was charged; start a new checkout.",
     "tax_unavailable": "Tax cannot be determined at the moment. Nothing was charged; start a new checkout later.",
     "tax_refused": "Tax cannot be determined for this address. Correct it, and start a new checkout.",
