@@ -31,6 +31,9 @@ TELLS_OF_A_CHARGE = frozenset(Standing) - {Standing.NOTHING}
 DOUBT_LOOK = timedelta(hours=1)
 HELD_OR_WAITING = frozenset((Standing.HELD, Standing.REQUIRES_ACTION))
 
+# Since then a call that was withdrawn is not asked for.
+WITHDRAWN_IS_NOTHING = "withdrawn-is-nothing"
+
 
 class AtGateway:
     """One payment, or the setup of a method. given_up: whether nobody wants it any more.
@@ -64,6 +67,10 @@ class AtGateway:
         if outcome.status is CallStatus.SUCCEEDED:
             return await self._note(step, ref)
         if step is GatewayStep.SET_UP:
+            return Noted(standing=Standing.NOTHING)
+        if self.refused_by == "gateway_away" and workflow.patched(WITHDRAWN_IS_NOTHING):
+            # Given back before it was ever sent: to ask the gateway, which is away, would only wait for it.
+            self.standing = Standing.NOTHING
             return Noted(standing=Standing.NOTHING)
         return await self.find()
 
