@@ -17,5 +17,6 @@ def outcome(played: Played) -> dict[str, Any]:
     for each in found["journal"]:
         each["postings"] = sorted(each["postings"], key=str)
     found["journal"].sort(key=str)
+    found["revenue"].sort(key=str)
     found["broken_laws"] = broken_laws(played.account)
     return found
