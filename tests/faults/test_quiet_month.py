@@ -84,7 +84,7 @@ async def test_a_month_of_a_quiet_fleet(
     billed = 0
     for day in range(31):
         on = FIRST + timedelta(days=day)
-        result = await runs.result(await runs.start(as_of=on, chunk_size=None, heartbeat_seconds=30.0), 300)
+        result = await runs.result(await runs.start(as_of=on, chunk_size=4000, heartbeat_seconds=30.0), 300)
         assert result.parked == 0
         billed += result.invoices
     assert billed > 50_000
