@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from domain.account.access import grants
 from domain.account.dates import billed_whole, next_dated, recorded_status, whole_due_on
+from domain.account.days import advance
+from domain.account.spans import live_days
 from domain.account.state import AccountState
 from domain.amendments import Refused
 from domain.simulation.outcome import outcome
@@ -110,3 +113,25 @@ def test_one_is_handed_over_when_what_is_charged_runs_out() -> None:
 def test_two_plays_of_one_timeline_come_to_the_same() -> None:
     assert outcome(played(*SUBSCRIBED)) == outcome(played(*SUBSCRIBED))
     assert outcome(played(*SUBSCRIBED)) != outcome(played(*SUBSCRIBED[:1]))
+
+
+def test_days_that_pass_leave_what_fleets_do_to_fleets() -> None:
+    found = account(*SUBSCRIBED, account={"currency": "USD", "auto_pay": False})
+    advance(found, date(2026, 6, 2), fleet=False)
+    assert (found.today, found.recognised_through) == (date(2026, 6, 2), None)
+    assert [name for _, name in found.dunning] == ["current"]
+    advance(found, date(2026, 6, 3))
+    assert len(found.dunning) > 1
+
+
+def test_an_account_that_nobody_collects_from_is_not_dunned_and_paid_nothing_back() -> None:
+    found = account(*SUBSCRIBED, account={"currency": "USD", "auto_pay": False})
+    found.collected = False
+    advance(found, date(2026, 8, 2))
+    assert [name for _, name in found.dunning] == ["current"]
+    assert [grant.subscriber for grant in grants(found, dunned=False)] == []
+
+
+def test_a_charge_without_a_time_covers_no_days() -> None:
+    gift = account(step("2026-04-01", "gift", plan="news"))
+    assert live_days(gift.invoices[0].billed[0], []) == []
