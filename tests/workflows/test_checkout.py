@@ -43,7 +43,7 @@ async def test_a_new_reader_buys(shop: Shop) -> None:
 async def test_a_declined_card_leaves_nothing(shop: Shop) -> None:
     result, row = await shop.sell(order(card="chargeDeclinedInsufficientFunds"))
     assert (result.status, row.problem_kind) == (CheckoutStatus.DECLINED, "card_declined")
-    assert "insufficient_funds" in (row.problem or "")
+    assert "not enough money" in (row.problem or "")
     for table in ("account", "subscription", "invoice", "person", "checkout_person"):
         assert shop.rows(f"select count(*) from {table}") == [(0,)]
 
