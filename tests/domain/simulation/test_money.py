@@ -353,8 +353,11 @@ def test_an_adjustment_down_is_a_credit_note_and_up_waits_for_the_next_invoice()
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"invoice": 1, "line": 1, "amount": "0"}, "adjust"),
-        ({"invoice": 1, "line": 1, "amount": "-30.01"}, "and 3000 before tax are left of it"),
+        ({"invoice": 1, "line": 1, "amount": "0"}, "adjustment of line 1 of invoice 1 needs an amount"),
+        (
+            {"invoice": 1, "line": 1, "amount": "-30.01"},
+            "line 1 of invoice 1 is to be adjusted by -3001 minor units, and 3000 before tax are left of it",
+        ),
         ({"invoice": 1, "line": 2, "amount": "1"}, "has 1 lines, so there is no line 2"),
         ({"invoice": 3, "line": 1, "amount": "1"}, "there is no invoice 3"),
     ],
