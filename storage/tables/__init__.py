@@ -39,6 +39,7 @@ from storage.tables.accounts import (
 )
 from storage.tables.api import api_key_retired, idempotency_key
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
+from storage.tables.charges import charge, charge_part, payment_method
 from storage.tables.checkout import (
     awaiting_payment,
     checkout,
@@ -82,6 +83,8 @@ __all__ = [
     "bill_run",
     "bill_run_chunk",
     "catalog_load",
+    "charge",
+    "charge_part",
     "checkout",
     "checkout_person",
     "command",
@@ -114,6 +117,7 @@ __all__ = [
     "parked",
     "payment",
     "payment_application",
+    "payment_method",
     "pending_charge",
     "person",
     "plan",

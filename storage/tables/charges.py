@@ -1,0 +1,132 @@
+"""Money in through payment gateways: the methods that accounts pay by, each charge of one, and what it is for.
+
+A charge is written, with its parts, before anything is sent; its key is a function of account and number, so that every
+try of it is one charge at the gateway. An invoice has at most one charge whose end is not known
+(`charge_part_open_key`): while that is so, nobody charges it again and nobody duns for it (law I6).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from storage.tables.schema import MODE_CHECK, id_column, metadata, mode_column, now_column, uuid_type
+
+OPEN_CHARGES = ("intent", "processing", "requires_action", "unknown")
+CLOSED_CHARGES = ("succeeded", "failed", "withdrawn")
+
+payment_method = Table(
+    "payment_method",
+    metadata,
+    id_column(),
+    mode_column(),
+    Column("account_id", uuid_type(), ForeignKey("account.id"), nullable=False),
+    Column("connection", Text, nullable=False, comment="the gateway that knows it"),
+    Column("method", Text, nullable=False, comment="the gateway's token; never a card's number"),
+    Column("customer", Text, comment="the gateway's token of the payer"),
+    Column("kind", Text, nullable=False, server_default=text("'card'")),
+    Column("brand", Text),
+    Column("expires_on", Date, comment="the first day on which it is of no use any more"),
+    Column("is_default", Boolean, nullable=False, server_default=text("true")),
+    now_column("added_at"),
+    Column("retired_at", DateTime(timezone=True), comment="replaced or removed: never charged again"),
+    UniqueConstraint("account_id", "connection", "method"),
+    CheckConstraint(MODE_CHECK, name="mode"),
+    CheckConstraint("kind in ('card', 'direct_debit', 'wallet')", name="kind"),
+    Index(
+        "payment_method_default_key",
+        "account_id",
+        "connection",
+        unique=True,
+        postgresql_where=text("is_default and retired_at is null"),
+    ),
+)
+
+charge = Table(
+    "charge",
+    metadata,
+    id_column(),
+    mode_column(),
+    Column("account_id", uuid_type(), ForeignKey("account.id"), nullable=False),
+    Column(
+        "no",
+        Integer,
+        nullable=False,
+        comment="of the account, from 1; the key at the gateway is made of both",
+    ),
+    Column(
+        "collection_id",
+        uuid_type(),
+        nullable=False,
+        comment="the charge's own id, or its first try's elsewhere",
+    ),
+    Column("run_id", uuid_type(), comment="the payment run that made it; null: made for the account alone"),
+    Column("made_on", Date, nullable=False, comment="the account's local day"),
+    Column("currency", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("customer", Text),
+    Column("status", Text, nullable=False, server_default=text("'intent'")),
+    Column("gateway_id", Text, comment="what the gateway calls it"),
+    Column("code", Text, comment="why it failed, as the gateway said"),
+    Column(
+        "technical",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="failed, no bank was asked",
+    ),
+    Column("next_action_url", Text),
+    Column("payment_id", uuid_type(), comment="the payment in the books that it became"),
+    Column(
+        "looks", SmallInteger, nullable=False, server_default=text("0"), comment="how often it was asked for"
+    ),
+    Column("next_look_at", DateTime(timezone=True), comment="when the gateway is asked again how it stands"),
+    Column("sent_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    now_column("created_at"),
+    UniqueConstraint("account_id", "no"),
+    CheckConstraint(MODE_CHECK, name="mode"),
+    CheckConstraint("amount > 0", name="amount"),
+    CheckConstraint(f"status in {(*OPEN_CHARGES, *CLOSED_CHARGES)}", name="status"),
+    CheckConstraint(f"(ended_at is null) = (status in {OPEN_CHARGES})", name="ended"),
+    CheckConstraint("status <> 'succeeded' or payment_id is not null", name="payment"),
+    Index("charge_open_idx", "status", "next_look_at", postgresql_where=text("ended_at is null")),
+    Index(
+        "charge_gateway_id_idx", "connection", "gateway_id", postgresql_where=text("gateway_id is not null")
+    ),
+    Index("charge_run_idx", "run_id", "status", postgresql_where=text("run_id is not null")),
+)
+
+charge_part = Table(
+    "charge_part",
+    metadata,
+    Column("charge_id", uuid_type(), ForeignKey("charge.id"), primary_key=True),
+    Column("invoice_id", uuid_type(), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column(
+        "open",
+        Boolean,
+        nullable=False,
+        server_default=text("true"),
+        comment="while the charge's end is not known",
+    ),
+    CheckConstraint("amount > 0", name="amount"),
+    Index("charge_part_open_key", "invoice_id", unique=True, postgresql_where=text("open")),
+    Index("charge_part_invoice_idx", "invoice_id"),
+)
