@@ -210,8 +210,8 @@ def _take_off_schedules(account: AccountState, lines: Sequence[Line]) -> dict[in
 
 
 def take_off_schedule(account: AccountState, credit: CreditLine) -> int:
-    """Take `credit` off the schedule of its line; how much of it was deferred still, minor units. A line billed ahead is
-    earned from the day of its invoice on, and given back by that day at the earliest."""
+    """Take `credit` off the schedule of its line; how much of it was deferred still, minor units. A line billed ahead
+    is earned from the day of its invoice on, and given back by that day at the earliest."""
     books = account.revenue[credit.corrects]
     given = credit_of(credit, max(account.today, last_document(books.schedule)))
     split = split_credit(books.schedule, given, books.recognised)
