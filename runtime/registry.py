@@ -13,6 +13,7 @@ from activities.call_attempt import OpenConnector
 from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
+from activities.renewals import RenewalActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
@@ -75,6 +76,7 @@ def build_activities(
         *ParkedActivities(engine).all(),
         *SubscriptionActivities(engine, provisioner).all(),
         *SweepActivities(engine, Episodes(client)).all(),
+        *RenewalActivities(engine, provisioner).all(),
         *SyncControlActivities(engine).all(),
         *TestClockActivities(engine, Episodes(client)).all(),
     ]

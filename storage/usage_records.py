@@ -47,7 +47,7 @@ class KnownUsage(NamedTuple):
 
 def find_metered(connection: PgConnection, sight: Sight, ids: Collection[str]) -> dict[str, Metered]:
     """The subscriptions of `ids` that `sight` has, by id, with all their items in order. They stay as they are until
-    the transaction ends: what changes one waits for it, and so sees the usage that it records. Others may record, too."""
+    the transaction ends: what changes one waits for it, and so sees the usage that it records. Others may record."""
     found: dict[str, Metered] = {}
     for subscription, *terms in connection.execute(
         f"""

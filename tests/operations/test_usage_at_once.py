@@ -176,7 +176,8 @@ def test_a_transfer_and_usage_of_both_accounts_do_not_block_each_other(url: str,
     locks by subscription."""
     giver, taker = opened(engine), opened(engine)
     of_taker, of_giver = reading(engine, taker), reading(engine, giver)
-    assert giver < taker and of_taker < of_giver
+    assert giver < taker
+    assert of_taker < of_giver
 
     def transfer() -> None:
         with transaction(engine) as connection:
