@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from domain.account import collecting, corrections, coupons, lifecycle, media, voiding
 from domain.account import commands as verbs
 from domain.account.days import advance, run_bill
+from domain.account.naming import in_words
 from domain.account.state import AccountState, UsageRecord, minor, snapshot
 from domain.account_credit import Source
 from domain.amendments import Refused
@@ -29,12 +30,13 @@ def instant_of(at: date | datetime, zone: ZoneInfo) -> datetime:
 
 
 def attempt(account: AccountState, step: verbs.Step) -> tuple[AccountState, str] | None:
-    """Carry out `step`; when it is refused, the account as it was before and the reason."""
+    """Carry out `step`; when it is refused, the account as it was before and the reason, in the words of whoever
+    asked."""
     before = snapshot(account)
     try:
         act(account, step)
     except ValueError as error:
-        return before, str(error)
+        return before, in_words(account, str(error))
     return None
 
 
