@@ -14,6 +14,7 @@ from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.payment_run import PaymentRunActivities
+from activities.renewals import RenewalActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
@@ -81,6 +82,7 @@ def build_activities(
         *PaymentRunActivities(engine, open_connector).all(),
         *SubscriptionActivities(engine, provisioner).all(),
         *SweepActivities(engine, Episodes(client)).all(),
+        *RenewalActivities(engine, provisioner).all(),
         *SyncControlActivities(engine).all(),
         *TestClockActivities(engine, Episodes(client)).all(),
     ]

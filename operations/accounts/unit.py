@@ -57,17 +57,17 @@ def changing(
     dated until then recorded, to be changed in the block and written back at its end. An exception writes nothing: let
     it roll the transaction back.
 
-    `through` takes the place of the account's local day of `now`. Days never go back: an account whose later days are
-    recorded stays on the last of them. An account that lives by a test clock has that clock's time, whatever `now`
-    says. `command`: the id of one whose outcome is read with it, into `rows.command`. Raises LookupError for an unknown
-    account.
+    With `through` the days pass up to that one, where the account's local day of `now` is a later one. Days never go
+    back: an account whose later days are recorded stays on the last of them. An account that lives by a test clock has
+    that clock's time, whatever `now` says. `command`: the id of one whose outcome is read with it, into `rows.command`.
+    Raises LookupError for an unknown account.
     """
     rows = read_whole(connection, account_id, tariff.book, command=command)
     now = rows.head.clock_at or now
-    account, told = build(rows, tariff, now)
+    account, told = build(rows, tariff, now, through=through)
     before = snapshot(account)
     revenue = _untold(before, told)
-    advance(account, through or local_date(now, account.zone), fleet=account.collected)
+    advance(account, passed(now, account.zone, through), fleet=account.collected)
     unit = Changing(account, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
@@ -94,11 +94,20 @@ def changing(
     append_events(connection, changed)
 
 
-def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict[str, Books]]:
-    """The account that `rows` hold, on the last day that is recorded for it (the day of `now` where none is), and the
+def passed(now: datetime, zone: ZoneInfo, through: date | None) -> date:
+    """The day up to which the days of an account in `zone` have passed at `now`, or `through` if that comes first."""
+    today = local_date(now, zone)
+    return today if through is None else min(through, today)
+
+
+def build(
+    rows: Rows, tariff: Tariff, now: datetime, *, through: date | None = None
+) -> tuple[AccountState, dict[str, Books]]:
+    """The account that `rows` hold, on the last day that is recorded for it (see `passed` where none is), and the
     revenue schedules as its lines alone tell them."""
     head: Any = rows.head
     zone = ZoneInfo(head.time_zone)
+    today = head.settled_on or passed(now, zone, through)
     history = load_account(rows.history)
     rules = tariff.rules(head.rule_book)
     treatment = Treatment.EXEMPT if head.tax_exempt else Treatment(head.tax_treatment)
@@ -116,7 +125,7 @@ def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict
         tariff.book,
         tariff.taxes,
         tariff.names,
-        head.settled_on or local_date(now, zone),
+        today,
         zone,
         head.bill_cycle_day,
         subscriptions=rows.subscriptions,
@@ -130,8 +139,7 @@ def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict
         usage=rows.usage,
         gifts=history.gifts,
         collecting=history.collecting,
-        dunning=history.dunning
-        or [(head.settled_on or local_date(now, zone), rules.policy.dunning.clear.name)],
+        dunning=history.dunning or [(today, rules.policy.dunning.clear.name)],
         failing={date.fromisoformat(day): code for day, code in (head.declines or {}).items()},
         recognised_through=head.recognised_through,
         id=str(head.id),
