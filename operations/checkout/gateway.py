@@ -26,6 +26,7 @@ METHODS = {
     GatewayStep.CAPTURE: "payment.capture",
     GatewayStep.VOID: "payment.void",
     GatewayStep.FIND: "payment.find",
+    GatewayStep.REFUND: "payment.refund",
     GatewayStep.SET_UP: "payment_methods.set_up",
     GatewayStep.FIND_SETUP: "payment_setups.find_setup",
 }
@@ -36,6 +37,12 @@ STANDINGS = {
     "processing": Standing.PROCESSING,
     "failed": Standing.DECLINED,
     "canceled": Standing.GONE,
+}
+# A refund that is on its way is given back as well: the bank has it.
+REFUND_STANDINGS = {
+    "succeeded": Standing.GONE,
+    "pending": Standing.GONE,
+    "failed": Standing.TAKEN,
 }
 _SETUPS = frozenset((GatewayStep.SET_UP, GatewayStep.FIND_SETUP))
 
@@ -86,6 +93,16 @@ def _capture(row: CheckoutRow) -> Request | None:
     return row.gateway_id and {"payment": row.gateway_id}  # type: ignore[return-value]
 
 
+def _refund(row: CheckoutRow) -> Request | None:
+    return row.gateway_id and {  # type: ignore[return-value]
+        "reference": f"{reference_of(row.id)}:refund",
+        "payment": row.gateway_id,
+        "amount": row.due,
+        "currency": row.currency,
+        "reason": "the sale did not complete",
+    }
+
+
 def _set_up(row: CheckoutRow) -> Request:
     return {
         "reference": reference_of(row.id),
@@ -100,6 +117,7 @@ _REQUESTS: dict[GatewayStep, Callable[[CheckoutRow], Any]] = {
     GatewayStep.CHARGE: lambda row: _charge(row, capture=True),
     GatewayStep.CAPTURE: _capture,
     GatewayStep.VOID: _capture,
+    GatewayStep.REFUND: _refund,
     GatewayStep.FIND: lambda row: reference_of(row.id),
     GatewayStep.SET_UP: _set_up,
     GatewayStep.FIND_SETUP: lambda row: row.gateway_id,
@@ -113,6 +131,8 @@ def note(connection: PgConnection, checkout_id: str, step: GatewayStep, call_id:
     answer = call.answer if isinstance(call.answer, Mapping) else None
     if answer is None:
         return Noted(standing=Standing.NOTHING)
+    if step is GatewayStep.REFUND:
+        return Noted(standing=REFUND_STANDINGS[answer["status"]])
     standing = STANDINGS[answer["status"]]
     if step in _SETUPS and standing is Standing.TAKEN:
         standing = Standing.READY
