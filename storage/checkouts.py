@@ -13,6 +13,8 @@ from uuid_utils import uuid7
 from storage.database import PgConnection
 from storage.storable import storable
 
+# Where listeners are told the id of a checkout whose row has changed.
+CHANGED_CHANNEL = "masthead_checkout"
 _JSON = frozenset({"cart", "terms", "payment", "quote"})
 # A checkout is stuck while something of it is parked.
 _STUCK = """
@@ -168,10 +170,11 @@ def find_checkout(connection: PgConnection, mode: str, key: str) -> CheckoutRow 
 
 
 def change_checkout(connection: PgConnection, checkout_id: str, changes: Mapping[str, Any]) -> None:
-    """Set columns of a locked row by name, and raise its version."""
+    """Set columns of a locked row by name, and raise its version; whoever listens is told at the commit."""
     sets = ", ".join(f"{name} = %({name})s" for name in changes)
     connection.execute(
-        f"update checkout set {sets}, version = version + 1 where id = %(checkout)s".encode(),
+        f"with changed as (update checkout set {sets}, version = version + 1 where id = %(checkout)s returning id)"
+        f" select pg_notify('{CHANGED_CHANNEL}', id::text) from changed".encode(),
         {**_given(changes), "checkout": checkout_id},
     )
 
@@ -222,6 +225,37 @@ def insert_purchase(
         "insert into purchase (id, mode, account_id, checkout_id, plan_code, plan_version, quantity, bought_on,"
         " invoice_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (purchase_id, mode, account_id, checkout_id, plan, version, quantity, bought_on, invoice_id),
+    )
+
+
+def keep_method(connection: PgConnection, checkout: CheckoutRow) -> None:
+    """Keep the payment method of a checkout, where one was given, for the charges that follow: from now on it is the
+    account's own at that gateway, in the place of the one before."""
+    if checkout.payment is None or checkout.connection is None:
+        return
+    connection.execute(
+        "update payment_method set is_default = false"
+        " where account_id = %s and connection = %s and is_default and method <> %s",
+        (checkout.account_id, checkout.connection, checkout.payment["method"]),
+    )
+    connection.execute(
+        "insert into payment_method (id, mode, account_id, connection, method, customer, kind)"
+        " values (%s, %s, %s, %s, %s, %s, %s)"
+        " on conflict (account_id, connection, method) do update"
+        " set customer = coalesce(excluded.customer, payment_method.customer), is_default = true, retired_at = null",
+        (
+            str(uuid7()),
+            checkout.mode,
+            checkout.account_id,
+            checkout.connection,
+            checkout.payment["method"],
+            checkout.payment["customer"],
+            "direct_debit" if checkout.payment["charge"] == "last" else "card",
+        ),
+    )
+    connection.execute(
+        "update account set payment_method = %s where id = %s",
+        (checkout.payment["method"], checkout.account_id),
     )
 
 

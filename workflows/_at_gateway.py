@@ -168,7 +168,7 @@ class AtGateway:
             return self.standing
         if workflow.patched(VOIDS_ARE_FOUND_OUT):
             if self.standing is not Standing.TAKEN:
-                await self.do(GatewayStep.VOID)
+                await self._void()
             return self.standing or Standing.NOTHING
         # A declined payment could still be confirmed by whoever has its page open: it is closed, if that is possible.
         must = self.standing in HELD_OR_WAITING
@@ -181,6 +181,19 @@ class AtGateway:
         if outcome.status is CallStatus.SUCCEEDED:
             await self._note(GatewayStep.VOID, made)
         return Standing.GONE
+
+    async def _void(self) -> None:
+        await self.do(GatewayStep.VOID)
+        if self.standing not in HELD_OR_WAITING:
+            return
+        # It was refused, and nothing else was told: what is held is given back all the same, and a person sees to it.
+        again = await self._ordered(GatewayStep.VOID, 2)
+        if again is None or await self._found_out(GatewayStep.VOID, again) is not None:
+            return
+        if (await self._calls.call(again)).status is CallStatus.SUCCEEDED:
+            await self._note(GatewayStep.VOID, again)
+        else:
+            await self.find()
 
     async def refund(self) -> None:
         """Give back what was taken. A call that goes wrong is waited for; where the bank sends a refund back, another

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -35,7 +36,7 @@ Key = Annotated[
     Header(alias="Idempotency-Key", description="a key of your own for this checkout: a UUID, say"),
 ]
 
-LOOK_SECONDS = (0.02, 0.05, 0.1)  # between two looks at the row; the last pause holds for all that follow
+LOOK_SECONDS = 1.0  # between two looks at the row when nothing is told of it
 STUCK_FOR_SECONDS = 1.0  # what the checkout decides by itself is parked for a moment, too
 _STATUS = {
     CheckoutStatus.DECLINED: 402,
@@ -133,7 +134,7 @@ async def start(
     except KeyReused as error:
         raise Problem(422, "idempotency_key_reused", str(error)) from None
     except CannotBegin as error:
-        raise Problem(404, error.kind, str(error)) from None
+        raise Problem(422 if error.kind == "account_exists" else 404, error.kind, str(error)) from None
     response.headers["Location"] = f"/v1/checkouts/{row.id}"
     if not CheckoutStatus(row.status).ended:
         client: Client = request.app.state.temporal
@@ -201,17 +202,19 @@ async def _outcome(
     is none to answer with yet."""
     until = time.monotonic() + wait
     free = time.monotonic()
-    looks = 0
-    while True:
-        row = await in_transaction(request, lambda connection: read_checkout(connection, checkout_id))
-        status, now = CheckoutStatus(row.status), time.monotonic()
-        if row.park_id is None:
-            free = now
-        settled = status.ended or status is CheckoutStatus.REQUIRES_ACTION
-        if (settled and status is not beyond) or now >= until or now - free > STUCK_FOR_SECONDS:
-            return row
-        await asyncio.sleep(LOOK_SECONDS[min(looks, len(LOOK_SECONDS) - 1)])
-        looks += 1
+    with request.app.state.checkout_news.of(checkout_id) as news:
+        while True:
+            news.clear()
+            row = await in_transaction(request, lambda connection: read_checkout(connection, checkout_id))
+            status, now = CheckoutStatus(row.status), time.monotonic()
+            if row.park_id is None:
+                free = now
+            settled = status.ended or status is CheckoutStatus.REQUIRES_ACTION
+            if (settled and status is not beyond) or now >= until or now - free > STUCK_FOR_SECONDS:
+                return row
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(LOOK_SECONDS, until - now)):
+                    await news.wait()
 
 
 def _answered(row: CheckoutRow, response: Response, *, done: int) -> CheckoutOut:
