@@ -144,6 +144,13 @@ class CheckoutInput(BaseModel):
     paused: Paused | None = None
 
 
+class Noted(BaseModel):
+    """Where the payment stands. decline: the gateway's code."""
+
+    standing: Standing
+    decline: str | None = None
+
+
 class StepOrder(BaseModel):
     """Write down the intent of a call. number: of those of its kind in this checkout, from 1."""
 
@@ -153,9 +160,12 @@ class StepOrder(BaseModel):
 
 
 class StepMade(BaseModel):
-    """The call; None where there is nothing to call about."""
+    """The call; None where there is nothing to call about. refusable: a refusal is an answer, no work for a person.
+    told: how the payment stands at a gateway that cannot be asked."""
 
     call: CallRef | None = None
+    refusable: bool = False
+    told: Noted | None = None
 
 
 class TakeNote(BaseModel):
@@ -164,13 +174,6 @@ class TakeNote(BaseModel):
     checkout_id: str
     step: GatewayStep
     call_id: str
-
-
-class Noted(BaseModel):
-    """Where the payment stands. decline: the gateway's code."""
-
-    standing: Standing
-    decline: str | None = None
 
 
 class Withdraw(BaseModel):

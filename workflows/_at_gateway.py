@@ -12,7 +12,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.checkout import CheckoutActivities
-    from contracts.checkout import GatewayStep, Noted, Standing, StepOrder, TakeNote, Withdraw
+    from contracts.checkout import GatewayStep, Noted, Standing, StepMade, StepOrder, TakeNote, Withdraw
     from contracts.connector_call import CallOutcome, CallRef, CallStatus
     from workflows._options import BOOKS
     from workflows._parking import Calls
@@ -153,11 +153,14 @@ class AtGateway:
         done or undone."""
         while True:
             self.finds += 1
-            ref = await self._ordered(GatewayStep.FIND, self.finds)
-            if ref is None:
+            made = await self._order(GatewayStep.FIND, self.finds)
+            if made.told is not None:
+                self.standing = made.told.standing
+                return made.told
+            if made.call is None:
                 return Noted(standing=Standing.NOTHING)
-            if (await self._called(ref)).status is CallStatus.SUCCEEDED:
-                return await self._note(GatewayStep.FIND, ref)
+            if (await self._called(made.call, refusable=made.refusable)).status is CallStatus.SUCCEEDED:
+                return await self._note(GatewayStep.FIND, made.call)
 
     async def release(self) -> Standing:
         """Void what is held, or might still be; nothing to do where the gateway never had it. How the payment stands
@@ -184,6 +187,7 @@ class AtGateway:
 
     async def _void(self) -> None:
         await self.do(GatewayStep.VOID)
+        await self._told_of_the_void()
         if self.standing not in HELD_OR_WAITING:
             return
         # It was refused, and nothing else was told: what is held is given back all the same, and a person sees to it.
@@ -192,8 +196,23 @@ class AtGateway:
             return
         if (await self._calls.call(again)).status is CallStatus.SUCCEEDED:
             await self._note(GatewayStep.VOID, again)
+            await self._told_of_the_void()
         else:
             await self.find()
+
+    async def _told_of_the_void(self) -> None:
+        """Wait until a gateway that only takes a void has told how it ended."""
+        looks = 0
+        while self.standing is Standing.PROCESSING:
+            with suppress(asyncio.TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self.news, timeout=DOUBT_LOOK, timeout_summary="the gateway tells of the void"
+                )
+            self.news = False
+            asked_at = workflow.now()
+            await self.find()
+            looks += 1
+            await self.space(asked_at, pause_after(looks, DOUBT_LOOK), lambda: False)
 
     async def refund(self) -> None:
         """Give back what was taken. A call that goes wrong is waited for; where the bank sends a refund back, another
@@ -209,11 +228,14 @@ class AtGateway:
             await workflow.sleep(REFUND_AGAIN, summary="the refund came back; another is tried")
 
     async def _ordered(self, step: GatewayStep, number: int) -> CallRef | None:
+        return (await self._order(step, number)).call
+
+    async def _order(self, step: GatewayStep, number: int) -> StepMade:
         order = StepOrder(checkout_id=self._checkout_id, step=step, number=number)
-        made = await workflow.execute_activity_method(
+        made: StepMade = await workflow.execute_activity_method(
             CheckoutActivities.order, order, summary=f"note that it will be done: {step.value}", **BOOKS
         )
-        return made.call
+        return made
 
     async def _note(self, step: GatewayStep, ref: CallRef) -> Noted:
         order = TakeNote(checkout_id=self._checkout_id, step=step, call_id=ref.call_id)

@@ -7,10 +7,9 @@ It keeps ids, statuses and minor units. The customer's side of it is in Postgres
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from temporalio import workflow
 
@@ -33,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from contracts.names import STATUS
     from workflows._at_gateway import AtGateway, pause_after
+    from workflows._checkout_ends import HistoryIsLong, Stopped, Undo
     from workflows._options import BOOKS
     from workflows._parking import Calls
 
@@ -49,6 +49,9 @@ TAKEN_AT_ONCE = "taken-at-once"
 # Since then a checkout that waits long goes on in a run with a short history.
 GOES_ON_AS_NEW = "goes-on-as-new"
 
+# Since then a hold that is on its way is waited for.
+HOLDS_TAKE_TIME = "holds-take-time"
+
 GIVE_BACK = "give back what is held"
 TAKE_BACK = "take the sale out of the books"
 
@@ -56,31 +59,6 @@ WHAT_OPS_CAN_DO = (
     "Signal `confirm` asks the gateway again at once. Cancelling this workflow gives up a checkout that was not "
     "charged yet: what is held is given back. Terminating it undoes nothing."
 )
-
-
-class Stopped(Exception):
-    """The checkout does not complete. kind: of the problem, as the row has it."""
-
-    def __init__(self, status: CheckoutStatus, kind: str, decline: str | None = None) -> None:
-        super().__init__(kind)
-        self.status = status
-        self.kind = kind
-        self.decline = decline
-
-
-class HistoryIsLong(Exception):
-    """The checkout goes on waiting in a run with a short history."""
-
-    def __init__(self, paused: Paused) -> None:
-        super().__init__("the history is long")
-        self.paused = paused
-
-
-class Undo(NamedTuple):
-    """What takes a step back; each may be done again, and does nothing where the step was never taken."""
-
-    what: str
-    act: Callable[[], Awaitable[None]]
 
 
 @workflow.defn(name=CHECKOUT_WORKFLOW)
@@ -181,7 +159,7 @@ class CheckoutWorkflow:
             noted = await self._gateway.do(step, within=self._order.authorise_within)
         else:
             noted = Noted(standing=Standing.REQUIRES_ACTION)
-        if noted.standing is Standing.REQUIRES_ACTION:
+        if self._undecided(noted):
             noted = await self._await_the_customer(step, quoted)
         if noted.standing is Standing.TAKEN and workflow.patched(TAKEN_AT_ONCE):
             return
@@ -202,7 +180,7 @@ class CheckoutWorkflow:
             asked_at = workflow.now()
             over = workflow.now() >= until
             noted = await self._gateway.ask(step, looks)
-            if noted.standing is not Standing.REQUIRES_ACTION:
+            if not self._undecided(noted):
                 return noted
             if self._given_up:
                 raise Stopped(CheckoutStatus.CANCELED, "canceled")
@@ -211,6 +189,12 @@ class CheckoutWorkflow:
             pause = min(pause_after(looks, CUSTOMER_PAUSE), until - workflow.now())
             await self._gateway.space(asked_at, pause, lambda: self._given_up)
             self._start_anew_if_long(quoted, step, until, looks)
+
+    def _undecided(self, noted: Noted) -> bool:
+        """Whether it is not decided yet: the customer has to act, or the bank takes its time over a hold."""
+        if noted.standing is Standing.PROCESSING and not self._posted:
+            return workflow.patched(HOLDS_TAKE_TIME)
+        return noted.standing is Standing.REQUIRES_ACTION
 
     async def _write_the_books(self) -> None:
         if self._given_up:

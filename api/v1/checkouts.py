@@ -22,6 +22,7 @@ from api.v1.accounts import no_such_account
 from api.v1.quotes import EXAMPLE_CART, Cart
 from contracts.checkout import CheckoutInput, CheckoutStatus
 from operations.checkout.begin import Buyer, CannotBegin, KeyReused, MethodGiven, Order, begin
+from operations.checkout.gateway import bring_back
 from operations.checkout.offer import Offer
 from storage.account_records import find_account
 from storage.checkouts import CheckoutRow, NoSuchCheckout, read_checkout
@@ -66,6 +67,15 @@ class NewCheckout(Cart):
     payment: MethodGiven | None = None
     due: int | None = Field(None, ge=0, le=10**13)
     mode: Literal["live", "test"] = Field("live", description="of a new account")
+
+
+class BroughtBack(BaseModel):
+    """What the customer came back with. result: the parameter `redirectResult` of the address they came back to, where
+    the gateway adds one (Adyen does)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    result: str | None = Field(None, min_length=1, max_length=10_000, pattern=r"^[\x21-\x7e]+$")
 
 
 class CheckoutProblem(BaseModel):
@@ -158,12 +168,20 @@ async def show(request: Request, caller: Writer, checkout_id: UUID) -> CheckoutO
     summary="The customer is back from the bank",
 )
 async def confirm(
-    request: Request, response: Response, caller: Writer, checkout_id: UUID, wait: Wait = 8.0
+    request: Request,
+    response: Response,
+    caller: Writer,
+    checkout_id: UUID,
+    brought: BroughtBack | None = None,
+    wait: Wait = 8.0,
 ) -> CheckoutOut:
     """The gateway is asked how the payment stands. Calling it early or twice does no harm. 200 when the checkout is
     complete, 202 when it goes on, 402 when the payment is declined."""
     row = await _find(request, caller, checkout_id)
     if not CheckoutStatus(row.status).ended:
+        if brought is not None and brought.result is not None:
+            result = brought.result
+            await in_transaction(request, lambda connection: bring_back(connection, row.id, result))
         await _tell(request, row, confirm_checkout)
         row = await _outcome(request, row.id, wait, beyond=CheckoutStatus(row.status))
     return _answered(row, response, done=200)
