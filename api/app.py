@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from api import openapi, problems, unsubscribe
 from api.body_guard import BodyGuard
+from api.checkout_news import CheckoutNews
 from api.key_ring import KeyRing
 from api.reference import serve_reference
 from api.security import open_route, require_key
@@ -106,11 +107,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         inbox, reads = make_pool(url, "webhooks"), make_pool(url, "entitlements")
         app.state.webhook_intake = Intake(inbox, bundled_recipes(), EnvSecrets().resolve)
         app.state.paywall = Paywall(Statements(reads))
+        app.state.checkout_news = CheckoutNews(url)
         await open_pool(inbox)
         await open_pool(reads)
         try:
             yield
         finally:
+            await app.state.checkout_news.close()
             await close_pool(inbox)
             await close_pool(reads)
             app.state.engine.dispose()

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 
 from connectors.sdk.capabilities.payment_facts import TellsOfPayments
 from connectors.sdk.config import Config
-from operations.webhooks_in.handlers import Handler, Outcome, WebhookHandlers, keep_facts, payload_of
+from operations.checkout.told import keep_and_wake
+from operations.webhooks_in.handlers import Handler, Outcome, WebhookHandlers, payload_of
 from runtime.connection_source import ConnectionSpec
 from runtime.webhook_dispatcher import register_handlers
 from storage.database import PgConnection
@@ -28,7 +29,8 @@ def take_gateway_webhooks(connections: Iterable[ConnectionSpec]) -> None:
 
 
 def checked(gateway: type[TellsOfPayments[Any]], config: Config) -> Handler:
-    """Keeps each delivery as a fact once it was read as one of `config`'s own account.
+    """Keeps each delivery as a fact once it was read as one of `config`'s own account, and wakes the checkouts that it
+    names.
 
     The handler raises OtherAccount for another account's, and ValueError for one that cannot be read: both are parked.
     """
@@ -38,7 +40,7 @@ def checked(gateway: type[TellsOfPayments[Any]], config: Config) -> Handler:
     ) -> Sequence[Outcome]:
         for delivery in deliveries:
             gateway.facts(config, payload_of(delivery))
-        return keep_facts(connection, endpoint, deliveries)
+        return keep_and_wake(connection, endpoint, deliveries)
 
     return apply
 

@@ -26,7 +26,7 @@ from runtime import registry
 from runtime.connections import Connections
 from runtime.mails import running_mails
 from runtime.provisioners import provisioner_of
-from runtime.sellers import fulfilled_by, gateway_for
+from runtime.sellers import fulfilled_by, gateway_for, told_by
 from runtime.settings import Settings
 from runtime.stack.home import Home, write_private
 from runtime.syncs import load_flows, running_syncs
@@ -111,7 +111,7 @@ async def _running_worker(
         return
     quotes = TaxQuotes(engine, connections.open, uses)
     checkouts = CheckoutActivities(
-        engine, gateway_for(connections), fulfilled_by(connections), by_engine(quotes)
+        engine, gateway_for(connections), fulfilled_by(connections), by_engine(quotes), told_by(connections)
     )
     with ThreadPoolExecutor(settings.worker_activities, thread_name_prefix="activity") as executor:
         worker = Worker(
