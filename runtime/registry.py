@@ -13,6 +13,7 @@ from activities.call_attempt import OpenConnector
 from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
+from activities.refund import RefundActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
@@ -22,6 +23,7 @@ from operations.follow_ups.carrying import ProvisionerOf, nobody
 from runtime.call_keeper import keep_calls
 from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
+from runtime.refund_keeper import keep_refunds
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
@@ -30,6 +32,7 @@ from workflows.checkout import CheckoutWorkflow
 from workflows.clocks import TestClockWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
+from workflows.refund import RefundWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.tax_documents import TaxDocumentsWorkflow
@@ -40,6 +43,7 @@ WORKFLOWS: list[type] = [
     CheckoutWorkflow,
     ConnectorCallWorkflow,
     ConnectorSyncWorkflow,
+    RefundWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
     TaxDocumentsWorkflow,
@@ -57,6 +61,7 @@ background: list[BackgroundLoop] = [
     dispatch_webhooks,
     keep_calls,
     keep_checkouts,
+    keep_refunds,
 ]
 
 
@@ -73,6 +78,7 @@ def build_activities(
         *BillRunActivities(engine, taxes).all(),
         *checkouts.all(),
         *ParkedActivities(engine).all(),
+        *RefundActivities(engine).all(),
         *SubscriptionActivities(engine, provisioner).all(),
         *SweepActivities(engine, Episodes(client)).all(),
         *SyncControlActivities(engine).all(),
