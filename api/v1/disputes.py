@@ -85,7 +85,7 @@ async def disputes(
             connection,
             caller.sight,
             status=status,
-            account_id=account_id and str(account_id),
+            account_id=None if account_id is None else str(account_id),
             after=wanted.after_id,
             limit=wanted.limit + 1,
         ),

@@ -224,10 +224,10 @@ async def refunds(
         lambda connection: list_refunds(
             connection,
             caller.sight,
-            status=status and status.value,
+            status=None if status is None else status.value,
             standing=standing,
-            account_id=account_id and str(account_id),
-            payment_id=payment_id and str(payment_id),
+            account_id=None if account_id is None else str(account_id),
+            payment_id=None if payment_id is None else str(payment_id),
             after=wanted.after_id,
             limit=wanted.limit + 1,
         ),

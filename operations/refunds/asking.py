@@ -23,7 +23,8 @@ def refund_payment(
     now: datetime,
 ) -> RefundRow:
     """Promise `amount` (major units; None: all that remains) of the account's payment back, once for each `command_id`:
-    the same again answers the same refund as it stands now. Raises CommandRefused, for more than was paid for one, and CommandReused."""
+    the same again answers the same refund as it stands now. Raises CommandRefused, for more than was paid for one, and
+    CommandReused."""
     step = verbs.Refund(at=now, do="refund", amount=amount, payment=payment_no, reason=reason)
     accepted(carry_out(connection, tariff, account_id, command_id, step, now))
     row = refund_of_command(connection, account_id, command_id)
