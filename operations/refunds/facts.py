@@ -7,14 +7,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
+from contracts.connector_call import CALL_CHANGED
 from contracts.names import refund_id as workflow_id
 from contracts.refund import TOLD, RefundStatus
 from domain.account.disputing import Stage
+from operations.calls.prepare import ref_of
 from operations.refunds.disputes import tell_dispute
 from operations.refunds.promising import REFUND
 from operations.refunds.settling import Told, settle
 from operations.tariffs import Tariff
 from operations.webhooks_in.handlers import Signal
+from storage.calls import read_call
 from storage.database import PgConnection
 from storage.parked import Park, park
 from storage.refunds import RefundRow, payment_at, refund_at, refund_by_key
@@ -62,12 +65,11 @@ def apply_facts(
 ) -> list[Signal]:
     """Apply those of `facts` that are about refunds and disputes, in the caller's transaction; who is to be told after
     it. Facts of anything else are passed over."""
-    signals = []
+    signals: list[Signal] = []
     for fact in facts:
         if fact.happened in REFUNDS:
             row = _refund(connection, tariff, connection_name, fact, now, mode)
-            if row is not None:
-                signals.append(Signal(workflow_id(row.id), TOLD))
+            signals += [] if row is None else _signals(connection, row)
         elif fact.happened in DISPUTES:
             tell_dispute(
                 connection,
@@ -83,6 +85,17 @@ def apply_facts(
                 now=now,
             )
     return signals
+
+
+def _signals(connection: PgConnection, row: RefundRow) -> list[Signal]:
+    """Its process looks at the row, and at its call where that is in doubt."""
+    own = workflow_id(row.id)
+    call = (
+        ()
+        if row.call_id is None
+        else (Signal(own, CALL_CHANGED, ref_of(read_call(connection, row.call_id))),)
+    )
+    return [*call, Signal(own, TOLD)]
 
 
 def _refund(
