@@ -113,6 +113,16 @@ def origin_of(connection: PgConnection, account_id: str, payment_no: int) -> Ori
     return Origin(*row)
 
 
+def latest_payment(connection: PgConnection, account_id: str) -> str:
+    """The id of the account's latest payment. Raises LookupError where it has none."""
+    row = connection.execute(
+        "select id::text from payment where account_id = %s order by no desc limit 1", (account_id,)
+    ).fetchone()
+    if row is None:
+        raise LookupError(f"account {account_id} has no payment")
+    return str(row[0])
+
+
 def payment_at(
     connection: PgConnection, mode: str, gateway: str, gateway_id: str
 ) -> tuple[str, str, int] | None:

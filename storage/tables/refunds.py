@@ -110,9 +110,10 @@ manual_payment = Table(
     metadata,
     Column("payment_id", uuid_type(), ForeignKey("payment.id"), primary_key=True),
     Column("account_id", uuid_type(), ForeignKey("account.id"), nullable=False),
-    Column("reference", Text, nullable=False, comment="of the cheque or the transfer"),
+    Column("reference", Text, comment="of the cheque or the transfer"),
     Column("received_on", Date, nullable=False),
     Column("command_id", Text, nullable=False, comment="the one that recorded it"),
     Column("returned_on", Date, comment="when it bounced"),
     UniqueConstraint("account_id", "reference"),
+    UniqueConstraint("account_id", "command_id"),
 )

@@ -1,4 +1,4 @@
-"""A worker process for refunds, to be killed: DATABASE_URL, TEMPORAL_ADDRESS, GATEWAY (stripe or adyen), GATEWAY_URL."""
+"""A worker process for refunds, to be killed: DATABASE_URL, TEMPORAL_ADDRESS, GATEWAY (its kind), GATEWAY_URL."""
 
 from __future__ import annotations
 

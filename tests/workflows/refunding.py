@@ -233,8 +233,8 @@ class Till:
     def facts(self, gateway: str) -> list[PaymentFact]:
         """What the gateway has to tell, as its connector reads it."""
         stand_in = self.gateways[gateway]
+        stand_in.catch_up()
         if isinstance(stand_in, StripeStandIn):
-            stand_in.catch_up()
             events = [dict(each) for each in stand_in.objects["event"].values()]
             return [fact for each in events for fact in Stripe.facts(_stripe(""), each)]
         return [fact for each in stand_in.told for fact in Adyen.facts(_adyen(""), each.item)]
@@ -267,8 +267,7 @@ class Till:
         return int(found)
 
     def check(self) -> None:
-        """The laws: the gateway's own log has one refund for each that is paid and none without a row; what is promised
-        stands in the ledger; the books hold."""
+        """The laws: the gateway's own log has one refund for each that is paid and none without a row; the books."""
         for own, payment, no, connection, amount, status in self.rows(
             "select id::text, payment_id::text, no, connection, amount, status from refund"
         ):
@@ -281,6 +280,10 @@ class Till:
         for name, gateway in self.gateways.items():
             rows = self.rows("select count(*) from refund where connection = %s", name)
             assert gateway.effects.count("refund") <= rows[0][0], "a refund that nobody asked for here"
+        self.check_books()
+
+    def check_books(self) -> None:
+        """What is promised stands in the ledger, and the books hold."""
         standing = self.rows("select coalesce(sum(amount), 0) from refund where promise = 'standing'")
         assert -self.balance("refunds_payable") == standing[0][0]
         assert [law for law in verify(self.engine) if not law.ok] == []

@@ -72,13 +72,16 @@ def upgrade() -> None:
         "manual_payment",
         sa.Column("payment_id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("account_id", sa.Uuid(as_uuid=False), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=False, comment="of the cheque or the transfer"),
+        sa.Column("reference", sa.Text(), nullable=True, comment="of the cheque or the transfer"),
         sa.Column("received_on", sa.Date(), nullable=False),
         sa.Column("command_id", sa.Text(), nullable=False, comment="the one that recorded it"),
         sa.Column("returned_on", sa.Date(), nullable=True, comment="when it bounced"),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("manual_payment_account_id_fk")),
         sa.ForeignKeyConstraint(["payment_id"], ["payment.id"], name=op.f("manual_payment_payment_id_fk")),
         sa.PrimaryKeyConstraint("payment_id", name=op.f("manual_payment_pk")),
+        sa.UniqueConstraint(
+            "account_id", "command_id", name=op.f("manual_payment_account_id_command_id_key")
+        ),
         sa.UniqueConstraint("account_id", "reference", name=op.f("manual_payment_account_id_reference_key")),
     )
     op.create_table(
