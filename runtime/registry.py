@@ -15,6 +15,7 @@ from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.payment_run import PaymentRunActivities
 from activities.renewals import RenewalActivities
+from activities.refund import RefundActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
@@ -24,6 +25,7 @@ from operations.follow_ups.carrying import ProvisionerOf, nobody
 from runtime.call_keeper import keep_calls
 from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
+from runtime.refund_keeper import keep_refunds
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
@@ -33,6 +35,7 @@ from workflows.clocks import TestClockWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
 from workflows.payment_run import PaymentRunWorkflow
+from workflows.refund import RefundWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.tax_documents import TaxDocumentsWorkflow
@@ -44,6 +47,7 @@ WORKFLOWS: list[type] = [
     ConnectorCallWorkflow,
     ConnectorSyncWorkflow,
     PaymentRunWorkflow,
+    RefundWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
     TaxDocumentsWorkflow,
@@ -61,6 +65,7 @@ background: list[BackgroundLoop] = [
     dispatch_webhooks,
     keep_calls,
     keep_checkouts,
+    keep_refunds,
 ]
 
 
@@ -80,6 +85,7 @@ def build_activities(
         *checkouts.all(),
         *ParkedActivities(engine).all(),
         *PaymentRunActivities(engine, open_connector).all(),
+        *RefundActivities(engine).all(),
         *SubscriptionActivities(engine, provisioner).all(),
         *SweepActivities(engine, Episodes(client)).all(),
         *RenewalActivities(engine, provisioner).all(),

@@ -78,6 +78,17 @@ class Receipt:
     code: str | None = None
 
 
+class Promise(NamedTuple):
+    """A refund that a credit note promised: minor units of the payment `receipt`, and of which invoices. It is paid
+    later, by a gateway or by hand, or was `paid` at once by the rules."""
+
+    receipt: int
+    amount: int
+    parts: tuple[Application, ...]
+    reason: str
+    paid: bool = False
+
+
 @dataclass(slots=True)
 class UsageRecord:
     """One record of usage; `billed` by the number of an invoice, 0 while its charge waits for one, or not yet. `id` is
@@ -143,7 +154,7 @@ class Happened(NamedTuple):
 class AccountState:
     """Everything of one account. `collected`: what is owed is dunned, and what is given back is paid back, as the days
     pass, by these rules alone: in memory and on a test clock. For a live account that is for runs over all accounts and
-    for gateways."""
+    for gateways. `promised` are the refunds that credit notes promised since it was read."""
 
     terms: AccountTerms
     catalog: Catalog
@@ -170,6 +181,7 @@ class AccountState:
     collecting: Collecting | None = None
     dunning: list[tuple[date, str]] = field(default_factory=list)
     happened: list[Happened] = field(default_factory=list)
+    promised: list[Promise] = field(default_factory=list)
     latest: datetime | None = None
     recognised_through: date | None = None
     taxing: Callable[[Draft], None] | None = None
@@ -290,6 +302,7 @@ def snapshot(account: AccountState) -> AccountState:
         collecting=account.collecting and replace(account.collecting, failed=[*account.collecting.failed]),
         dunning=[*account.dunning],
         happened=[*account.happened],
+        promised=[*account.promised],
     )
 
 

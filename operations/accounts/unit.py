@@ -20,6 +20,7 @@ from domain.periods import local_date
 from domain.revenue import ScheduleRefused, schedule_of, to_recognise
 from domain.tax import Treatment
 from operations.follow_ups.writing import note_follow_ups
+from operations.refunds.promising import write_promises
 from operations.tariffs import Tariff
 from operations.tax.documents import GivenBack, refund_tax_document, void_tax_document
 from storage.database import PgConnection
@@ -79,6 +80,17 @@ def changing(
         revenue=(revenue, _untold(account, _told(account))),
         bill_run_id=unit.bill_run_id,
     )
+    if account.promised:
+        write_promises(
+            connection,
+            account.id,
+            account.mode,
+            account.currency,
+            account.promised,
+            [*rows.invoice_ids, *unit.written.invoices],
+            command,
+            unit.now,
+        )
     for invoice_id in unit.written.voided:
         void_tax_document(connection, invoice_id)
     for note in unit.written.notes:

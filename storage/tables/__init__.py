@@ -62,6 +62,7 @@ from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
 from storage.tables.mails import mail
 from storage.tables.operators import api_key, audit, parked
+from storage.tables.refunds import dispute, manual_payment, refund
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
 from storage.tables.sync import synced_record
@@ -93,6 +94,7 @@ __all__ = [
     "connector_call",
     "credit_line",
     "credit_note",
+    "dispute",
     "document_series",
     "entitlement_grant",
     "event_cursor",
@@ -111,6 +113,7 @@ __all__ = [
     "journal_line",
     "ledger_account",
     "mail",
+    "manual_payment",
     "metadata",
     "meter",
     "number_series",
@@ -126,6 +129,7 @@ __all__ = [
     "product",
     "purchase",
     "rate_bucket",
+    "refund",
     "request_log",
     "rule_book",
     "subscription",
