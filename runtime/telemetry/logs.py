@@ -49,7 +49,11 @@ def configure_logging(
     logging.captureWarnings(True)
     # For code that likes structlog's own way of logging: it ends in the same handler.
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_known(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -57,32 +61,30 @@ def configure_logging(
 
 
 def _formatter(*, people: bool, colours: bool) -> logging.Formatter:
-    common: list[structlog.typing.Processor] = [
+    render: structlog.typing.Processor = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    if people:
+        render = structlog.dev.ConsoleRenderer(colors=colours)
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *_known()],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.ExceptionRenderer(),
+            _redacted,
+            render,
+        ],
+        keep_stack_info=True,
+    )
+
+
+def _known() -> list[structlog.typing.Processor]:
+    """What every line says, whoever logged it."""
+    return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(allow=None),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _placed,
     ]
-    render: list[structlog.typing.Processor]
-    if people:
-        render = [
-            structlog.processors.ExceptionRenderer(),
-            _redacted,
-            structlog.dev.ConsoleRenderer(colors=colours),
-        ]
-    else:
-        render = [
-            structlog.processors.ExceptionRenderer(),
-            _redacted,
-            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
-        ]
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=common,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
-        keep_stack_info=True,
-    )
 
 
 def _placed(logger: Any, method: str, line: Line) -> Line:
