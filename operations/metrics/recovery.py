@@ -147,11 +147,12 @@ _FAILED = b"""
         order by p.invoice_id, c.made_on, c.no),
     failed as (
         select r.currency, r.amount, i.status, i.balance, coalesce(s.written_off, 0) as written_off,
-               came.amount as came, came.last_on - r.made_on as days
+               case when came.amount is not null then least(came.amount, r.amount) end as came,
+               came.last_on - r.made_on as days
         from refused r join invoice i on i.id = r.invoice_id
         left join invoice_settlement s on s.invoice_id = r.invoice_id
         left join lateral (
-            select least(sum(a.amount), r.amount) as amount, max(m.made_on) as last_on
+            select sum(a.amount) as amount, max(m.made_on) as last_on
             from payment m join payment_application a on a.payment_id = m.id and a.invoice_id = r.invoice_id
             where m.account_id = r.account_id and m.made_on >= r.made_on
               and m.status in ('succeeded', 'refunded', 'disputed')) came on true
