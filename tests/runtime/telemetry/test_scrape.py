@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from uuid import uuid4
 
 import psycopg
 
+from contracts.names import TASK_QUEUE
+from runtime.temporal import connect
+from tests.conftest import NAMESPACE, wait_until
+from tests.deploy.monitoring import OF_PROMETHEUS, exported, expressions, metrics_of
 from tests.runtime.conftest import get
 from tests.runtime.telemetry.conftest import Hub
 
@@ -25,6 +31,35 @@ def test_each_process_tells_of_itself_and_of_temporals_library(hub: Hub) -> None
         assert "\ntemporal_request_latency_seconds_bucket{" in text
     assert 'temporal_num_pollers{namespace="masthead",poller_type="workflow_task"' in worker
     assert "masthead_connector_requests_total" in worker
+
+
+def test_alerts_and_dashboard_name_what_is_exported(hub: Hub, temporal_address: str) -> None:
+    async def nobody_can_go_on() -> None:
+        client = await connect(temporal_address, NAMESPACE)
+        handle = await client.start_workflow("NoSuchWorkflow", id=f"none/{uuid4()}", task_queue=TASK_QUEUE)
+        try:
+            # Temporal's library tells of a failure only once there is one.
+            failed = "temporal_workflow_task_execution_failed_total"
+            await asyncio.to_thread(wait_until, "it fails", lambda: failed in hub.worker.metrics())
+        finally:
+            await handle.terminate()
+
+    asyncio.run(nobody_can_go_on())
+    there = exported(hub.worker.metrics(), hub.api.metrics()) | OF_PROMETHEUS
+    named = {name: where for where, expression in expressions() for name in metrics_of(expression)}
+    assert len(named) > 30
+    assert {name: where for name, where in named.items() if name not in there} == {}
+
+
+def test_lines_of_both_are_json_and_the_library_writes_there_too(hub: Hub) -> None:
+    for part in (hub.worker, hub.api):
+        assert all({"timestamp", "level", "logger", "event"} <= line.keys() for line in part.lines)
+    loggers = {line["logger"] for line in hub.worker.lines}
+    assert {"masthead.worker", "masthead.telemetry"} <= loggers
+    assert any(
+        "NoSuchWorkflow" in line["event"] or "NoSuchWorkflow" in str(line) for line in hub.worker.lines
+    )
+    assert "uvicorn.error" in {line["logger"] for line in hub.api.lines}
 
 
 def test_the_rows_are_told_of_by_one_process(hub: Hub) -> None:
