@@ -17,6 +17,7 @@ from temporalio.service import RPCError
 from typer.exceptions import Abort, TyperException
 
 from runtime.cli import (
+    backup,
     bench,
     bill_run,
     books,
@@ -72,6 +73,8 @@ app.command("doctor")(doctor.doctor)
 app.command("migrate")(migrate.migrate)
 app.command("settings")(settings.settings)
 app.command("demo")(demo.demo)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(rules.app, name="rules")
 app.command("simulate")(simulate.simulate)
