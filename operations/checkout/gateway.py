@@ -49,14 +49,22 @@ def order_step(connection: PgConnection, checkout_id: str, step: GatewayStep, nu
     """Write the intent of a call, or find the one that was written before; None where there is nothing to call about,
     as a payment to void that the gateway never had."""
     row = read_checkout(connection, checkout_id, lock=True)
-    request = _REQUESTS[step](row)
-    if request is None or row.connection is None:
+    order = call_of_step(row, step, number)
+    if order is None:
         return None
     status = STATUS_OF_STEP.get(step)
     if status is not None and row.status == CheckoutStatus.QUOTING:
         change_checkout(connection, row.id, {"status": status.value})
+    return prepare_call(connection, order).ref
+
+
+def call_of_step(row: CheckoutRow, step: GatewayStep, number: int = 1) -> CallOrder | None:
+    """The call that `step` of a checkout is; None where there is nothing to call about."""
+    request = _REQUESTS[step](row)
+    if request is None or row.connection is None:
+        return None
     suffix = f":{number}" if number > 1 or step in (GatewayStep.FIND, GatewayStep.FIND_SETUP) else ""
-    order = CallOrder(
+    return CallOrder(
         connection=row.connection,
         method=METHODS[step],
         key=f"checkout:{row.id}:{step.value}{suffix}",
@@ -66,7 +74,6 @@ def order_step(connection: PgConnection, checkout_id: str, step: GatewayStep, nu
         account_id=None if row.opens_account else row.account_id,
         workflow_id=workflow_id(row.id),
     )
-    return prepare_call(connection, order).ref
 
 
 def _charge(row: CheckoutRow, *, capture: bool) -> Request:

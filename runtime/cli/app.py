@@ -33,6 +33,7 @@ from runtime.cli import (
     mails,
     migrate,
     parked,
+    reconcile,
     rules,
     runs,
     schedules,
@@ -75,6 +76,7 @@ app.command("settings")(settings.settings)
 app.command("demo")(demo.demo)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.command("reconcile")(reconcile.reconcile)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(rules.app, name="rules")
 app.command("simulate")(simulate.simulate)
