@@ -35,6 +35,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows._options import BOOKS
     from workflows._parking import Calls
 
+# Since then a payment that is found taken where it was to be held is as good.
+TAKEN_IS_HELD = "taken-is-held"
+
 # How often a debit on its way is asked for.
 DEBIT_LOOK = timedelta(hours=12)
 
@@ -131,8 +134,12 @@ class CheckoutWorkflow:
         noted = await self._gateway.do(step, within=self._order.authorise_within)
         if noted.standing is Standing.REQUIRES_ACTION:
             noted = await self._await_the_customer(step)
-        if noted.standing is not wanted:
-            raise self._not_secured(noted)
+        if noted.standing is wanted:
+            return
+        # What was meant to be held is taken: by somebody else, or by us in a time that a restore has taken back.
+        if wanted is Standing.HELD and noted.standing is Standing.TAKEN and workflow.patched(TAKEN_IS_HELD):
+            return
+        raise self._not_secured(noted)
 
     async def _await_the_customer(self, step: GatewayStep) -> Noted:
         until = workflow.now() + self._order.action_within

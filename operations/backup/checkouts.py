@@ -21,10 +21,7 @@ from storage.checkouts import CheckoutRow, read_checkout
 from storage.database import PgConnection
 
 _PREFIX = reference_of("")
-_REMEDY = (
-    "Give the money back or release it at the gateway, or sell it again by hand; then masthead errors skip ID --reason "
-    '"…".'
-)
+_REMEDY = "Give the money back or release it at the gateway, or sell it again. Then: masthead errors skip ID."
 
 
 def checkout_of(reference: str) -> str | None:
