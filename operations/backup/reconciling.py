@@ -8,10 +8,12 @@ from typing import Any
 
 from uuid_utils import uuid7
 
-from operations.backup import checkouts
+from operations.backup import charges, checkouts
+from operations.backup.charges import take_charge
 from operations.backup.checkouts import checkout_of, take_checkout
 from operations.backup.found import MOVES_MONEY, RESTORED, Found, What, park_payment
 from operations.tariffs import Tariff
+from storage.charges import charge_of_key
 from storage.database import PgConnection
 from storage.parked import Park, park
 from storage.write_holds import WriteHold, release_hold
@@ -21,7 +23,7 @@ _REMEDY = "Find out who made it; give it back or release it at the gateway, or l
 
 def open_references(connection: PgConnection, gateway: str) -> list[tuple[str, datetime]]:
     """The references of what the rows have without its end at the gateway, each with the instant it began."""
-    return checkouts.open_references(connection, gateway)
+    return charges.open_references(connection, gateway) + checkouts.open_references(connection, gateway)
 
 
 def take(
@@ -53,6 +55,8 @@ def _taken(
         return Found(What.FOREIGN, payment)
     if (checkout_id := checkout_of(reference)) is not None:
         return take_checkout(connection, gateway, mode, checkout_id, payment)
+    if (key := charge_of_key(reference)) is not None:
+        return take_charge(connection, tariff, gateway, mode, key, payment, now)
     if payment["status"] not in MOVES_MONEY:
         return Found(What.NOTHING, payment)
     return park_payment(connection, gateway, mode, payment, "nothing here has that reference", _REMEDY)

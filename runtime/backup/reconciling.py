@@ -61,17 +61,22 @@ class Reconciled:
 
 
 async def reconcile(
-    engine: Engine, connections: Connections, *, actor: str, release_because: str | None = None
+    engine: Engine,
+    connections: Connections,
+    *,
+    actor: str,
+    now: datetime,
+    release_because: str | None = None,
 ) -> Reconciled:
-    """Ask each gateway, write what it says, and end the hold where all of it is known. release_because: end it in any
-    case, for this reason. Changes nothing where nothing is held."""
+    """Ask each gateway, write what it says at the instant `now`, and end the hold where all of it is known.
+    release_because: end it in any case, for this reason. Changes nothing where nothing is held."""
     hold = await _do(engine, open_hold)
     done = Reconciled(hold)
     if hold is None:
         return done
     tariffs = Tariffs(engine)
     for spec in connections.of_capability(PaymentGateway):
-        asked = await _ask(engine, connections, tariffs, spec, hold)
+        asked = await _ask(engine, connections, tariffs, spec, hold, now)
         done.asked.append(asked)
         answer = {"at": datetime.now(UTC).isoformat(), "troubles": asked.troubles, **asked.counts}
         await _do(engine, note_asked, hold.id, spec.name, answer)
@@ -84,7 +89,12 @@ async def reconcile(
 
 
 async def _ask(
-    engine: Engine, connections: Connections, tariffs: Tariffs, spec: ConnectionSpec, hold: WriteHold
+    engine: Engine,
+    connections: Connections,
+    tariffs: Tariffs,
+    spec: ConnectionSpec,
+    hold: WriteHold,
+    now: datetime,
 ) -> Asked:
     asked = Asked(spec.name)
     try:
@@ -113,7 +123,7 @@ async def _ask(
             payments.setdefault(found.id, found)
             seen.add(reference)
     for payment in payments.values():
-        asked.found.append(await _do(engine, _take, tariffs, spec, payment))
+        asked.found.append(await _do(engine, _take, tariffs, spec, payment, now))
     if not asked.troubles:
         await _do(engine, never_sent, hold, spec.name, seen)
     return asked
@@ -126,10 +136,10 @@ async def _listed(connector: Any, since: datetime) -> list[Payment] | None:
         return await connector.payments_since(since)
 
 
-def _take(connection: Any, tariffs: Tariffs, spec: ConnectionSpec, payment: Payment) -> Found:
+def _take(connection: Any, tariffs: Tariffs, spec: ConnectionSpec, payment: Payment, now: datetime) -> Found:
     tariff = tariffs.current(connection)
     shown = payment.model_dump(mode="json")
-    return take(connection, tariff, spec.name, spec.mode, shown, datetime.now(UTC))
+    return take(connection, tariff, spec.name, spec.mode, shown, now)
 
 
 def _said(error: Exception) -> str:

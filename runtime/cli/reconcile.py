@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,7 +60,9 @@ async def _reconciled(settings: Settings, actor: str, release_because: str | Non
     connections = opened(settings)
     engine = make_engine(settings.database_url or "")
     try:
-        return await ask(engine, connections, actor=actor, release_because=release_because)
+        return await ask(
+            engine, connections, actor=actor, now=datetime.now(UTC), release_because=release_because
+        )
     finally:
         await connections.aclose()
         engine.dispose()

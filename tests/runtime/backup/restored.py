@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -73,17 +74,23 @@ def settings_of(home: Path) -> Settings:
     return load_settings(home=home, database_url=None, temporal_address=None, temporal_namespace=NAMESPACE)
 
 
-async def asked(engine: Engine, gateway: StripeStandIn) -> Reconciled:
-    """What `masthead reconcile` does, with the stand-in as the one gateway."""
+@asynccontextmanager
+async def connected(engine: Engine, gateway: StripeStandIn) -> AsyncIterator[Connections]:
+    """The connections of a process that has the stand-in as its one gateway."""
     config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=gateway.url)
-    url = engine.url.render_as_string(hide_password=False)
     connections = Connections(
         {GATEWAY: ConnectionSpec(GATEWAY, Stripe, "test", config)},
-        database_url=url,
+        database_url=engine.url.render_as_string(hide_password=False),
         encryption=Encryption.of(None),
         secrets=EnvSecrets({"STRIPE_KEY": "sk_test_x"}),
     )
     try:
-        return await reconcile(engine, connections, actor="ops")
+        yield connections
     finally:
         await connections.aclose()
+
+
+async def asked(engine: Engine, gateway: StripeStandIn, now: datetime | None = None) -> Reconciled:
+    """What `masthead reconcile` does."""
+    async with connected(engine, gateway) as connections:
+        return await reconcile(engine, connections, actor="ops", now=now or datetime.now(UTC))
