@@ -23,6 +23,7 @@ from runtime.cli import (
     books,
     catalog,
     clock,
+    codec_server,
     connectors,
     demo,
     doctor,
@@ -73,6 +74,7 @@ app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
 app.command("migrate")(migrate.migrate)
 app.command("settings")(settings.settings)
+app.command("codec-server")(codec_server.codec_server)
 app.command("demo")(demo.demo)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
