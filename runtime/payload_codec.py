@@ -1,7 +1,8 @@
 """Encryption of what Temporal stores: inputs, results, signals and summaries, under one setting, MASTHEAD_PAYLOAD_KEY.
 
 AES-256-GCM, with the id of its key on each payload: the newest key encrypts, every key of the setting decrypts. What
-was stored before there was a key is read as it is, so that encryption can be turned on while workflows are open. Search attributes are never encrypted, since Temporal searches by them.
+was stored before there was a key is read as it is, so that encryption can be turned on while workflows are open. Search
+attributes are never encrypted, since Temporal searches by them.
 """
 
 from __future__ import annotations
