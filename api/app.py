@@ -66,6 +66,7 @@ from runtime.webhooks_out import encryption_of
 from storage.database import make_engine, transaction
 from storage.events import reader_lag
 from storage.statements import Statements, close_pool, make_pool, open_pool
+from storage.write_holds import open_hold
 
 HEALTH_TIMEOUT_SECONDS = 2.0
 
@@ -178,11 +179,14 @@ async def health(request: Request) -> JSONResponse:
     """200 when all answers within two seconds, else 503 naming what does not. Needs no key.
 
     `event_readers` says how far the slowest reader of the event log is behind (null when that cannot be told); being
-    behind is not being unavailable.
+    behind is not being unavailable. Nor is `writes_held`, why nothing is written to other systems (null: it is).
     """
     state = request.app.state
-    postgres, temporal, lag = await asyncio.gather(
-        _postgres_answers(state.engine), _temporal_answers(state.temporal), _event_readers(state.engine)
+    postgres, temporal, lag, held = await asyncio.gather(
+        _postgres_answers(state.engine),
+        _temporal_answers(state.temporal),
+        _event_readers(state.engine),
+        _writes_held(state.engine),
     )
     fine = postgres is None and temporal is None
     body: dict[str, Any] = {
@@ -190,6 +194,7 @@ async def health(request: Request) -> JSONResponse:
         "postgres": postgres is None,
         "temporal": temporal is None,
         "event_readers": lag,
+        "writes_held": held,
     }
     if not fine:
         body["details"] = [problem for problem in (postgres, temporal) if problem is not None]
@@ -216,6 +221,18 @@ async def _event_readers(engine: Engine) -> dict[str, Any] | None:
     def ask() -> dict[str, Any]:
         with transaction(engine) as connection:
             return EventReaders.of(reader_lag(connection)).model_dump()
+
+    with suppress(Exception):
+        async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):
+            return await asyncio.to_thread(ask)
+    return None
+
+
+async def _writes_held(engine: Engine) -> str | None:
+    def ask() -> str | None:
+        with transaction(engine) as connection:
+            hold = open_hold(connection)
+        return None if hold is None else hold.reason
 
     with suppress(Exception):
         async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):

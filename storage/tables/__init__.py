@@ -58,6 +58,7 @@ from storage.tables.connections import (
 )
 from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
+from storage.tables.holds import write_hold
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
 from storage.tables.mails import mail
@@ -147,4 +148,5 @@ __all__ = [
     "webhook_delivery",
     "webhook_endpoint",
     "webhook_message",
+    "write_hold",
 ]
