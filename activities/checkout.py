@@ -88,7 +88,9 @@ class CheckoutActivities:
                 tariff = await asyncio.to_thread(self._tariffs.current)
                 asked = await self._do(to_tax, tariff, ref.checkout_id, ref.now)
                 given = None if asked is None else await self._taxes(asked.draft, tariff.taxes, asked.place)
-                quoted = await self._do(write_quote, tariff, ref.checkout_id, ref.now, self._gateway_for, given)
+                quoted = await self._do(
+                    write_quote, tariff, ref.checkout_id, ref.now, self._gateway_for, given
+                )
                 fail_point("after-quote")
                 return quoted
             except TaxNotFound as error:
