@@ -65,20 +65,23 @@ def charge(account: AccountState) -> None:
     fail(account, code)
 
 
-def fail(account: AccountState, code: str) -> None:
-    """A charge of what is open that is declined with `code`. Raises Refused for a code that says the outcome is
+def fail(account: AccountState, code: str, amount: int | None = None) -> None:
+    """A charge of `amount` minor units (default: all that is open) that is declined with `code`. One for what was paid
+    another way meanwhile leaves nothing to be collected. Raises Refused for a code that says the outcome is
     unknown: that is no decline, and the gateway has to be asked."""
     decline = read_decline(code, account.policy.dunning.retry.decline_classes)
     if decline is None:
         raise Refused(
             f"{code!r} says that the outcome is unknown: the gateway is asked, nothing is tried or dunned meanwhile"
         )
-    amount = sum(each.balance.open for each in account.open_invoices())
-    if not amount:
+    owed = sum(each.balance.open for each in account.open_invoices())
+    if not owed and amount is None:
         raise Refused("nothing is open, so no charge can fail")
-    payment = corrections.as_payment(account, amount, PaymentStatus.FAILED)
+    payment = corrections.as_payment(account, owed if amount is None else amount, PaymentStatus.FAILED)
     account.receipts.append(Receipt(len(account.receipts) + 1, account.today, payment, (), decline.code))
     account.tell(str(len(account.receipts)), "payment")
+    if not owed:
+        return
     if account.collecting is None or account.collecting.given_up:
         account.collecting = Collecting(account.today, [], decline)
     account.collecting.failed.append(account.today)

@@ -20,6 +20,11 @@ KINDS: dict[str, str] = {
     "payment.succeeded": "a payment succeeded",
     "payment.failed": "a charge was declined",
     "payment.refunded": "money of a payment went back",
+    "charge.processing": "a charge is in flight at the gateway",
+    "charge.requires_action": "a charge waits for the customer",
+    "charge.unknown": "nobody knows whether a charge moved money; the gateway is asked",
+    "charge.failed": "a charge failed technically, and another gateway is charged",
+    "charge.withdrawn": "a charge was given up, and nothing was charged",
     "dunning.entered": "an account entered another state of dunning",
     "catalog.loaded": "a catalog was loaded that changed something",
 }
