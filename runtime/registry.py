@@ -12,6 +12,7 @@ from activities.bill_run import BillRunActivities
 from activities.call_attempt import OpenConnector
 from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
+from activities.dunning import DunningActivities
 from activities.parked import ParkedActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
@@ -22,6 +23,7 @@ from operations.follow_ups.carrying import ProvisionerOf, nobody
 from runtime.call_keeper import keep_calls
 from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
+from runtime.dunning_keeper import keep_dunning
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
@@ -30,6 +32,7 @@ from workflows.checkout import CheckoutWorkflow
 from workflows.clocks import TestClockWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
+from workflows.dunning import DunningSweepWorkflow, DunningWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.tax_documents import TaxDocumentsWorkflow
@@ -40,6 +43,8 @@ WORKFLOWS: list[type] = [
     CheckoutWorkflow,
     ConnectorCallWorkflow,
     ConnectorSyncWorkflow,
+    DunningSweepWorkflow,
+    DunningWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
     TaxDocumentsWorkflow,
@@ -57,6 +62,7 @@ background: list[BackgroundLoop] = [
     dispatch_webhooks,
     keep_calls,
     keep_checkouts,
+    keep_dunning,
 ]
 
 
@@ -72,6 +78,7 @@ def build_activities(
     return [
         *BillRunActivities(engine, taxes).all(),
         *checkouts.all(),
+        *DunningActivities(engine).all(),
         *ParkedActivities(engine).all(),
         *SubscriptionActivities(engine, provisioner).all(),
         *SweepActivities(engine, Episodes(client)).all(),

@@ -23,22 +23,26 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.bill_run import BillRunRequest
+from contracts.dunning import DunningSweepRequest
 from contracts.names import (
     BILL_RUN_SCHEDULE,
+    DUNNING_SCHEDULE,
     SCHEDULED_BILL_RUN,
+    SCHEDULED_DUNNING,
     SCHEDULED_SWEEP,
     SWEEP_SCHEDULE,
     TASK_QUEUE,
 )
 from contracts.sweep import SweepRequest
 from workflows.bill_run import BillRunWorkflow
+from workflows.dunning import DunningSweepWorkflow
 from workflows.sweep import SweepWorkflow
 
 log = logging.getLogger("masthead.schedules")
 
 LOOK_AGAIN_SECONDS = 600.0
 AFTER_FAILURE_SECONDS = 10.0
-NAMES = {"sweep": SWEEP_SCHEDULE, "bill-run": BILL_RUN_SCHEDULE}
+NAMES = {"sweep": SWEEP_SCHEDULE, "bill-run": BILL_RUN_SCHEDULE, "dunning": DUNNING_SCHEDULE}
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,33 @@ def _bill_run() -> Schedule:
     )
 
 
+def _dunning() -> Schedule:
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            DunningSweepWorkflow.run,
+            DunningSweepRequest(),
+            id=SCHEDULED_DUNNING,
+            task_queue=TASK_QUEUE,
+            static_summary="open dunning cases of accounts with invoices past due",
+        ),
+        # Each hour some time zone begins a new day.
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(hours=1))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1)),
+        state=ScheduleState(
+            paused=True,
+            note="Paused until you want accounts dunned for invoices past due: `masthead schedules resume dunning`.",
+        ),
+    )
+
+
 async def ensure_schedules(client: Client) -> None:
     """Create the Schedules that do not exist. What operators changed on one that does exist is kept, and any number
     of processes may do this at once."""
-    for schedule_id, schedule in ((SWEEP_SCHEDULE, _sweep()), (BILL_RUN_SCHEDULE, _bill_run())):
+    for schedule_id, schedule in (
+        (SWEEP_SCHEDULE, _sweep()),
+        (BILL_RUN_SCHEDULE, _bill_run()),
+        (DUNNING_SCHEDULE, _dunning()),
+    ):
         try:
             await client.get_schedule_handle(schedule_id).describe()
             continue

@@ -77,12 +77,24 @@ def open_case(connection: PgConnection, account_id: str) -> CaseRow | None:
     return CaseRow(*row) if row else None
 
 
-def overdue_accounts(connection: PgConnection, as_of: datetime, limit: int) -> list[str]:
-    """Live accounts without a case that have an invoice past due by `as_of` in their own zone, and in no open charge;
-    in the order of their ids, `limit` at most."""
-    rows = connection.execute(
+def last_case(connection: PgConnection, account_id: str) -> CaseRow | None:
+    """The case of the account that is open, or else the last one that was."""
+    row = connection.execute(
+        f"select {COLUMNS} from dunning_case where account_id = %s"
+        " order by closed_at is null desc, closed_at desc limit 1".encode(),
+        (account_id,),
+    ).fetchone()
+    return CaseRow(*row) if row else None
+
+
+def overdue_accounts(
+    connection: PgConnection, as_of: datetime, limit: int
+) -> list[tuple[str, str, str | None]]:
+    """Live accounts (id, currency, rule book) without a case that have an invoice past due by `as_of` where they
+    live, and in no open charge; in the order of their ids, `limit` at most."""
+    return connection.execute(
         """
-        select a.id::text from account a
+        select a.id::text, a.currency, a.rule_book from account a
         where a.mode = 'live'
           and not exists (select from dunning_case c where c.account_id = a.id and c.closed_at is null)
           and a.id in (
@@ -93,8 +105,7 @@ def overdue_accounts(connection: PgConnection, as_of: datetime, limit: int) -> l
         order by a.id limit %(limit)s
         """,
         {"as_of": as_of, "limit": limit},
-    )
-    return [row[0] for row in rows]
+    ).fetchall()
 
 
 def unattended_cases(connection: PgConnection, until: datetime, after: str, limit: int) -> list[str]:

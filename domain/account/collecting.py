@@ -116,10 +116,11 @@ def dun(account: AccountState, since: date) -> None:
 
 
 def _rests(account: AccountState, run: Collecting) -> bool:
-    return run.given_up or not account.terms.auto_pay or _held(account)
+    return run.given_up or not account.terms.auto_pay or held(account)
 
 
-def _held(account: AccountState) -> bool:
+def held(account: AccountState) -> bool:
+    """Whether a promise, a dispute or a pause keeps the account from being dunned, and charged again, today."""
     return any(each.on(account.today) for each in account.holds.values())
 
 

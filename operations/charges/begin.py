@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from contracts.connector_call import CallRef
 from domain.account.billing import apply_credit
+from domain.account.collecting import held
 from domain.account.state import AccountState, Collecting
 from domain.dunning_policy import RetryPolicy
 from domain.gateway_routing import Route, route
@@ -222,7 +223,8 @@ def _after_credit(
     """What is left of `invoices` once the account's credit is used on them, unless a failed charge has to wait."""
     with changing(connection, tariff, payer.id, ask.now, through=ask.day) as unit:
         account = unit.account
-        if ask.heed_retries and waits(account.policy.dunning.retry, account.collecting, invoices, day):
+        retry = account.policy.dunning.retry
+        if ask.heed_retries and (held(account) or waits(retry, account.collecting, invoices, day)):
             return Left(payer.id, Why.WAITS_FOR_RETRY)
         places = {own: place for place, own in enumerate(unit.rows.invoice_ids)}
         left = []

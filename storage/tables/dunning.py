@@ -53,6 +53,7 @@ dunning_case = Table(
     CheckConstraint("(closed_at is null) = (outcome is null)", name="outcome"),
     CheckConstraint("amount >= 0 and invoices >= 0", name="amount"),
     Index("dunning_case_open_key", "account_id", unique=True, postgresql_where=text("closed_at is null")),
+    Index("dunning_case_account_idx", "account_id", "closed_at"),
     Index("dunning_case_next_idx", "next_at", postgresql_where=text("closed_at is null")),
     Index("dunning_case_retry_idx", "retry_at", postgresql_where=text("retry_at is not null")),
 )

@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("dunning_case_account_id_fk")),
         sa.PrimaryKeyConstraint("id", name=op.f("dunning_case_pk")),
     )
+    op.create_index("dunning_case_account_idx", "dunning_case", ["account_id", "closed_at"])
     op.create_index(
         "dunning_case_next_idx", "dunning_case", ["next_at"], postgresql_where=sa.text("closed_at is null")
     )
