@@ -250,9 +250,11 @@ def waits(
     nothing new was billed since."""
     if collecting is None:
         return False
-    if collecting.given_up:
-        return all(each.issued_on <= collecting.failed[-1] for each in invoices)
+    last = collecting.failed[-1]
     following = next_retry(retry, collecting.decline, collecting.failed, collecting.since)
+    if collecting.given_up:
+        ended = following.day or last
+        return all(each.issued_on <= last or each.issued_on < ended for each in invoices)
     return following.what is not Next.RETRY or following.day is None or following.day > day
 
 

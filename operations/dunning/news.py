@@ -13,8 +13,8 @@ KINDS = ("dunning.opened", "dunning.changed", "dunning.closed", "charge.%", "inv
 
 
 class News(NamedTuple):
-    """A batch of events: the accounts in dunning that have to be looked at again, and those that are not dunned any more,
-    whose workflow waits to hear of it if one is open; `passed` rows were read in all."""
+    """A batch of events: the accounts in dunning that have to be looked at again, and those that are not dunned any
+    more, whose workflow waits to hear of it if one is open; `passed` rows were read in all."""
 
     accounts: list[str]
     ended: list[str]
