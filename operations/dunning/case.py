@@ -40,7 +40,7 @@ def note_case(
             return []
         account.dunned = True
         events.append(NewEvent(OPENED, account.id, case.id, case.version))
-    standing = _standing(account, case, now) | (own or {})
+    standing = _standing(account, case, now, own)
     changes = {name: value for name, value in standing.items() if getattr(case, name) != value}
     if not changes:
         return events
@@ -54,7 +54,9 @@ def note_case(
     return events
 
 
-def _standing(account: AccountState, case: CaseRow, now: datetime) -> dict[str, Any]:
+def _standing(
+    account: AccountState, case: CaseRow, now: datetime, own: dict[str, Any] | None
+) -> dict[str, Any]:
     open_invoices = account.open_invoices()
     closes = _closes(account)
     look = collecting.next_look(account)
@@ -70,11 +72,11 @@ def _standing(account: AccountState, case: CaseRow, now: datetime) -> dict[str, 
         else retry_at(account.policy.dunning.retry, again, account.zone),
         "holds": _holds(account, case),
     }
-    if case.looked_on is None and not closes:
-        values["next_at"] = case.next_at
     if closes:
         values |= {"closed_at": now, "outcome": _outcome(account, case)}
-    return values
+    elif case.looked_on is None and own is None:
+        values["next_at"] = case.next_at  # it was never looked at, and is to be at once
+    return values | (own or {})
 
 
 def _closes(account: AccountState) -> bool:

@@ -3,6 +3,8 @@ comes to is told in the words of the simulation, so that it can be compared."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -13,7 +15,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
-from contracts.dunning import CaseStanding
+from contracts.dunning import CaseStanding, Hold, Release
 from domain.account import commands as verbs
 from domain.account.access import grants
 from domain.account.acting import instant_of
@@ -24,11 +26,12 @@ from domain.periods import start_of_day
 from domain.simulation.outcome import outcome as comparable
 from domain.simulation.play import Played
 from domain.simulation.scenario import Scenario
-from operations.accounts.commands import carry_out
+from operations.accounts.commands import Outcome, accepted, carry_out
 from operations.accounts.unit import build, changing
 from operations.catalog import load_catalog
 from operations.charges.begin import Ask, begin
 from operations.charges.outcome import ChargeStatus, Told, outcome
+from operations.dunning.holding import hold, release
 from operations.dunning.look import dun, open_overdue_cases
 from operations.tariffs import Tariffs
 from storage.database import transaction
@@ -144,11 +147,34 @@ class LiveAccount:
                 outcome(connection, self.tariffs.current(), each.charge_id, told, at)
             self.hear(at)
 
+    @property
+    def first(self) -> date:
+        """The local day of the first step."""
+        return instant_of(self.scenario.steps[0].at, self.zone).date()
+
+    def sweep(self, at: datetime) -> int:
+        """The sweep over all accounts, as of `at`."""
+        with transaction(self.engine) as connection:
+            return open_overdue_cases(connection, self.tariffs.current(), at, 100)
+
     def hear(self, at: datetime) -> None:
         """The account's dunning hears that something changed."""
         with transaction(self.engine) as connection:
             if open_case(connection, self.id) is not None:
                 dun(connection, self.tariffs.current(), self.id, at)
+
+    async def hold(self, order: Hold, at: datetime) -> None:
+        """Hold its dunning, as an operator does. Raises CommandRefused."""
+        await asyncio.to_thread(self._order, hold, order, at)
+
+    async def release(self, order: Release, at: datetime) -> None:
+        """Let its dunning go on. Raises CommandRefused."""
+        await asyncio.to_thread(self._order, release, order, at)
+
+    def _order(self, act: Callable[..., Outcome], order: Hold | Release, at: datetime) -> None:
+        with transaction(self.engine) as connection:
+            found = act(connection, self.tariffs.current(), self.id, order, at)
+        accepted(found)
 
     def dun(self, at: datetime) -> CaseStanding:
         with transaction(self.engine) as connection:
