@@ -14,6 +14,7 @@ from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
 from activities.dunning import DunningActivities
 from activities.parked import ParkedActivities
+from activities.payment_run import PaymentRunActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
@@ -33,6 +34,7 @@ from workflows.clocks import TestClockWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
 from workflows.dunning import DunningSweepWorkflow, DunningWorkflow
+from workflows.payment_run import PaymentRunWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.tax_documents import TaxDocumentsWorkflow
@@ -45,6 +47,7 @@ WORKFLOWS: list[type] = [
     ConnectorSyncWorkflow,
     DunningSweepWorkflow,
     DunningWorkflow,
+    PaymentRunWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
     TaxDocumentsWorkflow,
@@ -70,16 +73,19 @@ def build_activities(
     engine: Engine,
     client: Client,
     checkouts: CheckoutActivities,
+    open_connector: OpenConnector,
     taxes: TaxEngines | None = None,
     provisioner: ProvisionerOf = nobody,
 ) -> list[Callable[..., Any]]:
     """The activities of this process, built with their dependencies. checkouts: those that know the connections that
-    sell. taxes: the connected tax engines. provisioner: names the connection that provides access."""
+    sell. open_connector: makes the connectors that payment runs charge through. taxes: the connected tax engines.
+    provisioner: names the connection that provides access."""
     return [
         *BillRunActivities(engine, taxes).all(),
         *checkouts.all(),
         *DunningActivities(engine).all(),
         *ParkedActivities(engine).all(),
+        *PaymentRunActivities(engine, open_connector).all(),
         *SubscriptionActivities(engine, provisioner).all(),
         *SweepActivities(engine, Episodes(client)).all(),
         *SyncControlActivities(engine).all(),
