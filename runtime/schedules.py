@@ -119,6 +119,10 @@ def _dunning() -> Schedule:
         state=ScheduleState(
             paused=True,
             note="Paused until you want accounts dunned for invoices past due: `masthead schedules resume dunning`.",
+        ),
+    )
+
+
 def _payment_run() -> Schedule:
     return Schedule(
         action=ScheduleActionStartWorkflow(
