@@ -17,8 +17,8 @@ from api import openapi, problems, unsubscribe
 from api.body_guard import BodyGuard
 from api.checkout_news import CheckoutNews
 from api.key_ring import KeyRing
-from api.reference import serve_reference
 from api.observed import Observed
+from api.reference import serve_reference
 from api.security import open_route, require_key
 from api.v1 import (
     account_commands,

@@ -12,10 +12,11 @@ from activities.bill_run import BillRunActivities
 from activities.call_attempt import OpenConnector
 from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
+from activities.dunning import DunningActivities
 from activities.parked import ParkedActivities
 from activities.payment_run import PaymentRunActivities
-from activities.renewals import RenewalActivities
 from activities.refund import RefundActivities
+from activities.renewals import RenewalActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
@@ -25,6 +26,7 @@ from operations.follow_ups.carrying import ProvisionerOf, nobody
 from runtime.call_keeper import keep_calls
 from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
+from runtime.dunning_keeper import keep_dunning
 from runtime.refund_keeper import keep_refunds
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
@@ -34,6 +36,7 @@ from workflows.checkout import CheckoutWorkflow
 from workflows.clocks import TestClockWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
+from workflows.dunning import DunningSweepWorkflow, DunningWorkflow
 from workflows.payment_run import PaymentRunWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.subscription import SubscriptionWorkflow
@@ -46,6 +49,8 @@ WORKFLOWS: list[type] = [
     CheckoutWorkflow,
     ConnectorCallWorkflow,
     ConnectorSyncWorkflow,
+    DunningSweepWorkflow,
+    DunningWorkflow,
     PaymentRunWorkflow,
     RefundWorkflow,
     SubscriptionWorkflow,
@@ -66,6 +71,7 @@ background: list[BackgroundLoop] = [
     keep_calls,
     keep_checkouts,
     keep_refunds,
+    keep_dunning,
 ]
 
 
@@ -83,6 +89,7 @@ def build_activities(
     return [
         *BillRunActivities(engine, taxes).all(),
         *checkouts.all(),
+        *DunningActivities(engine).all(),
         *ParkedActivities(engine).all(),
         *PaymentRunActivities(engine, open_connector).all(),
         *RefundActivities(engine).all(),

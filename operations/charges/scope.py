@@ -12,10 +12,7 @@ _FILTERS = {
     "currency": "a.currency = %(scope)s",
     "account": "a.external_key = %(scope)s",
 }
-_RETRIES = (
-    "exists (select from account_history h where h.account_id = a.id"
-    " and jsonb_typeof(h.history->'collecting') = 'object')"
-)
+_RETRIES = "exists (select from dunning_case d where d.account_id = a.id and d.closed_at is null and d.retry_at is not null)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ from storage.tables.connections import (
     request_log,
     sync_lane,
 )
+from storage.tables.dunning import dunning_case, payment_fact
 from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
 from storage.tables.holds import write_hold
@@ -97,6 +98,7 @@ __all__ = [
     "credit_note",
     "dispute",
     "document_series",
+    "dunning_case",
     "entitlement_grant",
     "event_cursor",
     "event_log",
@@ -121,6 +123,7 @@ __all__ = [
     "parked",
     "payment",
     "payment_application",
+    "payment_fact",
     "payment_method",
     "pending_charge",
     "person",
