@@ -19,13 +19,15 @@ from domain.account.terms import AccountTerms, TaxTerms
 from domain.periods import local_date
 from domain.revenue import ScheduleRefused, schedule_of, to_recognise
 from domain.tax import Treatment
+from operations.dunning.case import note_case
 from operations.follow_ups.writing import note_follow_ups
+from operations.refunds.promising import write_promises
 from operations.tariffs import Tariff
 from operations.tax.documents import GivenBack, refund_tax_document, void_tax_document
 from storage.database import PgConnection
 from storage.entitlements import put_grants
 from storage.events import append_events
-from storage.whole.access import awaiting_payment, paid_purchases
+from storage.whole.access import access_beside
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
 from storage.whole.writing import Written, number_invoices, write_whole
@@ -41,6 +43,7 @@ class Changing:
         self.now = now
         self.written = Written([], [], {})
         self.bill_run_id: str | None = None
+        self.of_case: dict[str, Any] | None = None  # what whoever looks at its dunning case sets there
 
 
 @contextmanager
@@ -78,6 +81,17 @@ def changing(
         rows,
         revenue=(revenue, _untold(account, _told(account))),
     )
+    if account.promised:
+        write_promises(
+            connection,
+            account.id,
+            account.mode,
+            account.currency,
+            account.promised,
+            [*rows.invoice_ids, *unit.written.invoices],
+            command,
+            unit.now,
+        )
     for invoice_id in unit.written.voided:
         void_tax_document(connection, invoice_id)
     for note in unit.written.notes:
@@ -85,16 +99,18 @@ def changing(
         refund_tax_document(
             connection, note.invoice_id, credit_note_id=note.id, code=note.code, on=note.on, lines=back
         )
+    told_of_case = note_case(connection, account, rows.case, unit.now, own=unit.of_case)
+    awaiting, purchases = access_beside(connection, account.id)
     access = grants(
         account,
-        dunned=account.collected,
-        awaiting=awaiting_payment(connection, account.id),
-        purchases=paid_purchases(connection, account.id),
+        dunned=account.collected or account.dunned,
+        awaiting=awaiting,
+        purchases=purchases,
     )
     with connection.pipeline():
         changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
     note_follow_ups(connection, account, list(account.subscriptions), before.today, unit.now, rows.follow_ups)
-    append_events(connection, changed)
+    append_events(connection, [*changed, *told_of_case])
     number_invoices(connection, account.mode, unit.written, unit.bill_run_id)
 
 
@@ -148,7 +164,10 @@ def build(
         recognised_through=head.recognised_through,
         id=str(head.id),
         mode=head.mode,
+        holds=history.holds,
+        in_doubt=rows.in_doubt,
         collected=head.mode == "test",
+        dunned=rows.case is not None,
         ids=lambda: str(uuid7()),
     )
     _name_gifts(account)
