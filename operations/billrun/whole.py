@@ -88,7 +88,7 @@ def _bill(
         unit.bill_run_id = ref.run_id
         if quotes is not None:
             unit.account.taxing = quotes.put()
-        invoice = bill_by(unit.account, due_by(unit.account, target))
+        unit.account, invoice = bill_by(unit.account, due_by(unit.account, target))
     if quotes is not None:
         quotes.record(connection, unit)
     record_outcome(
@@ -143,7 +143,7 @@ def _previewed(
         account = on_its_day(rows, tariff, target)
         if quotes is not None:
             account.taxing = quotes.put()
-        invoice = bill_by(account, due_by(account, target))
+        _, invoice = bill_by(account, due_by(account, target))
     except Exception as error:  # whatever is wrong with one account must not stop the others
         return error
     return (account.currency, invoice.total) if invoice else None

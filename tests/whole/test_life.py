@@ -111,7 +111,7 @@ class Life(RuleBasedStateMachine):
     @rule(days=st.integers(1, 20))
     def bill_ahead(self, days: int) -> None:
         """A run dated ahead, which takes nobody there."""
-        bill_by(self.model, self.day + days * DAY)
+        self.model, _ = bill_by(self.model, self.day + days * DAY)
         self.mirror.bill(self.day + days * DAY, self.noon())
 
     @rule()
@@ -177,6 +177,17 @@ class Life(RuleBasedStateMachine):
     def told(self, account: AccountState) -> dict[str, Any]:
         found = outcome(Played(self.scenario, snapshot(account)))
         assert found["broken_laws"] == []
+        # What is to come, which no report shows.
+        found["ahead"] = [
+            (
+                each.name,
+                each.resumes_on,
+                each.canceled_on,
+                each.later and each.later[0],
+                each.terms.next_bill_on,
+            )
+            for each in account.subscriptions.values()
+        ]
         return found
 
 
