@@ -176,6 +176,6 @@ _ACTS: dict[str, Callable[[AccountState, Any, Moment], None]] = {
         account, step.subscription, step.start, step.until, instant_of(step.at, account.zone)
     ),
     "gift": _gift,
-    "claim": lambda account, step, at: media.claim(account, step.gift, step.starts_on),
+    "claim": lambda account, step, at: media.claim(account, step.gift, step.starts_on, step.reader),
     "refund_gift": _refund_gift,
 }
