@@ -60,7 +60,7 @@ async def claim(request: Request, caller: Writer, checkout_id: UUID, asked: Clai
             raise none from None
         if caller.mode not in (None, row.mode) or caller.account_id not in (None, row.account_id):
             raise none
-        gift = CART.validate_python(row.cart)[0].gift
+        gift = next((item.gift for item in CART.validate_python(row.cart)), None)
         if gift is None:
             raise none
         if row.status != CheckoutStatus.COMPLETED:

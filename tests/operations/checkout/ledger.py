@@ -60,7 +60,8 @@ class Ledger:
         with transaction(self.engine) as connection:
             return connection.execute(query.encode()).fetchall()
 
-    def settled(self, row: CheckoutRow) -> None:
-        """The money has come in."""
-        with transaction(self.engine) as connection:
-            settle(connection, self.tariff, row.id, SOLD, {})
+    def settled(self, row: CheckoutRow, **fulfilled_by: str | None) -> None:
+        """The money has come in, which is told twice."""
+        for _ in range(2):
+            with transaction(self.engine) as connection:
+                settle(connection, self.tariff, row.id, SOLD, fulfilled_by)
