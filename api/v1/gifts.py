@@ -47,13 +47,13 @@ class ClaimedGift(BaseModel):
 
 @router.post("/{checkout_id}/claim", summary="Claim the gift that was bought")
 async def claim(request: Request, caller: Writer, checkout_id: UUID, asked: Claim) -> ClaimedGift:
-    """Access begins. Again for the same reader it changes nothing. 404 for a checkout of no gift, 409 for one that is
-    not complete, and for a gift that was claimed by somebody else, has expired or was refunded."""
+    """Access begins. Again for the same reader it changes nothing. 409 for a checkout of no gift, for one
+    that is not complete, and for a gift that was claimed by somebody else, has expired or was refunded."""
     state = request.app.state
     own = str(checkout_id)
 
     def work(connection: PgConnection) -> ClaimedGift:
-        none = Problem(404, "no_such_gift", f"Checkout {own} sold no gift.")
+        none = Problem(404, "no_such_checkout", f"There is no checkout {own}.")
         try:
             row = read_checkout(connection, own)
         except NoSuchCheckout:
@@ -62,7 +62,7 @@ async def claim(request: Request, caller: Writer, checkout_id: UUID, asked: Clai
             raise none
         gift = next((item.gift for item in CART.validate_python(row.cart)), None)
         if gift is None:
-            raise none
+            raise Problem(409, "refused", "This checkout sold no gift.")
         if row.status != CheckoutStatus.COMPLETED:
             raise Problem(409, "gift_not_paid", "The gift is not paid, so it cannot be claimed yet.")
         reader = gift.recipient or asked.reader

@@ -140,7 +140,7 @@ def test_a_gift_that_is_not_paid_cannot_be_claimed(api: TestClient, gateway: Str
     mixed = buy(api, "g-3", items=[item, {"plan": "digital-monthly"}])
     assert (mixed.status_code, mixed.json()["type"]) == (422, "urn:masthead:problem:not_for_sale")
     none = api.post(f"/v1/checkouts/{buy(api, 'g-4').json()['id']}/claim", json={"reader": "nephew-8"})
-    assert (none.status_code, none.json()["type"]) == (404, "urn:masthead:problem:no_such_gift")
+    assert (none.status_code, none.json()["type"]) == (409, "urn:masthead:problem:refused")
 
 
 def test_a_declined_card_is_402(api: TestClient) -> None:
