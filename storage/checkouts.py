@@ -228,37 +228,6 @@ def insert_purchase(
     )
 
 
-def keep_method(connection: PgConnection, checkout: CheckoutRow) -> None:
-    """Keep the payment method of a checkout, where one was given, for the charges that follow: from now on it is the
-    account's own at that gateway, in the place of the one before."""
-    if checkout.payment is None or checkout.connection is None:
-        return
-    connection.execute(
-        "update payment_method set is_default = false"
-        " where account_id = %s and connection = %s and is_default and method <> %s",
-        (checkout.account_id, checkout.connection, checkout.payment["method"]),
-    )
-    connection.execute(
-        "insert into payment_method (id, mode, account_id, connection, method, customer, kind)"
-        " values (%s, %s, %s, %s, %s, %s, %s)"
-        " on conflict (account_id, connection, method) do update"
-        " set customer = coalesce(excluded.customer, payment_method.customer), is_default = true, retired_at = null",
-        (
-            str(uuid7()),
-            checkout.mode,
-            checkout.account_id,
-            checkout.connection,
-            checkout.payment["method"],
-            checkout.payment["customer"],
-            "direct_debit" if checkout.payment["charge"] == "last" else "card",
-        ),
-    )
-    connection.execute(
-        "update account set payment_method = %s where id = %s",
-        (checkout.payment["method"], checkout.account_id),
-    )
-
-
 def purchases_of(connection: PgConnection, checkout_id: str) -> list[str]:
     """The ids of what was bought once in a checkout."""
     rows = connection.execute(

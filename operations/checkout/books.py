@@ -14,6 +14,7 @@ from domain.account import collecting
 from domain.account.buying import buy
 from domain.account.unpaid_sales import take_back_sale
 from operations.accounts.unit import Changing, changing
+from operations.charges.methods import NewMethod, keep_method
 from operations.checkout.begin import OpenedAccount
 from operations.checkout.offer import CART, payable, taxing
 from operations.checkout.quote import ENGINE_TAX
@@ -26,7 +27,6 @@ from storage.checkouts import (
     change_checkout,
     forget_person,
     insert_purchase,
-    keep_method,
     kept_tax,
     payment_came,
     purchases_of,
@@ -161,7 +161,10 @@ def settle(
             "update payment set gateway_id = %s where account_id = %s and no = %s",
             (row.gateway_id, row.account_id, len(unit.account.receipts)),
         )
-    keep_method(connection, row)
+    if row.payment is not None and row.connection is not None:
+        kind = "direct_debit" if row.payment["charge"] == "last" else "card"
+        method = NewMethod(row.connection, row.payment["method"], row.payment["customer"], kind)
+        keep_method(connection, row.account_id, row.mode, method, pays_by_itself=False)
     request_fulfilment(connection, row, [*row.subscription_ids, *purchases], fulfilled_by)
     provisioner = fulfilled_by.get("provisioning")
     if purchases and provisioner is not None:

@@ -87,12 +87,28 @@ def order_step(
 def _prepared(
     connection: PgConnection, row: CheckoutRow, step: GatewayStep, number: int, request: Any
 ) -> CallRef:
+    return _call(connection, row, METHODS[step], _key(row, step, number), request)
+
+
+def call_of_step(row: CheckoutRow, step: GatewayStep, number: int = 1) -> CallOrder | None:
+    """The call that `step` of a checkout is; None where there is nothing to call about."""
+    request = _REQUESTS[step](row)
+    if not request or row.connection is None:
+        return None
+    return _order(row, METHODS[step], _key(row, step, number), request)
+
+
+def _key(row: CheckoutRow, step: GatewayStep, number: int) -> str:
     suffix = f":{number}" if number > 1 or step in (GatewayStep.FIND, GatewayStep.FIND_SETUP) else ""
-    return _call(connection, row, METHODS[step], f"checkout:{row.id}:{step.value}{suffix}", request)
+    return f"checkout:{row.id}:{step.value}{suffix}"
 
 
 def _call(connection: PgConnection, row: CheckoutRow, method: str, key: str, request: Any) -> CallRef:
-    order = CallOrder(
+    return prepare_call(connection, _order(row, method, key, request)).ref
+
+
+def _order(row: CheckoutRow, method: str, key: str, request: Any) -> CallOrder:
+    return CallOrder(
         connection=row.connection or "",
         method=method,
         key=key,
@@ -102,7 +118,6 @@ def _call(connection: PgConnection, row: CheckoutRow, method: str, key: str, req
         account_id=None if row.opens_account else row.account_id,
         workflow_id=workflow_id(row.id),
     )
-    return prepare_call(connection, order).ref
 
 
 def _told(connection: PgConnection, row: CheckoutRow, read: ReadTold) -> StepMade:
