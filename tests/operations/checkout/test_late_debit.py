@@ -11,9 +11,11 @@ from contracts.checkout import CheckoutStatus
 from operations.catalog import load_catalog
 from operations.verify import verify
 from runtime.catalog_source import read_catalog_file
-from storage.database import make_engine
+from storage.charges import open_invoices
+from storage.database import make_engine, transaction
+from storage.dunning import overdue_accounts
 from tests.conftest import PostgresForTests
-from tests.operations.checkout.ledger import Ledger
+from tests.operations.checkout.ledger import SOLD, Ledger
 from tests.workflows.selling import CATALOG
 
 
@@ -65,3 +67,18 @@ def test_what_else_the_account_has_goes_on(ledger: Ledger) -> None:
     assert third == ("open", before // 2)
     assert ledger.rows(LIVE) == [(1,)]
     assert ledger.rows("select status from checkout where key = 'b'") == [(CheckoutStatus.POSTING.value,)]
+
+
+def test_a_debit_on_its_way_is_neither_charged_again_nor_dunned(ledger: Ledger) -> None:
+    row = ledger.sold("a")
+    later = SOLD + timedelta(days=20)
+    with transaction(ledger.engine) as connection:
+        ((invoice,),) = open_invoices(connection, [row.account_id]).values()
+        assert invoice.charging
+        assert overdue_accounts(connection, later, 9) == []
+        # Where the checkout has ended and it is open still, it is owed like any other.
+        connection.execute("update checkout set ended_at = now() where id = %s", (row.id,))
+        ((invoice,),) = open_invoices(connection, [row.account_id]).values()
+        assert not invoice.charging
+        assert [each[0] for each in overdue_accounts(connection, later, 9)] == [row.account_id]
+        connection.rollback()
