@@ -195,7 +195,7 @@ _ACTS: dict[str, Callable[[AccountState, Any, Moment], None]] = {
         account, step.subscription, step.start, step.until, instant_of(step.at, account.zone)
     ),
     "gift": _gift,
-    "claim": lambda account, step, at: media.claim(account, step.gift, step.starts_on),
+    "claim": lambda account, step, at: media.claim(account, step.gift, step.starts_on, step.reader),
     "refund_gift": _refund_gift,
     "hold_dunning": lambda account, step, at: holding.hold(account, step.why, step.until),
     "release_dunning": lambda account, step, at: holding.release(account, step.why),

@@ -27,6 +27,7 @@ from runtime.cli import (
     connectors,
     demo,
     doctor,
+    entitlements,
     flows,
     imports,
     invoices,
@@ -95,6 +96,7 @@ app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)
 app.add_typer(invoices.app, name="invoice")
 app.add_typer(mails.app, name="mails")
+app.add_typer(entitlements.app, name="entitlements")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")
