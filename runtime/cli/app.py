@@ -32,6 +32,7 @@ from runtime.cli import (
     mails,
     migrate,
     parked,
+    refunds,
     rules,
     runs,
     schedules,
@@ -85,6 +86,8 @@ app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)
 app.add_typer(invoices.app, name="invoice")
+app.add_typer(refunds.app, name="refund")
+app.add_typer(refunds.disputes_app, name="disputes")
 app.add_typer(mails.app, name="mails")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(bench.app, name="bench")
