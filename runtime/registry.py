@@ -12,8 +12,11 @@ from activities.bill_run import BillRunActivities
 from activities.call_attempt import OpenConnector
 from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
+from activities.dunning import DunningActivities
 from activities.parked import ParkedActivities
+from activities.payment_run import PaymentRunActivities
 from activities.refund import RefundActivities
+from activities.renewals import RenewalActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
@@ -24,6 +27,7 @@ from runtime.call_keeper import keep_calls
 from runtime.card_sweep import sweep_cards
 from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
+from runtime.dunning_keeper import keep_dunning
 from runtime.refund_keeper import keep_refunds
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
@@ -33,6 +37,8 @@ from workflows.checkout import CheckoutWorkflow
 from workflows.clocks import TestClockWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
+from workflows.dunning import DunningSweepWorkflow, DunningWorkflow
+from workflows.payment_run import PaymentRunWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
@@ -44,6 +50,9 @@ WORKFLOWS: list[type] = [
     CheckoutWorkflow,
     ConnectorCallWorkflow,
     ConnectorSyncWorkflow,
+    DunningSweepWorkflow,
+    DunningWorkflow,
+    PaymentRunWorkflow,
     RefundWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
@@ -64,6 +73,7 @@ background: list[BackgroundLoop] = [
     keep_checkouts,
     keep_refunds,
     sweep_cards,
+    keep_dunning,
 ]
 
 
@@ -71,18 +81,23 @@ def build_activities(
     engine: Engine,
     client: Client,
     checkouts: CheckoutActivities,
+    open_connector: OpenConnector,
     taxes: TaxEngines | None = None,
     provisioner: ProvisionerOf = nobody,
 ) -> list[Callable[..., Any]]:
     """The activities of this process, built with their dependencies. checkouts: those that know the connections that
-    sell. taxes: the connected tax engines. provisioner: names the connection that provides access."""
+    sell. open_connector: makes the connectors that payment runs charge through. taxes: the connected tax engines.
+    provisioner: names the connection that provides access."""
     return [
         *BillRunActivities(engine, taxes).all(),
         *checkouts.all(),
+        *DunningActivities(engine).all(),
         *ParkedActivities(engine).all(),
+        *PaymentRunActivities(engine, open_connector).all(),
         *RefundActivities(engine).all(),
         *SubscriptionActivities(engine, provisioner).all(),
         *SweepActivities(engine, Episodes(client)).all(),
+        *RenewalActivities(engine, provisioner).all(),
         *SyncControlActivities(engine).all(),
         *TestClockActivities(engine, Episodes(client)).all(),
     ]

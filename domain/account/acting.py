@@ -7,7 +7,16 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from domain.account import collecting, corrections, coupons, lifecycle, media, returning, voiding
+from domain.account import (
+    collecting,
+    corrections,
+    coupons,
+    holding,
+    lifecycle,
+    media,
+    returning,
+    voiding,
+)
 from domain.account import commands as verbs
 from domain.account.days import advance, run_bill
 from domain.account.state import AccountState, UsageRecord, minor, snapshot
@@ -186,4 +195,6 @@ _ACTS: dict[str, Callable[[AccountState, Any, Moment], None]] = {
     "gift": _gift,
     "claim": lambda account, step, at: media.claim(account, step.gift, step.starts_on),
     "refund_gift": _refund_gift,
+    "hold_dunning": lambda account, step, at: holding.hold(account, step.why, step.until),
+    "release_dunning": lambda account, step, at: holding.release(account, step.why),
 }

@@ -285,6 +285,26 @@ class RefundGift(_Step):
     gift: str = Field("gift", description="the name of the gift, as its `gift` step gave it")
 
 
+class HoldDunning(_Step):
+    """What the account owes is dunned no further for a while: no worse state, no reminder, no try of the payment
+    method. Money that comes clears it as ever."""
+
+    do: Literal["hold_dunning"] = VERB
+    why: Literal["promise", "pause", "dispute"] = Field(
+        description="promise: the customer said when they will pay; dispute: they say that they do not owe it; pause"
+    )
+    until: date | None = Field(
+        None, description="the last day of it; of a promise, the day named; default: until it is released"
+    )
+
+
+class ReleaseDunning(_Step):
+    """Dunning goes on, from the state that the age of the debts says."""
+
+    do: Literal["release_dunning"] = VERB
+    why: Literal["promise", "pause", "dispute"] | None = Field(None, description="which hold; default: all")
+
+
 Step = Annotated[
     Subscribe
     | ChangePlan
@@ -310,6 +330,8 @@ Step = Annotated[
     | HolidayStop
     | BuyGift
     | ClaimGift
-    | RefundGift,
+    | RefundGift
+    | HoldDunning
+    | ReleaseDunning,
     Field(discriminator="do"),
 ]

@@ -57,8 +57,10 @@ from storage.tables.connections import (
     request_log,
     sync_lane,
 )
+from storage.tables.dunning import dunning_case, payment_fact
 from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
+from storage.tables.holds import write_hold
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
 from storage.tables.mails import mail
@@ -98,6 +100,7 @@ __all__ = [
     "credit_note",
     "dispute",
     "document_series",
+    "dunning_case",
     "entitlement_grant",
     "event_cursor",
     "event_log",
@@ -122,6 +125,7 @@ __all__ = [
     "parked",
     "payment",
     "payment_application",
+    "payment_fact",
     "payment_method",
     "pending_charge",
     "person",
@@ -149,4 +153,5 @@ __all__ = [
     "webhook_delivery",
     "webhook_endpoint",
     "webhook_message",
+    "write_hold",
 ]

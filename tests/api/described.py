@@ -33,6 +33,8 @@ NAMES = {"external_key": "key"}
 NOT_ACCOUNTS = {
     "code": "a plan's, and the catalog is everybody's",
     "on": "a day",
+    "since": "a day",
+    "until": "a day",
     "feature": "a feature's, and the catalog is everybody's",
     "visitor": "a cookie's: not for keys of one account",
     "resource": "an article's",
@@ -44,7 +46,7 @@ NOT_ACCOUNTS = {
     "status": "a word",
     "kind": "a word; routes of parked work and events are not for keys of one account",
     "action": "a word",
-    "run_id": "a bill run's: not for keys of one account",
+    "run_id": "a bill run's or payment run's: not for keys of one account",
     "park_id": "parked work's: not for keys of one account",
     "endpoint_id": "a webhook endpoint's: not for keys of one account",
     "clock_id": "a test clock's: not for keys of one account",

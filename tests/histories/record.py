@@ -27,6 +27,7 @@ from activities.bill_run import BillRunActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
 from activities.refund import RefundActivities
+from activities.renewals import RenewalActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.test_clock import TestClockActivities
@@ -296,6 +297,7 @@ async def record(url: str, wanted: list[str]) -> None:
                         *RefundActivities(engine).all(),
                         *SubscriptionActivities(engine).all(),
                         *SweepActivities(engine, episodes).all(),
+                        *RenewalActivities(engine).all(),
                         *SyncControlActivities(engine).all(),
                         *webhooks.all(),
                         *TestClockActivities(engine, Episodes(environment.client)).all(),
