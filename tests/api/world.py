@@ -251,16 +251,16 @@ def _credit_note(connection: psycopg.Connection[Any], account: str, mode: str, i
 
 
 def _money_back(connection: psycopg.Connection[Any], account: str, mode: str) -> dict[str, str]:
-    """A payment of five dollars, one of them refunded by hand, and a dispute of it."""
+    """A payment of five dollars, one of them once to be refunded, and a dispute of it."""
     made = {name: str(uuid7()) for name in ("payment", "refund", "dispute")}
     connection.execute(
         "insert into payment (id, mode, account_id, no, made_on, currency, amount, status, refunded)"
-        " values (%s, %s, %s, 1, %s, 'USD', 500, 'succeeded', 100)",
+        " values (%s, %s, %s, 1, %s, 'USD', 500, 'succeeded', 0)",
         (made["payment"], mode, account, BILLED),
     )
     connection.execute(
-        "insert into refund (id, mode, account_id, payment_id, no, currency, amount, reason, status, parts)"
-        " values (%s, %s, %s, %s, 1, 'USD', 100, 'late delivery', 'by_hand', '[]')",
+        "insert into refund (id, mode, account_id, payment_id, no, currency, amount, reason, status, promise,"
+        " parts, ended_at) values (%s, %s, %s, %s, 1, 'USD', 100, 'late delivery', 'failed', 'credited', '[]', now())",
         (made["refund"], mode, account, made["payment"]),
     )
     connection.execute(
