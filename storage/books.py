@@ -46,6 +46,7 @@ COUNTS: dict[str, LiteralString] = {
     "I12": "select count(*) from bill_run where ended_at is not null",
     "I14": "select count(*) from webhook_delivery",
     "tax": "select count(*) from tax_document",
+    "refunds": "select count(*) from refund",
     "references": "select (select count(*) from invoice_line) + (select count(*) from invoice)",
 }
 

@@ -37,6 +37,7 @@ from runtime.cli import (
     parked,
     payment_run,
     reconcile,
+    refunds,
     rules,
     runs,
     schedules,
@@ -95,6 +96,8 @@ app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)
 app.add_typer(invoices.app, name="invoice")
+app.add_typer(refunds.app, name="refund")
+app.add_typer(refunds.disputes_app, name="disputes")
 app.add_typer(mails.app, name="mails")
 app.add_typer(entitlements.app, name="entitlements")
 app.add_typer(connectors.app, name="connectors")

@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from domain.account.dates import billed_whole, whole_due_on
 from domain.account.state import AccountState, Books
+from domain.receivables import InvoiceStatus
 from domain.received_payments import Payment, PaymentStatus
 from storage.database import PgConnection, execute_each
 from storage.events import FEW, NewEvent, append_events
@@ -30,6 +31,7 @@ from storage.whole.history import AccountHistory, account_history, dump_account,
 from storage.whole.reading import WAITS, Rows
 from storage.whole.subscriptions import outdated, write_subscription
 
+GIFT_NOTICE = "notice.gift"
 MAIL_NOTE = "mail "  # how `domain.account.collecting` tells that a mail is due
 
 
@@ -144,6 +146,9 @@ def _settlements(
         before_status = was.status if was else None
         if invoice.balance.status is not before_status and invoice.balance.status.value != "open":
             yield NewEvent(f"invoice.{invoice.balance.status.value}", account.id, ids[place], 1)
+            gift = account.gifts.get(invoice.gift or "")
+            if gift is not None and invoice.balance.status is InvoiceStatus.PAID:
+                yield NewEvent(GIFT_NOTICE, account.id, gift.id, 1)  # paid, it waits to be claimed
 
 
 def _corrections(
