@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
 
-from connectors.sdk.capabilities.payment_facts import TellsOfPayments
+from connectors.sdk.capabilities.payment_facts import PaymentFact, TellsOfPayments, standing
 from connectors.sdk.config import Config
+from operations.charges.facts import AtGateway, apply_standing, charge_of
+from operations.charges.outcome import told_by
+from operations.tariffs import Tariffs
 from operations.webhooks_in.handlers import Handler, Outcome, WebhookHandlers, keep_facts, payload_of
 from runtime.connection_source import ConnectionSpec
 from runtime.webhook_dispatcher import register_handlers
+from storage.charges import ChargeRow
 from storage.database import PgConnection
 from storage.inbound_endpoints import InboundEndpoint
+from storage.payment_facts import KeptFact, facts_of, keep_payment_facts, lock_payments
 from storage.webhook_inbox import StoredDelivery
 
 
@@ -23,12 +30,12 @@ def take_gateway_webhooks(connections: Iterable[ConnectionSpec]) -> None:
     that names a kind takes it first."""
     for spec in connections:
         if spec.enabled and spec.config is not None and issubclass(spec.connector, TellsOfPayments):
-            handler = checked(spec.connector, spec.config)
-            register_handlers(partial(_register, spec.name, spec.mode, handler))
+            register_handlers(partial(_register, spec.name, spec.mode, spec.connector, spec.config))
 
 
-def checked(gateway: type[TellsOfPayments[Any]], config: Config) -> Handler:
-    """Keeps each delivery as a fact once it was read as one of `config`'s own account.
+def checked(gateway: type[TellsOfPayments[Any]], config: Config, tariffs: Tariffs) -> Handler:
+    """Keeps each delivery as a fact once it was read as one of `config`'s own account, and writes down what it comes to
+    for the charge that it is about.
 
     The handler raises OtherAccount for another account's, and ValueError for one that cannot be read: both are parked.
     """
@@ -36,12 +43,60 @@ def checked(gateway: type[TellsOfPayments[Any]], config: Config) -> Handler:
     def apply(
         connection: PgConnection, endpoint: InboundEndpoint, deliveries: Sequence[StoredDelivery]
     ) -> Sequence[Outcome]:
-        for delivery in deliveries:
-            gateway.facts(config, payload_of(delivery))
-        return keep_facts(connection, endpoint, deliveries)
+        facts = [
+            KeptFact(each.key, no, fact.payment, fact.reference, fact.model_dump(mode="json"))
+            for each in deliveries
+            for no, fact in enumerate(gateway.facts(config, payload_of(each)), 1)
+        ]
+        outcomes = keep_facts(connection, endpoint, deliveries)
+        told = _apply_facts(connection, endpoint, tariffs, facts)
+        return [
+            replace(outcome, effect=f"{outcome.effect}, charge {told[delivery.key]}")
+            if delivery.key in told
+            else outcome
+            for outcome, delivery in zip(outcomes, deliveries, strict=True)
+        ]
 
     return apply
 
 
-def _register(name: str, mode: str, handler: Handler, handlers: WebhookHandlers, _: Engine) -> None:
-    handlers.register_for(name, mode, "*", handler)
+def _apply_facts(
+    connection: PgConnection, endpoint: InboundEndpoint, tariffs: Tariffs, facts: Sequence[KeptFact]
+) -> dict[str, str]:
+    """Judge the charges that `facts` are about by all that was told of their payments; what was done, by delivery."""
+    name = endpoint.connection
+    payments = {each.payment for each in facts}
+    lock_payments(connection, name, sorted(payments))
+    keep_payment_facts(connection, endpoint.mode, name, facts)
+    found: list[tuple[ChargeRow, AtGateway]] = []
+    for payment in payments:
+        told = facts_of(connection, name, payment)
+        references = {each.reference for each in told}
+        charge = charge_of(connection, endpoint.mode, name, payment, references)
+        if charge is not None:
+            found.append((charge, _at_gateway(payment, told)))
+    done: dict[str, str] = {}
+    for charge, stands in sorted(found, key=lambda each: (each[0].account_id, each[0].no)):
+        effect = apply_standing(connection, tariffs.current(connection), charge, stands, datetime.now(UTC))
+        done |= {each.delivery_key: effect for each in facts if each.payment == stands.payment}
+    return done
+
+
+def _at_gateway(payment: str, told: Sequence[KeptFact]) -> AtGateway:
+    now = standing(PaymentFact.model_validate(each.fact) for each in told)
+    if now.status is None:
+        return AtGateway(payment, None, disputed=now.disputed)
+    status = told_by({"status": now.status.value}).status
+    code = now.decline.code if now.decline is not None else None
+    return AtGateway(payment, status, now.captured, now.disputed, code)
+
+
+def _register(
+    name: str,
+    mode: str,
+    gateway: type[TellsOfPayments[Any]],
+    config: Config,
+    handlers: WebhookHandlers,
+    engine: Engine,
+) -> None:
+    handlers.register_for(name, mode, "*", checked(gateway, config, Tariffs(engine)))

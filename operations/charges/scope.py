@@ -12,7 +12,10 @@ _FILTERS = {
     "currency": "a.currency = %(scope)s",
     "account": "a.external_key = %(scope)s",
 }
-_RETRIES = "exists (select from dunning_case d where d.account_id = a.id and d.closed_at is null and d.retry_at is not null)"
+_RETRIES = (
+    "exists (select from dunning_case d where d.account_id = a.id and d.closed_at is null"
+    " and d.retry_at is not null)"
+)
 
 
 @dataclass(frozen=True, slots=True)
