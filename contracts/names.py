@@ -191,3 +191,16 @@ def parse_checkout_id(workflow_id: str) -> str:
     if head != "checkout" or not rest:
         raise ValueError(f"not a checkout's workflow id: {workflow_id!r}")
     return rest
+
+
+def refund_id(refund: str) -> str:
+    """The workflow id of the refund with id `refund`."""
+    return f"refund/{refund}"
+
+
+def parse_refund_id(workflow_id: str) -> str:
+    """The inverse of `refund_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    if head != "refund" or not rest:
+        raise ValueError(f"not a refund's workflow id: {workflow_id!r}")
+    return rest

@@ -14,8 +14,10 @@ from connectors.sdk.capabilities.payment_facts import PaymentFact, TellsOfPaymen
 from connectors.sdk.config import Config
 from operations.charges.facts import AtGateway, apply_standing, charge_of
 from operations.charges.outcome import told_by
+from operations.checkout.told import keep_and_wake
+from operations.refunds.facts import apply_facts
 from operations.tariffs import Tariffs
-from operations.webhooks_in.handlers import Handler, Outcome, WebhookHandlers, keep_facts, payload_of
+from operations.webhooks_in.handlers import Handler, Outcome, WebhookHandlers, payload_of
 from runtime.connection_source import ConnectionSpec
 from runtime.webhook_dispatcher import register_handlers
 from storage.charges import ChargeRow
@@ -30,12 +32,11 @@ def take_gateway_webhooks(connections: Iterable[ConnectionSpec]) -> None:
     that names a kind takes it first."""
     for spec in connections:
         if spec.enabled and spec.config is not None and issubclass(spec.connector, TellsOfPayments):
-            register_handlers(partial(_register, spec.name, spec.mode, spec.connector, spec.config))
+            register_handlers(partial(_register, spec, spec.connector, spec.config))
 
 
 def checked(gateway: type[TellsOfPayments[Any]], config: Config, tariffs: Tariffs) -> Handler:
-    """Keeps each delivery as a fact once it was read as one of `config`'s own account, and writes down what it comes to
-    for the charge that it is about.
+    """Keeps each delivery as a fact once it was read as one of `config`'s own account, and applies what it tells.
 
     The handler raises OtherAccount for another account's, and ValueError for one that cannot be read: both are parked.
     """
@@ -43,27 +44,39 @@ def checked(gateway: type[TellsOfPayments[Any]], config: Config, tariffs: Tariff
     def apply(
         connection: PgConnection, endpoint: InboundEndpoint, deliveries: Sequence[StoredDelivery]
     ) -> Sequence[Outcome]:
-        facts = [
-            KeptFact(each.key, no, fact.payment, fact.reference, fact.model_dump(mode="json"))
-            for each in deliveries
-            for no, fact in enumerate(gateway.facts(config, payload_of(each)), 1)
-        ]
-        outcomes = keep_facts(connection, endpoint, deliveries)
-        told = _apply_facts(connection, endpoint, tariffs, facts)
+        told = [gateway.facts(config, payload_of(delivery)) for delivery in deliveries]
+        outcomes = keep_and_wake(connection, endpoint, deliveries)
+        _apply_to_charges(
+            connection,
+            endpoint,
+            tariffs,
+            [
+                KeptFact(each.key, no, fact.payment, fact.reference, fact.model_dump(mode="json"))
+                for each, facts in zip(deliveries, told, strict=True)
+                for no, fact in enumerate(facts, 1)
+            ],
+        )
+        tariff = tariffs.current(connection)
         return [
-            replace(outcome, effect=f"{outcome.effect}, charge {told[delivery.key]}")
-            if delivery.key in told
-            else outcome
-            for outcome, delivery in zip(outcomes, deliveries, strict=True)
+            replace(
+                outcome,
+                signals=(
+                    *outcome.signals,
+                    *apply_facts(
+                        connection, tariff, endpoint.connection, facts, datetime.now(UTC), mode=endpoint.mode
+                    ),
+                ),
+            )
+            for outcome, facts in zip(outcomes, told, strict=True)
         ]
 
     return apply
 
 
-def _apply_facts(
+def _apply_to_charges(
     connection: PgConnection, endpoint: InboundEndpoint, tariffs: Tariffs, facts: Sequence[KeptFact]
-) -> dict[str, str]:
-    """Judge the charges that `facts` are about by all that was told of their payments; what was done, by delivery."""
+) -> None:
+    """Judge the charges that `facts` are about by all that was told of their payments."""
     name = endpoint.connection
     payments = {each.payment for each in facts}
     lock_payments(connection, name, sorted(payments))
@@ -75,28 +88,24 @@ def _apply_facts(
         charge = charge_of(connection, endpoint.mode, name, payment, references)
         if charge is not None:
             found.append((charge, _at_gateway(payment, told)))
-    done: dict[str, str] = {}
     for charge, stands in sorted(found, key=lambda each: (each[0].account_id, each[0].no)):
-        effect = apply_standing(connection, tariffs.current(connection), charge, stands, datetime.now(UTC))
-        done |= {each.delivery_key: effect for each in facts if each.payment == stands.payment}
-    return done
+        apply_standing(connection, tariffs.current(connection), charge, stands, datetime.now(UTC))
 
 
 def _at_gateway(payment: str, told: Sequence[KeptFact]) -> AtGateway:
     now = standing(PaymentFact.model_validate(each.fact) for each in told)
     if now.status is None:
-        return AtGateway(payment, None, disputed=now.disputed)
+        return AtGateway(payment, None)
     status = told_by({"status": now.status.value}).status
     code = now.decline.code if now.decline is not None else None
-    return AtGateway(payment, status, now.captured, now.disputed, code)
+    return AtGateway(payment, status, now.captured, code)
 
 
 def _register(
-    name: str,
-    mode: str,
+    spec: ConnectionSpec,
     gateway: type[TellsOfPayments[Any]],
     config: Config,
     handlers: WebhookHandlers,
     engine: Engine,
 ) -> None:
-    handlers.register_for(name, mode, "*", checked(gateway, config, Tariffs(engine)))
+    handlers.register_for(spec.name, spec.mode, "*", checked(gateway, config, Tariffs(engine)))

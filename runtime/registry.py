@@ -15,6 +15,8 @@ from activities.connectors import ConnectorActivities
 from activities.dunning import DunningActivities
 from activities.parked import ParkedActivities
 from activities.payment_run import PaymentRunActivities
+from activities.refund import RefundActivities
+from activities.renewals import RenewalActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
@@ -25,6 +27,7 @@ from runtime.call_keeper import keep_calls
 from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
 from runtime.dunning_keeper import keep_dunning
+from runtime.refund_keeper import keep_refunds
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
@@ -35,6 +38,7 @@ from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
 from workflows.dunning import DunningSweepWorkflow, DunningWorkflow
 from workflows.payment_run import PaymentRunWorkflow
+from workflows.refund import RefundWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.tax_documents import TaxDocumentsWorkflow
@@ -48,6 +52,7 @@ WORKFLOWS: list[type] = [
     DunningSweepWorkflow,
     DunningWorkflow,
     PaymentRunWorkflow,
+    RefundWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
     TaxDocumentsWorkflow,
@@ -65,6 +70,7 @@ background: list[BackgroundLoop] = [
     dispatch_webhooks,
     keep_calls,
     keep_checkouts,
+    keep_refunds,
     keep_dunning,
 ]
 
@@ -86,8 +92,10 @@ def build_activities(
         *DunningActivities(engine, open_connector).all(),
         *ParkedActivities(engine).all(),
         *PaymentRunActivities(engine, open_connector).all(),
+        *RefundActivities(engine).all(),
         *SubscriptionActivities(engine, provisioner).all(),
         *SweepActivities(engine, Episodes(client)).all(),
+        *RenewalActivities(engine, provisioner).all(),
         *SyncControlActivities(engine).all(),
         *TestClockActivities(engine, Episodes(client)).all(),
     ]

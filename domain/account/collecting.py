@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 
 from domain.account import corrections, lifecycle
 from domain.account.state import AccountState, Collecting, Invoice, Receipt
-from domain.account_credit import Source, use
+from domain.account_credit import Source
 from domain.amendments import Refused
 from domain.credit_placement import Destination
 from domain.declines import read_decline
@@ -16,7 +15,6 @@ from domain.dunning import Hold, UnpaidInvoice, dunning_state, next_state_change
 from domain.dunning_policy import GiveUp, Mail
 from domain.ledger_events import Event
 from domain.minimum_charge import collect
-from domain.receivables import take_back
 from domain.received_payments import PaymentStatus, apply_payment
 from domain.retries import Next, NextTry, next_retry, reminders, waits
 
@@ -88,40 +86,6 @@ def fail(account: AccountState, code: str, amount: int | None = None) -> None:
         account.collecting = Collecting(account.today, [], decline)
     account.collecting.failed.append(account.today)
     account.collecting.decline = decline
-    judge(account)
-
-
-def returned(account: AccountState, number: int, code: str | None) -> None:
-    """The bank took the payment `number` back after it had succeeded: the invoices that it settled are open again, the
-    credit that it left is gone. With the `code` of a decline the account collects anew; without one the payment was
-    released, and can be asked for again at once. Raises Refused where its credit was used, ReceivableError where it
-    was refunded."""
-    receipt = account.receipts[number - 1]
-    over = receipt.payment.amount - sum(each.amount for each in receipt.applied)
-    if over:
-        account.credit, gone = use(account.credit, f"payment {number} returned", over, account.today)
-        if gone < over:
-            raise Refused(
-                f"{account.money(over)} of payment {number} became account credit, of which "
-                f"{account.money(over - gone)} was used: settle that with the customer"
-            )
-    for each in receipt.applied:
-        invoice = account.invoice(int(each.invoice))
-        invoice.balance = take_back(invoice.balance, each.amount)
-    receipt.payment = replace(receipt.payment, status=PaymentStatus.FAILED)
-    account.tell(f"payment {number} was taken back by the bank")
-    amount = receipt.payment.amount
-    account.post(
-        Event.PAYMENT_RETURNED,
-        {"receivable": amount - over, "account_credit": over, "clearing": amount},
-        f"payment {number}",
-    )
-    decline = None if code is None else read_decline(code, account.policy.dunning.retry.decline_classes)
-    if decline is not None and account.open_invoices():
-        if account.collecting is None or account.collecting.given_up:
-            account.collecting = Collecting(account.today, [], decline)
-        account.collecting.failed.append(account.today)
-        account.collecting.decline = decline
     judge(account)
 
 
@@ -280,9 +244,10 @@ def _carried(account: AccountState, open_invoices: Sequence[Invoice]) -> bool:
     )
 
 
-def sent(account: AccountState, amount: int | None, number: int | None) -> None:
-    """Money that the customer sent: `amount` (default: all that is open) for the invoice `number` or the open ones."""
-    invoices = account.open_invoices() if number is None else [account.invoice(number)]
+def sent(account: AccountState, amount: int | None, numbers: Sequence[int]) -> None:
+    """Money that the customer sent: `amount` (default: all that is open) for the invoices `numbers`, oldest due first,
+    or, where none is named, for the open ones."""
+    invoices = [account.invoice(each) for each in dict.fromkeys(numbers)] or account.open_invoices()
     due = sum(max(0, each.balance.open) for each in invoices)
     if amount is None:
         amount = due

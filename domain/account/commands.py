@@ -143,13 +143,24 @@ class Bill(_Step):
 
 
 class Pay(_Step):
-    """Money that the customer sends: for one invoice, or for the open ones, oldest due first."""
+    """Money that the customer sends: for one invoice, for those named, or for the open ones, oldest due first."""
 
     do: Literal["pay"] = VERB
     amount: AmountText | None = Field(
         None, description="default: all that is open; more becomes account credit"
     )
     invoice: int | None = Field(None, gt=0, description="number of the invoice; default: all open ones")
+    invoices: tuple[int, ...] = Field((), description="numbers of several, oldest due first among them")
+    reference: str | None = Field(None, min_length=1, description="of the cheque or transfer")
+    received_on: date | None = Field(None, description="the day on which it came in, where that was before")
+
+
+class ReturnPayment(_Step):
+    """Money that the customer sent and the bank took back: a cheque that bounced. What it had settled is open again."""
+
+    do: Literal["return_payment"] = VERB
+    payment: int = Field(gt=0, description="number of the payment")
+    reason: str = Field("returned", min_length=1, description="for the books")
 
 
 class PaymentFails(_Step):
@@ -305,6 +316,7 @@ Step = Annotated[
     | Usage
     | Bill
     | Pay
+    | ReturnPayment
     | PaymentFails
     | Refund
     | WriteCreditNote

@@ -79,6 +79,17 @@ class Receipt:
     code: str | None = None
 
 
+class Promise(NamedTuple):
+    """A refund that a credit note promised: minor units of the payment `receipt`, and of which invoices. It is paid
+    later, by a gateway or by hand, or was `paid` at once by the rules."""
+
+    receipt: int
+    amount: int
+    parts: tuple[Application, ...]
+    reason: str
+    paid: bool = False
+
+
 @dataclass(slots=True)
 class UsageRecord:
     """One record of usage; `billed` by the number of an invoice, 0 while its charge waits for one, or not yet. `id` is
@@ -147,7 +158,8 @@ class AccountState:
     for gateways; `dunned` says that it has a dunning case, so that its debts are judged at each change all the same.
 
     `holds` keep it from being dunned further, by why they do (promise, pause, dispute); `in_doubt` are the numbers of
-    invoices with a charge whose end is not known, each with the local day since when."""
+    invoices with a charge whose end is not known, each with the local day since when. `promised` are the refunds that
+    credit notes promised since it was read."""
 
     terms: AccountTerms
     catalog: Catalog
@@ -176,6 +188,7 @@ class AccountState:
     holds: dict[str, Hold] = field(default_factory=dict)
     in_doubt: dict[int, date] = field(default_factory=dict)
     happened: list[Happened] = field(default_factory=list)
+    promised: list[Promise] = field(default_factory=list)
     latest: datetime | None = None
     recognised_through: date | None = None
     taxing: Callable[[Draft], None] | None = None
@@ -298,6 +311,7 @@ def snapshot(account: AccountState) -> AccountState:
         dunning=[*account.dunning],
         holds={**account.holds},
         happened=[*account.happened],
+        promised=[*account.promised],
     )
 
 

@@ -9,9 +9,8 @@ from datetime import datetime
 
 from uuid_utils import uuid7
 
-from domain.account import collecting
+from domain.account.returning import take_back_charge
 from domain.amendments import Refused
-from domain.receivables import ReceivableError
 from operations.accounts.unit import changing
 from operations.charges.looks import settle_call
 from operations.charges.outcome import ChargeStatus, Told, outcome
@@ -34,13 +33,12 @@ RETURNED = "generic_decline"  # why a payment came back, where the gateway does 
 
 @dataclass(frozen=True, slots=True)
 class AtGateway:
-    """Where a payment stands at its gateway by all that was told. `charged`: what it took, `disputed`: what the bank
-    took back and has not returned, minor units. `status` None: nothing was told of the charge itself."""
+    """Where a payment stands at its gateway by all that was told. `charged`: what it took, minor units. `status` None:
+    nothing was told of the charge itself. What became of it later, refunds and disputes, is told elsewhere."""
 
     payment: str
     status: ChargeStatus | None
     charged: int = 0
-    disputed: int = 0
     code: str | None = None
 
 
@@ -63,8 +61,6 @@ def apply_standing(
     payment's facts. Answers what was done, in a word. What only a person can settle is parked, never dropped."""
     lock_payers(connection, [charge.account_id])
     charge = read_charge(connection, charge.id)
-    if standing.disputed:
-        _park(connection, charge, standing, "disputed", _DISPUTED.format(amount=standing.disputed))
     status = standing.status
     if status is None:
         return "fact"
@@ -95,8 +91,44 @@ def _taken_back(
     try:
         with changing(connection, tariff, charge.account_id, now) as unit:
             place = unit.rows.payment_ids.index(str(charge.payment_id))
-            collecting.returned(unit.account, place + 1, (standing.code or RETURNED) if failed else None)
-    except (Refused, ReceivableError) as error:
+            take_back_charge(unit.account, place + 1, (standing.code or RETURNED) if failed else None)
+    except Refused as error:
+        _park(connection, charge, standing, "returned", f"the bank took the payment back, and {error}")
+        return "parked"
+    code = standing.code if failed else None
+    change_charge(connection, charge.id, {"status": status.value, "code": code})
+    connection.execute("update payment set code = %s where id = %s", (code, charge.payment_id))
+    append_events(connection, [NewEvent(f"charge.{status.value}", charge.account_id, charge.id, charge.no)])
+    return "returned"
+
+
+_TWICE.format(first=charge.gateway_id))
+            return "parked"
+        if standing.charged != charge.amount:
+            words = _OTHER_AMOUNT.format(charged=standing.charged, amount=charge.amount)
+            _park(connection, charge, standing, "other_amount", words)
+            return "parked"
+    elif charge.status == ChargeStatus.SUCCEEDED:
+        if charge.gateway_id not in (None, standing.payment) or status.open:
+            return "late"  # of an attempt before, or from before the money came
+        return _taken_back(connection, tariff, charge, standing, now)
+    came = outcome(connection, tariff, charge.id, Told(status, standing.payment, standing.code), now)
+    if not status.open:
+        settle_call(connection, charge, standing.payment, status.value)
+    return status.value if came.changed else "known"
+
+
+def _taken_back(
+    connection: PgConnection, tariff: Tariff, charge: ChargeRow, standing: AtGateway, now: datetime
+) -> str:
+    """The charge had succeeded, and has come to nothing after all."""
+    status = standing.status or ChargeStatus.FAILED
+    failed = status is ChargeStatus.FAILED
+    try:
+        with changing(connection, tariff, charge.account_id, now) as unit:
+            place = unit.rows.payment_ids.index(str(charge.payment_id))
+            take_back_charge(unit.account, place + 1, (standing.code or RETURNED) if failed else None)
+    except Refused as error:
         _park(connection, charge, standing, "returned", f"the bank took the payment back, and {error}")
         return "parked"
     code = standing.code if failed else None

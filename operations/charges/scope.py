@@ -13,8 +13,8 @@ _FILTERS = {
     "account": "a.external_key = %(scope)s",
 }
 _RETRIES = (
-    "exists (select from dunning_case d where d.account_id = a.id and d.closed_at is null"
-    " and d.retry_at is not null)"
+    "exists (select from dunning_case d"
+    " where d.account_id = a.id and d.closed_at is null and d.retry_at is not null)"
 )
 
 

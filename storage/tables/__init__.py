@@ -59,10 +59,12 @@ from storage.tables.connections import (
 from storage.tables.dunning import dunning_case, payment_fact
 from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
+from storage.tables.holds import write_hold
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
 from storage.tables.mails import mail
 from storage.tables.operators import api_key, audit, parked
+from storage.tables.refunds import dispute, manual_payment, refund
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
 from storage.tables.sync import synced_record
@@ -94,6 +96,7 @@ __all__ = [
     "connector_call",
     "credit_line",
     "credit_note",
+    "dispute",
     "document_series",
     "dunning_case",
     "entitlement_grant",
@@ -113,6 +116,7 @@ __all__ = [
     "journal_line",
     "ledger_account",
     "mail",
+    "manual_payment",
     "metadata",
     "meter",
     "number_series",
@@ -129,6 +133,7 @@ __all__ = [
     "product",
     "purchase",
     "rate_bucket",
+    "refund",
     "request_log",
     "rule_book",
     "subscription",
@@ -146,4 +151,5 @@ __all__ = [
     "webhook_delivery",
     "webhook_endpoint",
     "webhook_message",
+    "write_hold",
 ]

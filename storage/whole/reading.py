@@ -150,6 +150,19 @@ _USAGE = f"""
 """
 
 
+def lock_together(connection: PgConnection, account_ids: Sequence[str]) -> None:
+    """Lock accounts, and then the subscriptions of all of them, each in the order of their ids: as a bill run and
+    recorded usage lock subscriptions of several accounts."""
+    with connection.pipeline():
+        connection.execute(
+            "select from account where id = any(%s::uuid[]) order by id for update", (list(account_ids),)
+        )
+        connection.execute(
+            "select from subscription where account_id = any(%s::uuid[]) order by id for update",
+            (list(account_ids),),
+        )
+
+
 def read_whole(
     connection: PgConnection,
     account_id: str,
