@@ -18,8 +18,8 @@ RETURNED = "returned"
 
 
 def take_back_charge(account: AccountState, number: int, code: str | None) -> None:
-    """The payment `number`, a charge of a gateway, was taken back by the bank after it had succeeded: with the `code` of
-    a decline the account collects anew; without one the gateway released it, and it may be charged again at once.
+    """The payment `number`, a charge of a gateway, was taken back by the bank after it had succeeded: with the `code`
+    of a decline the account collects anew; without one the gateway released it, and it may be charged again at once.
     Raises Refused as `take_back`."""
     take_back(account, number, event_part="clearing", code=code)
     decline = None if code is None else read_decline(code, account.policy.dunning.retry.decline_classes)

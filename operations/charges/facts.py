@@ -34,7 +34,7 @@ RETURNED = "generic_decline"  # why a payment came back, where the gateway does 
 @dataclass(frozen=True, slots=True)
 class AtGateway:
     """Where a payment stands at its gateway by all that was told. `charged`: what it took, minor units. `status` None:
-    nothing was told of the charge itself. What became of it later, refunds and disputes, is told elsewhere."""
+    nothing was told of the charge itself. What becomes of it later, refunds and disputes, is told elsewhere."""
 
     payment: str
     status: ChargeStatus | None
@@ -97,51 +97,10 @@ def _taken_back(
         return "parked"
     code = standing.code if failed else None
     change_charge(connection, charge.id, {"status": status.value, "code": code})
-    connection.execute("update payment set code = %s where id = %s", (code, charge.payment_id))
     append_events(connection, [NewEvent(f"charge.{status.value}", charge.account_id, charge.id, charge.no)])
     return "returned"
 
 
-_TWICE.format(first=charge.gateway_id))
-            return "parked"
-        if standing.charged != charge.amount:
-            words = _OTHER_AMOUNT.format(charged=standing.charged, amount=charge.amount)
-            _park(connection, charge, standing, "other_amount", words)
-            return "parked"
-    elif charge.status == ChargeStatus.SUCCEEDED:
-        if charge.gateway_id not in (None, standing.payment) or status.open:
-            return "late"  # of an attempt before, or from before the money came
-        return _taken_back(connection, tariff, charge, standing, now)
-    came = outcome(connection, tariff, charge.id, Told(status, standing.payment, standing.code), now)
-    if not status.open:
-        settle_call(connection, charge, standing.payment, status.value)
-    return status.value if came.changed else "known"
-
-
-def _taken_back(
-    connection: PgConnection, tariff: Tariff, charge: ChargeRow, standing: AtGateway, now: datetime
-) -> str:
-    """The charge had succeeded, and has come to nothing after all."""
-    status = standing.status or ChargeStatus.FAILED
-    failed = status is ChargeStatus.FAILED
-    try:
-        with changing(connection, tariff, charge.account_id, now) as unit:
-            place = unit.rows.payment_ids.index(str(charge.payment_id))
-            take_back_charge(unit.account, place + 1, (standing.code or RETURNED) if failed else None)
-    except Refused as error:
-        _park(connection, charge, standing, "returned", f"the bank took the payment back, and {error}")
-        return "parked"
-    code = standing.code if failed else None
-    change_charge(connection, charge.id, {"status": status.value, "code": code})
-    connection.execute("update payment set code = %s where id = %s", (code, charge.payment_id))
-    append_events(connection, [NewEvent(f"charge.{status.value}", charge.account_id, charge.id, charge.no)])
-    return "returned"
-
-
-_DISPUTED = (
-    "the bank took {amount} minor units of a charge back: answer the dispute at the gateway, and record it if it is"
-    " lost"
-)
 _TWICE = (
     "the gateway charged a second time for what the payment {first} had paid: refund the second one there"
 )

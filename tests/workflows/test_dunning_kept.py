@@ -103,8 +103,8 @@ async def test_a_failed_charge_is_dunned_until_another_card_pays(
         case = account.case()
         assert case is not None
         assert (case.holds["pause"]["by"], case.holds["pause"]["reason"]) == ("anna", "asked for time")
+        release = Release(why=HoldKind.DISPUTE, actor="anna", reason="none", id=str(uuid.uuid4()))
         with pytest.raises(WorkflowUpdateFailedError) as refused:
-            release = Release(why=HoldKind.DISPUTE, actor="anna", reason="none", id=str(uuid.uuid4()))
             await handle.execute_update(DunningWorkflow.release, release)
         assert "not held by a dispute" in str(refused.value.cause)
         release = Release(actor="anna", reason="no more time", id=str(uuid.uuid4()))
