@@ -187,7 +187,7 @@ def many(pg_server: PostgresForTests) -> Iterator[Gateway]:
 def test_a_late_failure_never_reopens_what_was_paid_by_hand(gateway: Gateway) -> None:
     charge = gateway.charge()
     with gateway.fleet.changing(charge[0]) as unit:
-        sent(unit.account, None, None)
+        sent(unit.account, None, [])
     gateway.tell(charge, [REFUSED], 1)
     assert gateway.fleet.invoices(charge[0]) == [("paid", 0)]
     assert gateway.state(charge)["collecting"] is False
