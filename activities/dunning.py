@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -18,11 +19,15 @@ from temporalio.common import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.heartbeat import pulse
+from activities.call_attempt import OpenConnector
+from activities.charges import ChargeSender
+from activities.heartbeat import beating, pulse
 from contracts.dunning import (
     DUNNING_WORKFLOW,
     LOOK_AGAIN,
     CaseStanding,
+    ChargeAgainInput,
+    ChargedAgain,
     DunInput,
     DunningRequest,
     DunningSweepInput,
@@ -32,6 +37,8 @@ from contracts.dunning import (
 )
 from contracts.names import ACCOUNT, TASK_QUEUE, dunning_id
 from operations.accounts.commands import CommandRefused, CommandReused, accepted
+from operations.charges.begin import Beginning
+from operations.charges.retrying import begin_again
 from operations.dunning.holding import NoSuchCase, hold, release
 from operations.dunning.look import dun, open_overdue_cases
 from operations.tariffs import Tariffs
@@ -83,11 +90,12 @@ class DunningWorkflows:
 
 
 class DunningActivities:
-    """Dunning cases in the database of `engine`."""
+    """Dunning cases in the database of `engine`; accounts are charged again by the connections of `open_connector`."""
 
-    def __init__(self, engine: Engine, tariffs: Tariffs | None = None) -> None:
+    def __init__(self, engine: Engine, open_connector: OpenConnector, tariffs: Tariffs | None = None) -> None:
         self._engine = engine
         self._tariffs = tariffs or Tariffs(engine)
+        self._sender = ChargeSender(engine, open_connector, self._tariffs)
 
     @activity.defn(name="dun_account", no_thread_cancel_exception=True)
     def dun(self, order: DunInput) -> CaseStanding:
@@ -97,6 +105,21 @@ class DunningActivities:
                 return dun(connection, self._tariffs.current(), order.account_id, order.now)
         except LookupError as error:
             raise ApplicationError(str(error), type="UnknownAccount", non_retryable=True) from error
+
+    @activity.defn(name="charge_dunned_account")
+    async def charge_again(self, order: ChargeAgainInput) -> ChargedAgain:
+        """Charge the account at once. What stays unknown, and what a dead worker leaves, is asked for later."""
+        async with beating():
+            beginning = await asyncio.to_thread(self._begin_again, order)
+            if not beginning.begun:
+                return ChargedAgain(begun=False, why=next((each.why for each in beginning.left), None))
+            charges = [(each.charge_id, each.call.call_id) for each in beginning.begun]
+            await self._sender.send(charges, order.now)
+        return ChargedAgain(begun=True)
+
+    def _begin_again(self, order: ChargeAgainInput) -> Beginning:
+        with transaction(self._engine) as connection:
+            return begin_again(connection, self._tariffs.current(), order.account_id, order.now)
 
     @activity.defn(name="hold_dunning", no_thread_cancel_exception=True)
     def hold(self, order: HoldInput) -> None:
@@ -128,7 +151,7 @@ class DunningActivities:
 
     def all(self) -> list[Callable[..., Any]]:
         """Every activity, for the worker."""
-        return [self.dun, self.hold, self.release, self.sweep]
+        return [self.dun, self.charge_again, self.hold, self.release, self.sweep]
 
 
 def _refuse(error: Exception) -> NoReturn:

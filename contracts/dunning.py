@@ -45,7 +45,7 @@ class Hold(BaseModel):
     until: date | None = None
     actor: str = Field(min_length=1, max_length=200)
     reason: str = Field(min_length=1, max_length=1000)
-    id: str = Field(min_length=1, max_length=100)
+    id: str = Field(min_length=1, max_length=400)
 
 
 class Release(BaseModel):
@@ -54,7 +54,21 @@ class Release(BaseModel):
     why: HoldKind | None = None
     actor: str = Field(min_length=1, max_length=200)
     reason: str = Field(min_length=1, max_length=1000)
-    id: str = Field(min_length=1, max_length=100)
+    id: str = Field(min_length=1, max_length=400)
+
+
+class ChargeAgainInput(BaseModel):
+    """Charge what the account owes at `now`, with the payment method that it has."""
+
+    account_id: str
+    now: datetime
+
+
+class ChargedAgain(BaseModel):
+    """Whether a charge was made, and why not."""
+
+    begun: bool
+    why: str | None = None
 
 
 class HoldInput(BaseModel):
@@ -76,7 +90,8 @@ class ReleaseInput(BaseModel):
 class CaseStanding(BaseModel):
     """Where an account's case stands; without `open` it has none any more, and `outcome` says how the last one ended.
     holds: why it is not dunned further, each through its day, or without end. in_flight: invoices in a charge whose
-    end is not known, which nobody is dunned for meanwhile."""
+    end is not known, which nobody is dunned for meanwhile. try_now: the customer gave another payment
+    method since the last charge failed."""
 
     open: bool
     state: str
@@ -89,6 +104,7 @@ class CaseStanding(BaseModel):
     holds: dict[str, date | None] = {}
     outcome: str | None = None
     changed: bool = False
+    try_now: bool = False
 
 
 class DunningResult(BaseModel):

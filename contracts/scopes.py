@@ -34,6 +34,8 @@ SCOPES: dict[str, Scope] = {
     "bill-runs:write": Scope("start, pause, resume and cancel bill runs"),
     "payment-runs:read": Scope("see payment runs, and what they did with each account"),
     "payment-runs:write": Scope("start, pause, resume and cancel payment runs"),
+    "dunning:read": Scope("see which accounts are being dunned"),
+    "dunning:write": Scope("note promises, pause and resume dunning"),
     "parked:read": Scope("see parked work"),
     "parked:write": Scope("retry, edit, skip and fail parked work"),
     "webhook-endpoints:read": Scope("see webhook endpoints and what they were told"),

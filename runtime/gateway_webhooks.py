@@ -10,16 +10,20 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from connectors.sdk.capabilities.payment_facts import TellsOfPayments
+from connectors.sdk.capabilities.payment_facts import PaymentFact, TellsOfPayments, standing
 from connectors.sdk.config import Config
+from operations.charges.facts import AtGateway, apply_standing, charge_of
+from operations.charges.outcome import told_by
 from operations.checkout.told import keep_and_wake
 from operations.refunds.facts import apply_facts
 from operations.tariffs import Tariffs
 from operations.webhooks_in.handlers import Handler, Outcome, WebhookHandlers, payload_of
 from runtime.connection_source import ConnectionSpec
 from runtime.webhook_dispatcher import register_handlers
+from storage.charges import ChargeRow
 from storage.database import PgConnection
 from storage.inbound_endpoints import InboundEndpoint
+from storage.payment_facts import KeptFact, facts_of, keep_payment_facts, lock_payments
 from storage.webhook_inbox import StoredDelivery
 
 
@@ -42,6 +46,16 @@ def checked(gateway: type[TellsOfPayments[Any]], config: Config, tariffs: Tariff
     ) -> Sequence[Outcome]:
         told = [gateway.facts(config, payload_of(delivery)) for delivery in deliveries]
         outcomes = keep_and_wake(connection, endpoint, deliveries)
+        _apply_to_charges(
+            connection,
+            endpoint,
+            tariffs,
+            [
+                KeptFact(each.key, no, fact.payment, fact.reference, fact.model_dump(mode="json"))
+                for each, facts in zip(deliveries, told, strict=True)
+                for no, fact in enumerate(facts, 1)
+            ],
+        )
         tariff = tariffs.current(connection)
         return [
             replace(
@@ -57,6 +71,34 @@ def checked(gateway: type[TellsOfPayments[Any]], config: Config, tariffs: Tariff
         ]
 
     return apply
+
+
+def _apply_to_charges(
+    connection: PgConnection, endpoint: InboundEndpoint, tariffs: Tariffs, facts: Sequence[KeptFact]
+) -> None:
+    """Judge the charges that `facts` are about by all that was told of their payments."""
+    name = endpoint.connection
+    payments = {each.payment for each in facts}
+    lock_payments(connection, name, sorted(payments))
+    keep_payment_facts(connection, endpoint.mode, name, facts)
+    found: list[tuple[ChargeRow, AtGateway]] = []
+    for payment in payments:
+        told = facts_of(connection, name, payment)
+        references = {each.reference for each in told}
+        charge = charge_of(connection, endpoint.mode, name, payment, references)
+        if charge is not None:
+            found.append((charge, _at_gateway(payment, told)))
+    for charge, stands in sorted(found, key=lambda each: (each[0].account_id, each[0].no)):
+        apply_standing(connection, tariffs.current(connection), charge, stands, datetime.now(UTC))
+
+
+def _at_gateway(payment: str, told: Sequence[KeptFact]) -> AtGateway:
+    now = standing(PaymentFact.model_validate(each.fact) for each in told)
+    if now.status is None:
+        return AtGateway(payment, None)
+    status = told_by({"status": now.status.value}).status
+    code = now.decline.code if now.decline is not None else None
+    return AtGateway(payment, status, now.captured, code)
 
 
 def _register(

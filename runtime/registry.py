@@ -91,7 +91,7 @@ def build_activities(
     return [
         *BillRunActivities(engine, taxes).all(),
         *checkouts.all(),
-        *DunningActivities(engine).all(),
+        *DunningActivities(engine, open_connector).all(),
         *ParkedActivities(engine).all(),
         *PaymentRunActivities(engine, open_connector).all(),
         *RefundActivities(engine).all(),

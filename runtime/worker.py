@@ -24,6 +24,7 @@ from activities.tax_quotes import TaxQuotes
 from contracts.names import CALL_QUEUE, TASK_QUEUE
 from documents.shelf import Shelf
 from runtime import registry
+from runtime.charge_looks import running_looks
 from runtime.connections import Connections
 from runtime.mails import running_mails
 from runtime.provisioners import provisioner_of
@@ -100,6 +101,7 @@ async def run_worker(settings: Settings, telemetry: Telemetry | None = None) -> 
                 running_syncs(client, engine, connections, shelf, end),
                 running_taxing(client, engine, connections, uses),
                 running_mails(engine, connections, Shelf(settings.templates)),
+                running_looks(engine, connections.open),
                 _running_loops(client, engine),
             ):
                 mark = _mark_ready(Home(settings.home))

@@ -142,3 +142,29 @@ def retry_accounts(connection: PgConnection, as_of: datetime) -> list[str]:
         (as_of,),
     )
     return [row[0] for row in rows]
+
+
+def list_cases(
+    connection: PgConnection, limit: int, after: str | None, state: str | None = None
+) -> list[CaseRow]:
+    """Open cases behind the account `after`, in the order of their accounts; those in `state` alone where one is
+    given."""
+    rows = connection.execute(
+        f"""
+        select {COLUMNS} from dunning_case where closed_at is null
+          and (%(after)s::uuid is null or account_id > %(after)s)
+          and (%(state)s::text is null or state = %(state)s)
+        order by account_id limit %(limit)s
+        """.encode(),
+        {"after": after, "state": state, "limit": limit},
+    )
+    return [CaseRow(*row) for row in rows]
+
+
+def account_of_key(connection: PgConnection, key: str) -> str | None:
+    """The id of the live account with that id or external key."""
+    row = connection.execute(
+        "select id::text from account where mode = 'live' and (external_key = %(key)s or id::text = %(key)s)",
+        {"key": key},
+    ).fetchone()
+    return str(row[0]) if row else None

@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         LOOK_AGAIN,
         RELEASE,
         CaseStanding,
+        ChargeAgainInput,
         DunInput,
         DunningRequest,
         DunningResult,
@@ -38,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from contracts.names import STATUS
     from domain.money import format_minor
-    from workflows._options import BOOKS
+    from workflows._options import BOOKS, CHUNK
 
 
 @workflow.defn(name=DUNNING_WORKFLOW)
@@ -58,6 +59,8 @@ class DunningWorkflow:
         while True:
             standing = await self._dun()
             self._show(standing)
+            if standing.try_now and await self._charge_again():
+                continue
             coming = standing.next_at if standing.open else None
             if coming is not None and coming <= workflow.now() + HORIZON:
                 await self._wait_until(coming)
@@ -118,6 +121,16 @@ class DunningWorkflow:
             summary="judge what it owes today",
             **BOOKS,
         )
+
+    async def _charge_again(self) -> bool:
+        """Charge the payment method that the customer gave; whether there was anything to charge."""
+        done = await workflow.execute_activity_method(
+            DunningActivities.charge_again,
+            ChargeAgainInput(account_id=self._request.account_id, now=workflow.now()),
+            summary="charge the new payment method",
+            **CHUNK,
+        )
+        return done.begun
 
     async def _wait_until(self, due: datetime) -> None:
         if workflow.info().is_continue_as_new_suggested():

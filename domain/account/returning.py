@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domain.account import collecting
-from domain.account.state import AccountState, Receipt
+from domain.account.state import AccountState, Collecting, Receipt
 from domain.account_credit import Movement, MovementKind, use_of
 from domain.amendments import Refused
+from domain.declines import read_decline
 from domain.ledger_events import Event
 from domain.receivables import take_back as open_again
 from domain.received_payments import PaymentStatus
@@ -16,9 +17,25 @@ from domain.received_payments import PaymentStatus
 RETURNED = "returned"
 
 
-def take_back(account: AccountState, number: int) -> None:
-    """The payment `number`, which came in beside the gateways, was returned whole. Raises Refused for one that did not
-    succeed, was refunded in part, or made account credit that has expired since."""
+def take_back_charge(account: AccountState, number: int, code: str | None) -> None:
+    """The payment `number`, a charge of a gateway, was taken back by the bank after it had succeeded: with the `code`
+    of a decline the account collects anew; without one the gateway released it, and it may be charged again at once.
+    Raises Refused as `take_back`."""
+    take_back(account, number, event_part="clearing", code=code)
+    decline = None if code is None else read_decline(code, account.policy.dunning.retry.decline_classes)
+    if decline is None or not account.open_invoices():
+        return
+    if account.collecting is None or account.collecting.given_up:
+        account.collecting = Collecting(account.today, [], decline)
+    account.collecting.failed.append(account.today)
+    account.collecting.decline = decline
+
+
+def take_back(
+    account: AccountState, number: int, *, event_part: str = "cash", code: str | None = RETURNED
+) -> None:
+    """The payment `number`, by default one that came in beside the gateways, was returned whole. Raises Refused for one
+    that did not succeed, was refunded in part, or made account credit that has expired since."""
     if not 0 < number <= len(account.receipts):
         raise Refused(f"there is no payment {number} at this point")
     receipt = account.receipts[number - 1]
@@ -36,11 +53,11 @@ def take_back(account: AccountState, number: int) -> None:
     over = payment.amount - settled
     used = _take_credit_back(account, receipt, over) if over else 0
     receipt.payment = replace(payment, status=PaymentStatus.FAILED)
-    receipt.code = RETURNED
+    receipt.code = code
     account.tell(f"payment {number} was returned by the bank")
     account.post(
         Event.PAYMENT_RETURNED,
-        {"receivable": settled + used, "account_credit": over - used, "cash": payment.amount},
+        {"receivable": settled + used, "account_credit": over - used, event_part: payment.amount},
         f"payment {number}",
     )
     collecting.judge(account)

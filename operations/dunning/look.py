@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from contracts.dunning import CaseStanding
 from domain.account import collecting
 from operations.accounts.unit import changing
+from operations.charges.retrying import has_new_method
 from operations.dunning.case import OPENED
 from operations.tariffs import Tariff
 from storage.database import PgConnection
@@ -30,7 +31,9 @@ def dun(connection: PgConnection, tariff: Tariff, account_id: str, now: datetime
     if case is None or after is None:
         clear = account.policy.dunning.clear.name
         return CaseStanding(open=False, state=clear, outcome=after.outcome if after else None)
-    return _standing(after, len(account.in_doubt), changed=len(account.dunning) > before)
+    standing = _standing(after, len(account.in_doubt), changed=len(account.dunning) > before)
+    again = standing.open and account.collecting is not None and not collecting.held(account)
+    return standing.model_copy(update={"try_now": again and has_new_method(connection, account_id)})
 
 
 def _standing(case: CaseRow, in_flight: int, *, changed: bool) -> CaseStanding:

@@ -9,7 +9,14 @@ from storage.dunning import cased_accounts
 from storage.events import Cursor, move_cursor, read_batch, read_cursor
 
 CURSOR = "dunning"
-KINDS = ("dunning.opened", "dunning.changed", "dunning.closed", "charge.%", "invoice.posted")
+KINDS = (
+    "dunning.opened",
+    "dunning.changed",
+    "dunning.closed",
+    "charge.%",
+    "invoice.posted",
+    "payment_method.added",
+)
 
 
 class News(NamedTuple):

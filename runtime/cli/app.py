@@ -28,6 +28,7 @@ from runtime.cli import (
     demo,
     doctor,
     entitlements,
+    dunning,
     flows,
     imports,
     invoices,
@@ -36,6 +37,7 @@ from runtime.cli import (
     migrate,
     parked,
     payment_run,
+    payments,
     reconcile,
     refunds,
     rules,
@@ -88,6 +90,8 @@ app.command("simulate")(simulate.simulate)
 app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)
 app.command("payment-run")(payment_run.payment_run)
+app.add_typer(payments.app, name="payments")
+app.add_typer(dunning.app, name="dunning")
 app.add_typer(runs.app, name="runs")
 app.add_typer(clock.app, name="clock")
 app.add_typer(parked.app, name="errors")

@@ -59,7 +59,7 @@ async def masthead(address: str, url: str, *arguments: str) -> subprocess.Comple
 
 
 async def test_the_sweep_runs_and_the_bill_run_waits_to_be_resumed(client: Client) -> None:
-    sweep, bill_run = await list_schedules(client)
+    sweep, bill_run, *_ = await list_schedules(client)
     assert (sweep.name, sweep.paused, sweep.every_seconds) == ("sweep", False, 60)
     assert (bill_run.name, bill_run.paused, bill_run.every_seconds) == ("bill-run", True, 3600)
     assert "masthead schedules resume bill-run" in bill_run.note

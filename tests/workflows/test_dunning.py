@@ -18,7 +18,9 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.call_attempt import OpenConnector
 from activities.dunning import DunningActivities
+from connectors.sdk.connector import Connector
 from contracts.dunning import (
     CaseStanding,
     DunInput,
@@ -45,11 +47,16 @@ NEW_YORK = "America/New_York"
 ZONE = ZoneInfo(NEW_YORK)
 
 
+async def nobody(name: str, /) -> Connector[Any]:
+    """No gateway is asked."""
+    raise AssertionError(f"{name} is not to be asked")
+
+
 class Watched(DunningActivities):
     """The activities, with note taken of each day on which the account was looked at, and how it then stood."""
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, open_connector: OpenConnector = nobody) -> None:
+        super().__init__(engine, open_connector)
         self.seen: list[tuple[datetime, CaseStanding]] = []
 
     @activity.defn(name="dun_account")
