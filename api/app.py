@@ -18,6 +18,7 @@ from api import openapi, problems, unsubscribe
 from api.body_guard import BodyGuard
 from api.key_ring import KeyRing
 from api.observed import Observed
+from api.reference import serve_reference
 from api.security import open_route, require_key
 from api.v1 import (
     account_commands,
@@ -148,7 +149,10 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
         lifespan=lifespan,
         dependencies=[Depends(require_key)],
         telemetry=_NO_SPANS_OF_ITS_OWN,
+        docs_url=None,
+        redoc_url=None,
     )
+    serve_reference(app)
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
     app.state.engine_taxed = frozenset(tax_uses(chosen))

@@ -25,7 +25,7 @@ from operations.tax.documents import GivenBack, refund_tax_document, void_tax_do
 from storage.database import PgConnection
 from storage.entitlements import put_grants
 from storage.events import append_events
-from storage.whole.access import awaiting_payment, paid_purchases
+from storage.whole.access import access_beside
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
 from storage.whole.writing import Written, write_whole
@@ -86,12 +86,8 @@ def changing(
         refund_tax_document(
             connection, note.invoice_id, credit_note_id=note.id, code=note.code, on=note.on, lines=back
         )
-    access = grants(
-        account,
-        dunned=account.collected,
-        awaiting=awaiting_payment(connection, account.id),
-        purchases=paid_purchases(connection, account.id),
-    )
+    awaiting, purchases = access_beside(connection, account.id)
+    access = grants(account, dunned=account.collected, awaiting=awaiting, purchases=purchases)
     with connection.pipeline():
         changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
     note_follow_ups(connection, account, list(account.subscriptions), before.today, unit.now, rows.follow_ups)
