@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from activities.errors import kind_of
+from activities.errors import Held, kind_of
 from connectors.sdk.config import MissingSecret
 from connectors.sdk.connector import Connector
 from connectors.sdk.context import traced
@@ -41,6 +41,7 @@ from operations.calls.sending import (
 from storage.calls import CallRow
 from storage.database import DATABASE_AWAY, transaction
 from storage.storable import storable
+from storage.write_holds import WritesHeld
 
 T = TypeVar("T")
 
@@ -194,7 +195,12 @@ class Attempt:
     async def _send(
         self, connector: Connector[Any], guard: Idempotency, row: CallRow, arguments: list[Any], *, anew: bool
     ) -> CallOutcome:
-        sent = await self._do(begin_send, row, workflow_id=self._workflow_id, anew=anew)
+        try:
+            sent = await self._do(
+                begin_send, row, workflow_id=self._workflow_id, anew=anew, write=self._method.write
+            )
+        except WritesHeld as held:
+            raise Held(str(held)) from None
         if sent is None:
             raise Transient("another try of the same call is under way")
         if CallStatus(sent.status).settled:
@@ -221,8 +227,20 @@ class Attempt:
             async with asyncio.timeout(self._patience.send.total_seconds()):
                 answer = await getattr(connector, self._method.function)(*arguments)
             found = self._readable(answer)
-        except ConnectorError as caught:
-            error = caught
+        except Exception as error:
+            return await self.failed(guard, sent, error, began=began, doubt=doubt)
+        return await self._succeed(sent, found)
+
+    async def failed(
+        self, guard: Idempotency, sent: CallRow, caught: Exception, *, began: float, doubt: datetime | None
+    ) -> CallOutcome:
+        """Write down that the send of a call that was `sent` ended with the exception `caught`. began: when, by the
+        monotonic clock. doubt: since when an earlier send may have been applied. Raises Transient and RateLimited."""
+        error: ConnectorError
+        try:
+            raise caught
+        except ConnectorError as known:
+            error = known
         except (DefinitionError, MissingSecret) as wrong:
             # A secret is resolved when the request is made: nothing has left yet. A wrong map may be found later.
             since = doubt if isinstance(wrong, MissingSecret) else self._doubt(sent)
@@ -232,8 +250,6 @@ class Attempt:
         except Exception as failure:
             error = Broken(described(failure))
             doubt = self._doubt(sent)
-        else:
-            return await self._succeed(sent, found)
         trouble = _trouble(sent, error)
         if isinstance(error, Unknown) and self._method.write:
             now = sent.now + timedelta(seconds=time.monotonic() - began)

@@ -16,6 +16,7 @@ from temporalio.client import Client
 
 from api import openapi, problems, unsubscribe
 from api.body_guard import BodyGuard
+from api.checkout_news import CheckoutNews
 from api.key_ring import KeyRing
 from api.observed import Observed
 from api.reference import serve_reference
@@ -27,6 +28,7 @@ from api.v1 import (
     bill_runs,
     catalog,
     checkouts,
+    disputes,
     entitlement_check,
     entitlements,
     events,
@@ -34,7 +36,11 @@ from api.v1 import (
     invoices,
     metrics,
     parked,
+    payment_methods,
+    payment_runs,
     quotes,
+    received_payments,
+    refunds,
     subscription_commands,
     subscriptions,
     test_clocks,
@@ -61,6 +67,7 @@ from runtime.webhooks_out import encryption_of
 from storage.database import make_engine, transaction
 from storage.events import reader_lag
 from storage.statements import Statements, close_pool, make_pool, open_pool
+from storage.write_holds import open_hold
 
 HEALTH_TIMEOUT_SECONDS = 2.0
 
@@ -85,12 +92,17 @@ ROUTERS = (
     account_commands.router,
     quotes.router,
     checkouts.router,
+    refunds.router,
+    received_payments.router,
+    disputes.router,
     usage.router,
     invoices.router,
     invoice_documents.router,
     entitlements.router,
     events.router,
     bill_runs.router,
+    payment_methods.router,
+    payment_runs.router,
     parked.router,
     metrics.router,
     webhook_endpoints.router,
@@ -129,6 +141,7 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
         inbox, reads = make_pool(url, "webhooks"), make_pool(url, "entitlements")
         app.state.webhook_intake = Intake(inbox, bundled_recipes(), EnvSecrets().resolve)
         app.state.paywall = Paywall(Statements(reads))
+        app.state.checkout_news = CheckoutNews(url)
         await open_pool(inbox)
         await open_pool(reads)
         try:
@@ -139,6 +152,7 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
             ):
                 yield
         finally:
+            await app.state.checkout_news.close()
             await close_pool(inbox)
             await close_pool(reads)
             app.state.engine.dispose()
@@ -176,11 +190,14 @@ async def health(request: Request) -> JSONResponse:
     """200 when all answers within two seconds, else 503 naming what does not. Needs no key.
 
     `event_readers` says how far the slowest reader of the event log is behind (null when that cannot be told); being
-    behind is not being unavailable.
+    behind is not being unavailable. Nor is `writes_held`, why nothing is written to other systems (null: it is).
     """
     state = request.app.state
-    postgres, temporal, lag = await asyncio.gather(
-        _postgres_answers(state.engine), _temporal_answers(state.temporal), _event_readers(state.engine)
+    postgres, temporal, lag, held = await asyncio.gather(
+        _postgres_answers(state.engine),
+        _temporal_answers(state.temporal),
+        _event_readers(state.engine),
+        _writes_held(state.engine),
     )
     fine = postgres is None and temporal is None
     body: dict[str, Any] = {
@@ -188,6 +205,7 @@ async def health(request: Request) -> JSONResponse:
         "postgres": postgres is None,
         "temporal": temporal is None,
         "event_readers": lag,
+        "writes_held": held,
     }
     if not fine:
         body["details"] = [problem for problem in (postgres, temporal) if problem is not None]
@@ -214,6 +232,18 @@ async def _event_readers(engine: Engine) -> dict[str, Any] | None:
     def ask() -> dict[str, Any]:
         with transaction(engine) as connection:
             return EventReaders.of(reader_lag(connection)).model_dump()
+
+    with suppress(Exception):
+        async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):
+            return await asyncio.to_thread(ask)
+    return None
+
+
+async def _writes_held(engine: Engine) -> str | None:
+    def ask() -> str | None:
+        with transaction(engine) as connection:
+            hold = open_hold(connection)
+        return None if hold is None else hold.reason
 
     with suppress(Exception):
         async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):

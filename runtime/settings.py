@@ -216,6 +216,24 @@ class Settings(BaseSettings):
         "http://127.0.0.1:4318/v1/traces.",
         json_schema_extra=_read_by(WORKER, API, unset="no traces"),
     )
+    payload_key: str | None = Field(
+        default=None,
+        alias="MASTHEAD_PAYLOAD_KEY",
+        repr=False,
+        description="Encrypts what Temporal stores: a key of `masthead connectors keygen`, the same for every process; "
+        "several with commas between them while keys change, the newest first.",
+        json_schema_extra=_read_by(CLI, WORKER, API, unset="Temporal stores it as it is", or_file=True),
+    )
+    codec_token: str | None = Field(
+        default=None,
+        alias="MASTHEAD_CODEC_TOKEN",
+        repr=False,
+        min_length=16,
+        description="The bearer token that `masthead codec-server` asks for.",
+        json_schema_extra=_read_by(
+            CLI, unset="it asks for none, and listens on this machine only", or_file=True
+        ),
+    )
     allow_loopback: bool = Field(
         default=False,
         alias="MASTHEAD_ALLOW_LOOPBACK",

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -30,6 +31,8 @@ from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from contracts.names import SEARCH_ATTRIBUTES
+from runtime.payload_codec import PayloadEncryption
+from runtime.settings import load_settings
 
 # Re-importing these in the sandbox for each workflow makes a worker three times slower or worse; none of
 # them is used by workflow code for anything that changes between two replays.
@@ -58,11 +61,17 @@ class TemporalUnavailable(Exception):
 
 
 class MastheadPlugin(SimplePlugin):
-    """Converter and workflow runner for clients, workers, tests and the Replayer alike."""
+    """Converter, encryption and workflow runner for clients, workers, tests and the Replayer alike.
 
-    def __init__(self) -> None:
+    codec: by default the keys of MASTHEAD_PAYLOAD_KEY. Raises PayloadKeyError where that cannot be used.
+    """
+
+    def __init__(self, codec: PayloadEncryption | None = None) -> None:
+        codec = codec or PayloadEncryption.of(load_settings().payload_key)
         super().__init__(
-            "masthead", data_converter=pydantic_data_converter, workflow_runner=lambda _: WORKFLOW_RUNNER
+            "masthead",
+            data_converter=replace(pydantic_data_converter, payload_codec=codec),
+            workflow_runner=lambda _: WORKFLOW_RUNNER,
         )
 
 

@@ -27,7 +27,7 @@ from runtime import registry
 from runtime.connections import Connections
 from runtime.mails import running_mails
 from runtime.provisioners import provisioner_of
-from runtime.sellers import fulfilled_by, gateway_for
+from runtime.sellers import fulfilled_by, gateway_for, told_by
 from runtime.settings import Settings
 from runtime.stack.home import Home, write_private
 from runtime.syncs import load_flows, running_syncs
@@ -132,7 +132,7 @@ async def _running_worker(
         return
     quotes = TaxQuotes(engine, connections.open, uses)
     checkouts = CheckoutActivities(
-        engine, gateway_for(connections), fulfilled_by(connections), by_engine(quotes)
+        engine, gateway_for(connections), fulfilled_by(connections), by_engine(quotes), told_by(connections)
     )
     with ThreadPoolExecutor(settings.worker_activities, thread_name_prefix="activity") as executor:
         worker = Worker(
@@ -140,7 +140,12 @@ async def _running_worker(
             task_queue=TASK_QUEUE,
             workflows=registry.WORKFLOWS,
             activities=registry.build_activities(
-                engine, client, checkouts, bill_run_taxes(quotes), provisioner_of(connections)
+                engine,
+                client,
+                checkouts,
+                connections.open,
+                bill_run_taxes(quotes),
+                provisioner_of(connections),
             ),
             activity_executor=executor,
             max_concurrent_activities=settings.worker_activities,
