@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runtime.telemetry.reading import for_people
+
 LOG_LIMIT_BYTES = 10_000_000
 _OURS = frozenset(
     {
@@ -118,7 +120,7 @@ class Home:
                 text = file.read().decode(errors="replace")
         except OSError:
             return ""
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(map(for_people, text.splitlines()[-lines:]))
 
 
 def write_private(path: Path, text: str) -> None:
