@@ -16,6 +16,7 @@ from temporalio.client import Client
 from api import openapi, problems, unsubscribe
 from api.body_guard import BodyGuard
 from api.key_ring import KeyRing
+from api.reference import serve_reference
 from api.security import open_route, require_key
 from api.v1 import (
     account_commands,
@@ -116,7 +117,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Subscription hub for digital media",
         lifespan=lifespan,
         dependencies=[Depends(require_key)],
+        docs_url=None,
+        redoc_url=None,
     )
+    serve_reference(app)
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
     app.state.engine_taxed = frozenset(tax_uses(chosen))
