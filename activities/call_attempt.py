@@ -227,8 +227,20 @@ class Attempt:
             async with asyncio.timeout(self._patience.send.total_seconds()):
                 answer = await getattr(connector, self._method.function)(*arguments)
             found = self._readable(answer)
-        except ConnectorError as caught:
-            error = caught
+        except Exception as error:
+            return await self.failed(guard, sent, error, began=began, doubt=doubt)
+        return await self._succeed(sent, found)
+
+    async def failed(
+        self, guard: Idempotency, sent: CallRow, caught: Exception, *, began: float, doubt: datetime | None
+    ) -> CallOutcome:
+        """Write down that the send of a call that was `sent` ended with the exception `caught`. began: when, by the
+        monotonic clock. doubt: since when an earlier send may have been applied. Raises Transient and RateLimited."""
+        error: ConnectorError
+        try:
+            raise caught
+        except ConnectorError as known:
+            error = known
         except (DefinitionError, MissingSecret) as wrong:
             # A secret is resolved when the request is made: nothing has left yet. A wrong map may be found later.
             since = doubt if isinstance(wrong, MissingSecret) else self._doubt(sent)
@@ -238,8 +250,6 @@ class Attempt:
         except Exception as failure:
             error = Broken(described(failure))
             doubt = self._doubt(sent)
-        else:
-            return await self._succeed(sent, found)
         trouble = _trouble(sent, error)
         if isinstance(error, Unknown) and self._method.write:
             now = sent.now + timedelta(seconds=time.monotonic() - began)

@@ -37,8 +37,10 @@ SEARCH_ATTRIBUTES: tuple[SearchAttributeKey[str], ...] = (
 )
 
 BILL_RUN_SCHEDULE = "schedule/bill-run"
+PAYMENT_RUN_SCHEDULE = "schedule/payment-run"
 SWEEP_SCHEDULE = "schedule/sweep"
 SCHEDULED_BILL_RUN = "bill-run/scheduled"
+SCHEDULED_PAYMENT_RUN = "payment-run/scheduled"
 SCHEDULED_SWEEP = "sweep/scheduled"
 
 _BY_SCHEDULE = re.compile(r"(?P<given>.+)-(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)", re.ASCII)
@@ -54,6 +56,11 @@ class BillRunIdentity(NamedTuple):
 def bill_run_id(scope: str, target: date | str) -> str:
     """The workflow id of the bill run over `scope` ("all", "parked", ...) with target date `target`."""
     return f"bill-run/{scope}/{target}"
+
+
+def payment_run_id(scope: str, target: date | str) -> str:
+    """The workflow id of the payment run over `scope` ("all", "retries", ...) with target date `target`."""
+    return f"payment-run/{scope}/{target}"
 
 
 def parse_bill_run_id(workflow_id: str) -> BillRunIdentity:

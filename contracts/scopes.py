@@ -30,6 +30,8 @@ SCOPES: dict[str, Scope] = {
     "events:read": Scope("read the event log"),
     "bill-runs:read": Scope("see bill runs"),
     "bill-runs:write": Scope("start, pause, resume and cancel bill runs"),
+    "payment-runs:read": Scope("see payment runs, and what they did with each account"),
+    "payment-runs:write": Scope("start, pause, resume and cancel payment runs"),
     "parked:read": Scope("see parked work"),
     "parked:write": Scope("retry, edit, skip and fail parked work"),
     "webhook-endpoints:read": Scope("see webhook endpoints and what they were told"),

@@ -49,7 +49,7 @@ async def wait_for_run(
     """
     waiting = asyncio.ensure_future(handle.result())
     pause = ASK_SECONDS if preview else LOOK_SECONDS
-    watch = _Watch(handle.id, *warn) if warn is not None else None
+    watch = Watch(handle.id, *warn) if warn is not None else None
     try:
         while (tell is not None or watch is not None) and not waiting.done():
             if tell is not None:
@@ -67,7 +67,7 @@ async def wait_for_run(
         waiting.cancel()
 
 
-class _Watch:
+class Watch:
     """Looks at a run's workflow now and then, and warns once of each thing that it is stuck at."""
 
     def __init__(self, workflow_id: str, client: Client, warn: Callable[[Trouble], None]) -> None:

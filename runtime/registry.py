@@ -13,6 +13,7 @@ from activities.call_attempt import OpenConnector
 from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
+from activities.payment_run import PaymentRunActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
@@ -30,6 +31,7 @@ from workflows.checkout import CheckoutWorkflow
 from workflows.clocks import TestClockWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
+from workflows.payment_run import PaymentRunWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.tax_documents import TaxDocumentsWorkflow
@@ -40,6 +42,7 @@ WORKFLOWS: list[type] = [
     CheckoutWorkflow,
     ConnectorCallWorkflow,
     ConnectorSyncWorkflow,
+    PaymentRunWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
     TaxDocumentsWorkflow,
@@ -64,15 +67,18 @@ def build_activities(
     engine: Engine,
     client: Client,
     checkouts: CheckoutActivities,
+    open_connector: OpenConnector,
     taxes: TaxEngines | None = None,
     provisioner: ProvisionerOf = nobody,
 ) -> list[Callable[..., Any]]:
     """The activities of this process, built with their dependencies. checkouts: those that know the connections that
-    sell. taxes: the connected tax engines. provisioner: names the connection that provides access."""
+    sell. open_connector: makes the connectors that payment runs charge through. taxes: the connected tax engines.
+    provisioner: names the connection that provides access."""
     return [
         *BillRunActivities(engine, taxes).all(),
         *checkouts.all(),
         *ParkedActivities(engine).all(),
+        *PaymentRunActivities(engine, open_connector).all(),
         *SubscriptionActivities(engine, provisioner).all(),
         *SweepActivities(engine, Episodes(client)).all(),
         *SyncControlActivities(engine).all(),

@@ -25,20 +25,24 @@ from temporalio.service import RPCError, RPCStatusCode
 from contracts.bill_run import BillRunRequest
 from contracts.names import (
     BILL_RUN_SCHEDULE,
+    PAYMENT_RUN_SCHEDULE,
     SCHEDULED_BILL_RUN,
+    SCHEDULED_PAYMENT_RUN,
     SCHEDULED_SWEEP,
     SWEEP_SCHEDULE,
     TASK_QUEUE,
 )
+from contracts.payment_run import PaymentRunRequest
 from contracts.sweep import SweepRequest
 from workflows.bill_run import BillRunWorkflow
+from workflows.payment_run import PaymentRunWorkflow
 from workflows.sweep import SweepWorkflow
 
 log = logging.getLogger("masthead.schedules")
 
 LOOK_AGAIN_SECONDS = 600.0
 AFTER_FAILURE_SECONDS = 10.0
-NAMES = {"sweep": SWEEP_SCHEDULE, "bill-run": BILL_RUN_SCHEDULE}
+NAMES = {"sweep": SWEEP_SCHEDULE, "bill-run": BILL_RUN_SCHEDULE, "payment-run": PAYMENT_RUN_SCHEDULE}
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,36 @@ def _bill_run() -> Schedule:
     )
 
 
+def _payment_run() -> Schedule:
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            PaymentRunWorkflow.run,
+            PaymentRunRequest(),
+            id=SCHEDULED_PAYMENT_RUN,
+            task_queue=TASK_QUEUE,
+            static_summary="charge what is due, by each account's own local date",
+        ),
+        # Each hour some time zone begins a new day; half an hour after its bills.
+        spec=ScheduleSpec(
+            intervals=[ScheduleIntervalSpec(every=timedelta(hours=1), offset=timedelta(minutes=30))]
+        ),
+        # A run charges all that is due up to its start, so after an outage one run is enough.
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1)),
+        state=ScheduleState(
+            paused=True,
+            note="Paused until you want accounts charged by themselves: `masthead schedules resume payment-run`.",
+        ),
+    )
+
+
 async def ensure_schedules(client: Client) -> None:
     """Create the Schedules that do not exist. What operators changed on one that does exist is kept, and any number
     of processes may do this at once."""
-    for schedule_id, schedule in ((SWEEP_SCHEDULE, _sweep()), (BILL_RUN_SCHEDULE, _bill_run())):
+    for schedule_id, schedule in (
+        (SWEEP_SCHEDULE, _sweep()),
+        (BILL_RUN_SCHEDULE, _bill_run()),
+        (PAYMENT_RUN_SCHEDULE, _payment_run()),
+    ):
         try:
             await client.get_schedule_handle(schedule_id).describe()
             continue

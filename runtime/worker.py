@@ -119,7 +119,12 @@ async def _running_worker(
             task_queue=TASK_QUEUE,
             workflows=registry.WORKFLOWS,
             activities=registry.build_activities(
-                engine, client, checkouts, bill_run_taxes(quotes), provisioner_of(connections)
+                engine,
+                client,
+                checkouts,
+                connections.open,
+                bill_run_taxes(quotes),
+                provisioner_of(connections),
             ),
             activity_executor=executor,
             max_concurrent_activities=settings.worker_activities,

@@ -104,3 +104,12 @@ def _rows(connection: PgConnection, query: str, parameters: Mapping[str, Any]) -
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(query.encode(), dict(parameters))
         return cursor.fetchall()
+
+
+def account_is_known(connection: PgConnection, external_key: str) -> bool:
+    """Whether any account, live or test, has that key."""
+    row = connection.execute(
+        "select exists (select from account where external_key = %s and mode in ('live', 'test'))",
+        (external_key,),
+    ).fetchone()
+    return bool(row and row[0])

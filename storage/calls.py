@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from storage.database import PgConnection
 
-_COLUMNS = """
+COLUMNS = """
     id::text, connection, capability, method, key, mode, account_id::text, trace_key, request, request_version, status,
     attempts, first_sent_at, last_sent_at, answer, error_kind, error_code, message, workflow_id, created_at, ended_at,
     clock_timestamp()
@@ -93,7 +93,7 @@ def insert_call(
 def find_call(connection: PgConnection, *, mode: str, to: str, method: str, key: str) -> CallRow | None:
     """The call of a key."""
     row = connection.execute(
-        f"select {_COLUMNS} from connector_call"
+        f"select {COLUMNS} from connector_call"
         " where mode = %s and connection = %s and method = %s and key = %s".encode(),
         (mode, to, method, key),
     ).fetchone()
@@ -103,7 +103,7 @@ def find_call(connection: PgConnection, *, mode: str, to: str, method: str, key:
 def read_call(connection: PgConnection, call_id: str, *, lock: bool = False) -> CallRow:
     """The call. Raises NoSuchCall."""
     row = connection.execute(
-        f"select {_COLUMNS} from connector_call where id = %s {'for update' if lock else ''}".encode(),
+        f"select {COLUMNS} from connector_call where id = %s {'for update' if lock else ''}".encode(),
         (call_id,),
     ).fetchone()
     if row is None:
@@ -178,7 +178,7 @@ def unattended_calls(
     # Few calls are in the partial index of the second; the first are found along the primary key.
     status = "status = 'intent'" if intents else "status in ('sent', 'unknown')"
     rows = connection.execute(
-        f"select {_COLUMNS} from connector_call where {status} and {_UNATTENDED} order by id limit %(limit)s".encode(),
+        f"select {COLUMNS} from connector_call where {status} and {_UNATTENDED} order by id limit %(limit)s".encode(),
         {"after": after, "idle": idle, "limit": limit},
     )
     return [CallRow(*row) for row in rows]

@@ -200,6 +200,14 @@ def read_charge(connection: PgConnection, charge_id: str) -> ChargeRow:
     return ChargeRow(*row)
 
 
+def read_charges(connection: PgConnection, charges: Sequence[str]) -> list[ChargeRow]:
+    """Those of `charges` that there are."""
+    rows = connection.execute(
+        f"select {_CHARGE} from charge where id = any(%s::uuid[])".encode(), (list(charges),)
+    )
+    return [ChargeRow(*row) for row in rows]
+
+
 def find_charge(connection: PgConnection, account_id: str, no: int) -> ChargeRow | None:
     """The account's charge of that number."""
     row = connection.execute(

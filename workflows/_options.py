@@ -35,6 +35,16 @@ CHUNK = Options(
     ),
 )
 
+# A chunk of charges: as long as the gateway's rate lets it take. While the gateway is away it is tried again, when that
+# error says; what has been charged is not charged again.
+CHARGES = Options(
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
+    ),
+)
+
 # Selection reads every subscription once, in one statement.
 SELECTION = Options(
     start_to_close_timeout=timedelta(minutes=10),

@@ -160,7 +160,7 @@ async def start_run(request: Request, response: Response, caller: Writer, order:
     try:
         handle = await start_bill_run(client, BillRunRequest(as_of=order.as_of, scope=scope))
     except (RPCError, RuntimeError) as error:  # the latter where there was no connection yet
-        raise _away(error) from error
+        raise temporal_away(error) from error
     response.headers["Location"] = "/v1/bill-runs"
     return StartedRun(workflow_id=handle.id, workflow_run_id=handle.first_execution_run_id)
 
@@ -195,7 +195,7 @@ async def _control(request: Request, caller: Caller, run_id: UUID, order: Order,
     except WorkflowUpdateFailedError as error:
         raise Problem(409, "not_now", str(error.cause)) from error
     except (RPCError, RuntimeError) as error:  # the latter where there was no connection yet
-        raise _away(error) from error
+        raise temporal_away(error) from error
     return progress
 
 
@@ -206,7 +206,7 @@ async def _find(request: Request, caller: Caller, run_id: UUID) -> RunSummary:
     return RunSummary.model_validate(found)
 
 
-def _away(error: RPCError | RuntimeError) -> Problem:
+def temporal_away(error: RPCError | RuntimeError) -> Problem:
     if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
         return Problem(409, "run_ended", "The run is not going on any more.")
     return Problem(

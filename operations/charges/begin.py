@@ -20,8 +20,8 @@ from domain.periods import local_date
 from domain.retries import Next, next_retry
 from domain.rule_book import RuleBook
 from operations.accounts.unit import changing
-from operations.calls.prepare import CallOrder, prepare_call
 from operations.tariffs import Tariff
+from storage.charge_calls import insert_calls
 from storage.charges import (
     Method,
     NewCharge,
@@ -150,23 +150,29 @@ def route_of(rules: RuleBook, currency: str, held: Sequence[Method]) -> Route:
 
 def write(connection: PgConnection, charges: Sequence[NewCharge], workflow_id: str | None) -> list[Begun]:
     """Write charges and the intents of their calls."""
+    if not charges:
+        return []
     insert_charges(connection, charges)
-    begun = []
-    for charge in charges:
-        order = CallOrder(
-            connection=charge.connection,
+    keys = [charge_key(each.account_id, each.no) for each in charges]
+    refs = [
+        CallRef(
+            call_id=str(uuid7()),
+            connection=each.connection,
             method=CHARGE,
-            key=charge_key(charge.account_id, charge.no),
-            request=request_of(charge),
-            mode=charge.mode,
-            account_id=charge.account_id,
-            workflow_id=workflow_id,
+            key=key,
+            trace_key=f"{each.connection}/{CHARGE}/{key}",
         )
-        call = prepare_call(connection, order).ref
-        begun.append(
-            Begun(charge.id, charge.account_id, call, charge.connection, charge.currency, charge.amount)
-        )
-    return begun
+        for key, each in zip(keys, charges, strict=True)
+    ]
+    calls = [
+        (ref.call_id, ref.connection, ref.key, each.mode, each.account_id, request_of(each))
+        for ref, each in zip(refs, charges, strict=True)
+    ]
+    insert_calls(connection, calls, method=CHARGE, workflow_id=workflow_id)
+    return [
+        Begun(each.id, each.account_id, ref, each.connection, each.currency, each.amount)
+        for ref, each in zip(refs, charges, strict=True)
+    ]
 
 
 def request_of(charge: NewCharge) -> dict[str, object]:

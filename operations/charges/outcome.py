@@ -222,6 +222,11 @@ def _failed(
     return Came(charge.id, ChargeStatus.FAILED, changed=True, payment_id=payment_id)
 
 
+def goes_elsewhere(connection: PgConnection, tariff: Tariff, charge: ChargeRow, told: Told) -> bool:
+    """Whether another gateway would be charged after `told`. The account has to be locked."""
+    return _elsewhere(connection, tariff, charge, told) is not None
+
+
 def _elsewhere(connection: PgConnection, tariff: Tariff, charge: ChargeRow, told: Told) -> NewCharge | None:
     """The charge of what is still open of `charge` at the next gateway of its route, if one may try it."""
     attempts = [

@@ -15,6 +15,7 @@ from domain.account.buying import buy, never_started
 from domain.account.state import AccountState
 from domain.receivables import InvoiceStatus
 from operations.accounts.unit import Changing, changing
+from operations.charges.methods import NewMethod, keep_method
 from operations.checkout.begin import OpenedAccount
 from operations.checkout.offer import CART, payable, taxing
 from operations.checkout.quote import ENGINE_TAX
@@ -161,9 +162,8 @@ def settle(
             (row.gateway_id, row.account_id, len(unit.account.receipts)),
         )
     if row.payment is not None:
-        connection.execute(
-            "update account set payment_method = %s where id = %s", (row.payment["method"], row.account_id)
-        )
+        method = NewMethod(str(row.connection), row.payment["method"], row.payment["customer"])
+        keep_method(connection, row.account_id, row.mode, method, pays_by_itself=False)
     request_fulfilment(connection, row, subjects, fulfilled_by)
     finish(connection, row, CheckoutStatus.COMPLETED, now)
 

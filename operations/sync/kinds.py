@@ -20,6 +20,8 @@ KINDS: dict[str, str] = {
     "payment.succeeded": "a payment succeeded",
     "payment.failed": "a charge was declined",
     "payment.refunded": "money of a payment went back",
+    "payment_method.added": "an account got a payment method, or one again",
+    "payment_method.retired": "a payment method is charged no more",
     "charge.processing": "a charge is in flight at the gateway",
     "charge.requires_action": "a charge waits for the customer",
     "charge.unknown": "nobody knows whether a charge moved money; the gateway is asked",

@@ -34,6 +34,7 @@ from runtime.cli import (
     mails,
     migrate,
     parked,
+    payment_run,
     reconcile,
     rules,
     runs,
@@ -84,6 +85,7 @@ app.add_typer(rules.app, name="rules")
 app.command("simulate")(simulate.simulate)
 app.command("import")(imports.import_file)
 app.command("bill-run")(bill_run.bill_run)
+app.command("payment-run")(payment_run.payment_run)
 app.add_typer(runs.app, name="runs")
 app.add_typer(clock.app, name="clock")
 app.add_typer(parked.app, name="errors")

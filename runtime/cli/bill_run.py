@@ -113,10 +113,12 @@ async def _run(stack: Stack, request: BillRunRequest, *, quiet: bool) -> BillRun
     engine = make_engine(stack.database_url)
     try:
         # From before it is started: a signal between start and wait would leave it behind.
-        with _ended_by_signals():
+        with ended_by_signals():
             handle = await start_bill_run(client, request)
-            with _shown(sys.stderr.isatty() and not quiet) as tell:
-                return await wait_for_run(handle, engine, tell, warn=(client, _warn), preview=request.preview)
+            with shown(sys.stderr.isatty() and not quiet) as tell:
+                return await wait_for_run(
+                    handle, engine, tell, warn=(client, warn_stuck), preview=request.preview
+                )
     except asyncio.CancelledError:
         await _leave(client, request)
         raise
@@ -131,7 +133,7 @@ async def _run(stack: Stack, request: BillRunRequest, *, quiet: bool) -> BillRun
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the command as Ctrl-C does, so that what it leaves behind is seen to."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     if task is None:
@@ -159,13 +161,13 @@ async def _leave(client: Client, request: BillRunRequest) -> None:
         print("the preview was canceled", file=sys.stderr)
 
 
-def _warn(trouble: Trouble) -> None:
+def warn_stuck(trouble: Trouble) -> None:
     """Said on stderr, so that JSON on stdout stays JSON; above a progress bar, which rich redirects."""
     print(f"stuck: {trouble}\n{trouble.remedy} Ctrl-C ends only this command.", file=sys.stderr, flush=True)
 
 
 @contextmanager
-def _shown(show: bool) -> Iterator[Callable[[dict[str, object]], None] | None]:
+def shown(show: bool) -> Iterator[Callable[[dict[str, object]], None] | None]:
     """What moves a progress bar on stderr; None where nobody would see it."""
     if not show:
         yield None

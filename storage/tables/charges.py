@@ -23,6 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.tables.schema import MODE_CHECK, id_column, metadata, mode_column, now_column, uuid_type
 
@@ -111,6 +112,49 @@ charge = Table(
         "charge_gateway_id_idx", "connection", "gateway_id", postgresql_where=text("gateway_id is not null")
     ),
     Index("charge_run_idx", "run_id", "status", postgresql_where=text("run_id is not null")),
+)
+
+payment_run = Table(
+    "payment_run",
+    metadata,
+    id_column(),
+    mode_column(),
+    Column("workflow_id", Text, nullable=False),
+    Column("workflow_run_id", Text, nullable=False, unique=True),
+    Column("scope", Text, nullable=False),
+    Column("target_date", Date),
+    Column("target_instant", DateTime(timezone=True)),
+    Column("status", Text, nullable=False),
+    Column("selected", BigInteger, nullable=False, server_default=text("0")),
+    now_column("started_at"),
+    Column("ended_at", DateTime(timezone=True)),
+    CheckConstraint(
+        "status in ('selecting', 'running', 'paused', 'completed', 'completed_with_parked', 'canceled')",
+        name="status",
+    ),
+    CheckConstraint("(target_date is null) <> (target_instant is null)", name="target"),
+    Index("payment_run_started_idx", "started_at"),
+)
+
+payment_run_chunk = Table(
+    "payment_run_chunk",
+    metadata,
+    Column("payment_run_id", uuid_type(), ForeignKey("payment_run.id"), primary_key=True),
+    Column("no", Integer, primary_key=True),
+    Column("accounts", ARRAY(uuid_type()), nullable=False),
+    Column("pending", ARRAY(uuid_type()), nullable=False, comment="accounts still without an outcome"),
+    Column("canceled", Integer, nullable=False, server_default=text("0")),
+)
+
+payment_run_left = Table(
+    "payment_run_left",
+    metadata,
+    Column("payment_run_id", uuid_type(), ForeignKey("payment_run.id"), primary_key=True),
+    Column("account_id", uuid_type(), ForeignKey("account.id"), primary_key=True),
+    Column(
+        "why", Text, nullable=False, comment="why the account was not charged; parked: it could not be read"
+    ),
+    Column("words", Text, nullable=False, server_default=text("''")),
 )
 
 charge_part = Table(

@@ -41,7 +41,7 @@ NOT_ACCOUNTS = {
     "status": "a word",
     "kind": "a word; routes of parked work and events are not for keys of one account",
     "action": "a word",
-    "run_id": "a bill run's: not for keys of one account",
+    "run_id": "a bill run's or payment run's: not for keys of one account",
     "park_id": "parked work's: not for keys of one account",
     "endpoint_id": "a webhook endpoint's: not for keys of one account",
     "clock_id": "a test clock's: not for keys of one account",

@@ -38,6 +38,14 @@ class Fleet:
         for account in self.accounts:
             self.give_card(account)
 
+    @classmethod
+    def there(cls, engine: Engine) -> Fleet:
+        """The fleet that a database has already."""
+        fleet = cls.__new__(cls)
+        fleet.engine, fleet.tariffs = engine, Tariffs(engine)
+        fleet.accounts = [row[0] for row in fleet.rows("select id::text from account order by id")]
+        return fleet
+
     def do(self, statement: str, *values: object) -> None:
         """Carry out one statement."""
         with transaction(self.engine) as connection:

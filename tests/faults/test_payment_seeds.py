@@ -1,0 +1,67 @@
+"""Seeded faults against payment runs; a thousand by hand: `python -m tests.faults.payment_seeds --seeds 1000`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connectors.sdk.capabilities.payment import ChargeOrder
+from connectors.sdk.key import Key
+from sandbox.stripe.stand_in import StripeStandIn
+from storage.database import make_engine
+from tests.conftest import PostgresForTests
+from tests.faults.payment_seeds import Seeds, draw
+from tests.operations.charges.charged import Fleet
+from tests.workflows.paying import CARDS, differences, opened
+
+
+@pytest.fixture(scope="module")
+def seeds(pg_server: PostgresForTests, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeds]:
+    folder: Path = tmp_path_factory.mktemp("seeds")
+    yield Seeds(pg_server, folder)
+
+
+def test_five_seeds_charge_each_paid_invoice_once(seeds: Seeds) -> None:
+    for seed in range(1, 6):
+        seeds.play(seed)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("first", range(1001, 1201, 50))
+def test_fifty_seeds_charge_each_paid_invoice_once(seeds: Seeds, first: int) -> None:
+    for seed in range(first, first + 50):
+        seeds.play(seed)
+
+
+def test_a_seed_tells_all_that_it_draws() -> None:
+    drawn = draw(3)
+    assert draw(3) == drawn
+    told = drawn.told()
+    for fault in drawn.faults:
+        assert fault[1] in told
+    assert told.startswith("seed 3\n")
+
+
+async def test_a_second_charge_and_one_that_is_lost_are_found(pg_server: PostgresForTests) -> None:
+    engine = make_engine(pg_server.fresh_database("found"))
+    fleet = Fleet(engine, 2)
+    with StripeStandIn() as gateway:
+        begun = fleet.begin().begun
+        connector = opened(CARDS, gateway.url)
+        try:
+            for each, times in zip(begun, (2, 0), strict=True):
+                for no in range(times):
+                    await _charge(fleet, connector, each.call.call_id, f"{each.call.key}/{no}")
+                fleet.tell(each.charge_id, "succeeded")
+        finally:
+            await connector.aclose()
+        found = differences(fleet, {CARDS: gateway})
+    assert [each.split(":")[0] for each in found] == ["charged 2 times", "a payment without a charge"]
+    engine.dispose()
+
+
+async def _charge(fleet: Fleet, connector: object, call_id: str, key: str) -> None:
+    [(request,)] = fleet.rows("select request from connector_call where id = %s", call_id)
+    await connector.charge(ChargeOrder.model_validate(request), Key(key))  # type: ignore[attr-defined]
