@@ -114,7 +114,7 @@ class Attempt:
         except (DefinitionError, MissingSecret) as error:
             return await self._park(row, _trouble(row, error), doubt=self._doubt(row))
         try:
-            with traced(f"call/{row.id}"):
+            with traced(f"call/{row.id}", row.connection):
                 return await self._resolve_or_send(connector, row, arguments)
         finally:
             await connector.aclose()

@@ -189,7 +189,7 @@ class Turn:
         try:
             if found.to_send:
                 sender = Sender(await self._opened(), flow, work)
-                with traced(sync_id(plan.connection)):
+                with traced(sync_id(plan.connection), plan.connection):
                     while sent < len(found.to_send):
                         await sender.send(found.to_send[sent : sent + flow.document.batch])
                         sent += flow.document.batch
@@ -226,7 +226,7 @@ class Turn:
         if self._rests[name] > time.monotonic():
             return False
         try:
-            with traced(sync_id(plan.connection)):
+            with traced(sync_id(plan.connection), plan.connection):
                 page = await read_page(self._run, self._db, plan, flow, await self._opened(), written_by)
         except (Rejected, Broken) as trouble:
             self._rests[name] = time.monotonic() + LANE_PAUSE_SECONDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,9 @@ from temporalio.client import Client
 
 from api import openapi, problems, unsubscribe
 from api.body_guard import BodyGuard
+from api.checkout_news import CheckoutNews
 from api.key_ring import KeyRing
+from api.observed import Observed
 from api.reference import serve_reference
 from api.security import open_route, require_key
 from api.v1 import (
@@ -25,15 +27,19 @@ from api.v1 import (
     bill_runs,
     catalog,
     checkouts,
+    disputes,
     entitlement_check,
     entitlements,
     events,
     invoice_documents,
     invoices,
+    metrics,
     parked,
     payment_methods,
     payment_runs,
     quotes,
+    received_payments,
+    refunds,
     subscription_commands,
     subscriptions,
     test_clocks,
@@ -51,6 +57,10 @@ from operations.entitlements.paywall import Paywall
 from operations.tariffs import Tariffs
 from runtime.settings import Settings, load_settings
 from runtime.taxing import tax_uses
+from runtime.telemetry.hub_metrics import HubMetrics
+from runtime.telemetry.process import Telemetry
+from runtime.telemetry.readiness import asked, database_answers, temporal_answers
+from runtime.telemetry.traces import tracer
 from runtime.temporal import connect
 from runtime.webhooks_out import encryption_of
 from storage.database import make_engine, transaction
@@ -72,6 +82,9 @@ ROUTERS = (
     account_commands.router,
     quotes.router,
     checkouts.router,
+    refunds.router,
+    received_payments.router,
+    disputes.router,
     usage.router,
     invoices.router,
     invoice_documents.router,
@@ -81,17 +94,18 @@ ROUTERS = (
     payment_methods.router,
     payment_runs.router,
     parked.router,
+    metrics.router,
     webhook_endpoints.router,
     test_clocks.router,
     api_keys.router,
 )
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, telemetry: Telemetry | None = None) -> FastAPI:
     """The application for the database and Temporal server of `settings` (default: of the environment).
 
-    Its state has `settings`, `engine`, `keys` and `temporal`. It starts and answers while Temporal is away.
-    Raises ValueError without a database.
+    Its state has `settings`, `engine`, `keys` and `temporal`. It starts and answers while Temporal is away. telemetry:
+    that of the process, whose endpoint then tells what the rows say, too. Raises ValueError without a database.
     """
     chosen = settings or load_settings()
     if chosen.database_url is None:
@@ -103,15 +117,32 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.engine = make_engine(url)
         app.state.keys = KeyRing(app.state.engine)
         app.state.tariffs = Tariffs(app.state.engine)
-        app.state.temporal = await connect(chosen.temporal_address, chosen.temporal_namespace, lazy=True)
+        app.state.temporal = await connect(
+            chosen.temporal_address,
+            chosen.temporal_namespace,
+            lazy=True,
+            runtime=telemetry.runtime if telemetry else None,
+            interceptors=telemetry.interceptors if telemetry else (),
+        )
+        app.state.checks = {
+            "database": database_answers(app.state.engine),
+            "temporal": temporal_answers(app.state.temporal, asyncio.get_running_loop()),
+        }
         inbox, reads = make_pool(url, "webhooks"), make_pool(url, "entitlements")
         app.state.webhook_intake = Intake(inbox, bundled_recipes(), EnvSecrets().resolve)
         app.state.paywall = Paywall(Statements(reads))
+        app.state.checkout_news = CheckoutNews(url)
         await open_pool(inbox)
         await open_pool(reads)
         try:
-            yield
+            with (
+                telemetry.listening(app.state.checks, HubMetrics(app.state.engine))
+                if telemetry
+                else nullcontext()
+            ):
+                yield
         finally:
+            await app.state.checkout_news.close()
             await close_pool(inbox)
             await close_pool(reads)
             app.state.engine.dispose()
@@ -132,6 +163,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     openapi.describe(app, (health_routes, *ROUTERS))
     app.add_middleware(BodyGuard)
+    app.add_middleware(Observed, tracer=tracer)  # around the guard: what it refuses is a request, too
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(health_routes)
@@ -167,6 +199,22 @@ async def health(request: Request) -> JSONResponse:
     if not fine:
         body["details"] = [problem for problem in (postgres, temporal) if problem is not None]
     return JSONResponse(body, 200 if fine else 503)
+
+
+@health_routes.get("/health/live", summary="Whether the API answers")
+@open_route
+async def live() -> dict[str, str]:
+    """200 from a process that answers. Needs no key."""
+    return {"status": "live"}
+
+
+@health_routes.get("/health/ready", summary="Whether the API can do its work")
+@open_route
+async def ready(request: Request) -> JSONResponse:
+    """200 when the database answers with the schema of this code, and Temporal answers; else 503 with the reasons.
+    Needs no key."""
+    found = await asyncio.to_thread(asked, request.app.state.checks)
+    return JSONResponse(found.as_json(), 200 if found.ready else 503)
 
 
 async def _event_readers(engine: Engine) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """Holds on what leaves the house, which a restore begins.
 
-Revision: 0021, after 0018.
+Revision: 0021, after 0020.
 """
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0021"
-down_revision = "0018"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
