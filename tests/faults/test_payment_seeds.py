@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,9 @@ from tests.workflows.paying import CARDS, differences, opened
 
 
 @pytest.fixture(scope="module")
-def seeds(pg_server: PostgresForTests, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeds]:
+def seeds(pg_server: PostgresForTests, tmp_path_factory: pytest.TempPathFactory) -> Seeds:
     folder: Path = tmp_path_factory.mktemp("seeds")
-    yield Seeds(pg_server, folder)
+    return Seeds(pg_server, folder)
 
 
 def test_five_seeds_charge_each_paid_invoice_once(seeds: Seeds) -> None:
