@@ -19,6 +19,7 @@ import httpx
 import psutil
 from sqlalchemy import Engine
 
+from bench.bill_run import processor_seconds
 from bench.fleet import DUE, build_fleet
 from bench.home import bench_home
 from contracts.payment_run import PaymentRunRequest, PaymentRunResult
@@ -80,7 +81,9 @@ def _measure(
     before = asyncio.run(_ceiling(url, accounts))
     say("charging them through Temporal")
     load = psutil.getloadavg()[0]
+    used = processor_seconds(stack.home)
     seconds, result, events = asyncio.run(_charge(stack))
+    used = {kind: after - used.get(kind, 0.0) for kind, after in processor_seconds(stack.home).items()}
     say(f"charged in {seconds:.1f} s; the ceiling once more")
     after = asyncio.run(_ceiling(url, accounts))
     laws = verify(engine)
@@ -99,6 +102,9 @@ def _measure(
         "ratio": ratio,
         "temporal_events": events,
         "temporal_events_per_payment": per_payment,
+        "processor_ms_per_payment": {
+            kind: round(each * 1000 / max(paid, 1), 2) for kind, each in sorted(used.items())
+        },
         "load_before": round(load, 2),
         "books_ok": all(law.ok for law in laws),
         "charged_once": _charged_once(url, paid),
