@@ -21,6 +21,7 @@ from activities.test_clock import TestClockActivities
 from operations.billrun.rate import TaxEngines
 from operations.follow_ups.carrying import ProvisionerOf, nobody
 from runtime.call_keeper import keep_calls
+from runtime.charge_keeper import keep_charges
 from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
 from runtime.schedules import keep_schedules
@@ -59,6 +60,7 @@ background: list[BackgroundLoop] = [
     send_webhooks,
     dispatch_webhooks,
     keep_calls,
+    keep_charges,
     keep_checkouts,
 ]
 

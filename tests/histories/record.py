@@ -54,6 +54,7 @@ from tests.activities.acme import Opener, running_vendor
 from tests.histories.calls import CallStories
 from tests.histories.checkouts import CheckoutStories
 from tests.histories.clocks import ClockStories
+from tests.histories.payments import PaymentStories
 from tests.histories.syncs import SyncStories
 from tests.histories.taxes import TaxStories
 from tests.receiver import receiving
@@ -275,6 +276,7 @@ async def record(url: str, wanted: list[str]) -> None:
             calls = ConnectorActivities(engine, checkouts.open)
             syncs = SyncStories(environment.client, engine, url, stand_in)
             taxes = TaxStories(environment.client, engine, avatax)
+            payments = PaymentStories(environment.client, engine, gateway)
             async with (
                 Worker(
                     environment.client,
@@ -285,6 +287,7 @@ async def record(url: str, wanted: list[str]) -> None:
                         *BillRunActivities(engine).all(),
                         *checkouts.activities(),
                         *ParkedActivities(engine).all(),
+                        *payments.activities(),
                         *SubscriptionActivities(engine).all(),
                         *SweepActivities(engine, episodes).all(),
                         *SyncControlActivities(engine).all(),
@@ -309,7 +312,7 @@ async def record(url: str, wanted: list[str]) -> None:
                 stories = Recorder(environment, url).stories()
                 stories |= CallStories(environment.client, engine, vendor).stories()
                 stories |= syncs.stories() | taxes.stories() | checkouts.stories()
-                stories |= ClockStories(environment.client, engine).stories()
+                stories |= ClockStories(environment.client, engine).stories() | payments.stories()
                 for name, story in stories.items():
                     if wanted and name not in wanted:
                         continue
