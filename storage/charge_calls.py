@@ -88,7 +88,10 @@ def untold_charges(connection: PgConnection, idle: timedelta, limit: int) -> lis
         from charge c
         join connector_call l on l.mode = c.mode and l.connection = c.connection and l.method = 'payment.charge'
             and l.key = 'charge:' || c.account_id || ':' || c.no
-        where c.ended_at is null and c.status in ('intent', 'unknown')
+        where (c.status in ('failed', 'withdrawn') and l.status = 'succeeded'
+               and l.answer->>'status' = 'succeeded' and l.ended_at < clock_timestamp() - %(idle)s
+               and c.created_at > now() - interval '60 days')
+           or c.ended_at is null and c.status in ('intent', 'unknown')
           and ((l.status in ('succeeded', 'failed') and l.ended_at < clock_timestamp() - %(idle)s)
                or (l.status = 'skipped' and l.first_sent_at is null)
                or (c.status = 'intent' and l.first_sent_at is not null and l.status in ('unknown', 'parked', 'skipped')
