@@ -15,6 +15,8 @@ from runtime.flow_source import FlowErrors
 from runtime.process_exit import leave
 from runtime.settings import Settings, SettingsError, load_settings
 from runtime.stack.client import running_stack
+from runtime.telemetry.listener import NoPort
+from runtime.telemetry.process import running_telemetry
 from runtime.temporal import TemporalUnavailable
 from runtime.worker import run_worker
 from runtime.yaml_source import DocumentError
@@ -39,7 +41,6 @@ def _located(settings: Settings) -> Settings | None:
 
 def main() -> int:
     """Run the worker; returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = _located(load_settings())
         if settings is None:
@@ -48,8 +49,9 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 2
-        asyncio.run(run_worker(settings))
-    except SettingsError as error:
+        with running_telemetry(settings, "worker") as telemetry:
+            asyncio.run(run_worker(settings, telemetry))
+    except (SettingsError, NoPort) as error:
         print(f"bad setting: {error}", file=sys.stderr)  # noqa: T201
         return 2
     except (DocumentError, DefinitionError) as error:

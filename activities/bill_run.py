@@ -42,12 +42,12 @@ def _scope(name: str) -> Scope:
         raise ApplicationError(str(error), type="ScopeError", non_retryable=True) from error
 
 
-def _target(as_of: date | None, instant: datetime | None) -> Target:
+def _target(as_of: date | None, instant: datetime | None, now: datetime | None = None) -> Target:
     if (as_of is None) == (instant is None):
         raise ApplicationError(
             "a run needs a date or an instant, not both", type="TargetError", non_retryable=True
         )
-    return Target(as_of, instant)
+    return Target(as_of, instant, now)
 
 
 class BillRunActivities:
@@ -80,7 +80,7 @@ class BillRunActivities:
         ref = ChunkRef(order.run_id, order.no, order.mode)
         with pulse() as heart:
             report = self._runs.bill(
-                ref, _target(order.as_of, order.instant), wait=order.wait, heartbeat=heart
+                ref, _target(order.as_of, order.instant, order.now), wait=order.wait, heartbeat=heart
             )
         if order.wait and report.left:
             raise ApplicationError(
@@ -135,7 +135,7 @@ class BillRunActivities:
             report = self._runs.preview(
                 mode=order.mode,
                 scope=_scope(order.scope),
-                target=_target(order.as_of, order.instant),
+                target=_target(order.as_of, order.instant, order.now),
                 first=order.first,
                 until=order.until,
                 heartbeat=heart,

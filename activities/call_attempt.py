@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from activities.errors import kind_of
+from activities.errors import Held, kind_of
 from connectors.sdk.config import MissingSecret
 from connectors.sdk.connector import Connector
 from connectors.sdk.context import traced
@@ -41,6 +41,7 @@ from operations.calls.sending import (
 from storage.calls import CallRow
 from storage.database import DATABASE_AWAY, transaction
 from storage.storable import storable
+from storage.write_holds import WritesHeld
 
 T = TypeVar("T")
 
@@ -113,7 +114,7 @@ class Attempt:
         except (DefinitionError, MissingSecret) as error:
             return await self._park(row, _trouble(row, error), doubt=self._doubt(row))
         try:
-            with traced(f"call/{row.id}"):
+            with traced(f"call/{row.id}", row.connection):
                 return await self._resolve_or_send(connector, row, arguments)
         finally:
             await connector.aclose()
@@ -194,7 +195,12 @@ class Attempt:
     async def _send(
         self, connector: Connector[Any], guard: Idempotency, row: CallRow, arguments: list[Any], *, anew: bool
     ) -> CallOutcome:
-        sent = await self._do(begin_send, row, workflow_id=self._workflow_id, anew=anew)
+        try:
+            sent = await self._do(
+                begin_send, row, workflow_id=self._workflow_id, anew=anew, write=self._method.write
+            )
+        except WritesHeld as held:
+            raise Held(str(held)) from None
         if sent is None:
             raise Transient("another try of the same call is under way")
         if CallStatus(sent.status).settled:

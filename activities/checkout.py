@@ -37,6 +37,7 @@ from operations.checkout.books import CannotPost, post, settle, take_back
 from operations.checkout.ending import end, explain
 from operations.checkout.gateway import note, order_step, withdraw
 from operations.checkout.quote import GatewayFor, to_tax, write_quote
+from operations.checkout.told_standing import ReadTold
 from operations.tariffs import Tariffs
 from storage.database import DATABASE_AWAY, PgConnection, transaction
 
@@ -65,7 +66,8 @@ def by_engine(quotes: TaxQuotes) -> Taxes:
 
 class CheckoutActivities:
     """Checkouts in the database of `engine`. gateway_for: the payment gateway for a mode. fulfilled_by: for a mode,
-    the connection of each capability that follows a sale; None for one that nothing is configured for."""
+    the connection of each capability that follows a sale; None for one that nothing is configured for. told_by: by the
+    name of a connection whose gateway cannot be asked, what reads that which it tells."""
 
     def __init__(
         self,
@@ -73,12 +75,14 @@ class CheckoutActivities:
         gateway_for: GatewayFor,
         fulfilled_by: Callable[[str], Mapping[str, str | None]],
         taxes: Taxes = built_in,
+        told_by: Callable[[str], ReadTold | None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._tariffs = Tariffs(engine)
         self._gateway_for = gateway_for
         self._fulfilled_by = fulfilled_by
         self._taxes = taxes
+        self._told_by = told_by
 
     @activity.defn(name="quote_tax")
     async def quote(self, ref: CheckoutRef) -> Quoted:
@@ -108,7 +112,7 @@ class CheckoutActivities:
     def order(self, order: StepOrder) -> StepMade:
         """Write the intent of a call to the gateway."""
         with pulse(), transaction(self._engine) as connection:
-            made = StepMade(call=order_step(connection, order.checkout_id, order.step, order.number))
+            made = order_step(connection, order.checkout_id, order.step, order.number, self._told_by)
         fail_point(f"after-order-{order.step.value}")
         return made
 

@@ -14,7 +14,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.call_attempt import Attempt, OpenConnector, Patience, described
-from activities.errors import as_temporal
+from activities.errors import Held, as_temporal
 from activities.heartbeat import beating
 from connectors.sdk.errors import ConnectorError
 from connectors.sdk.methods import Method, all_methods
@@ -41,7 +41,8 @@ class ConnectorActivities:
             async with beating():
                 return await attempt.go(self._open)
         except ConnectorError as error:
-            if info.current_attempt_scheduled_time - info.scheduled_time >= self._patience.transient:
+            tried_for = info.current_attempt_scheduled_time - info.scheduled_time
+            if tried_for >= self._patience.transient and not isinstance(error, Held):
                 return await attempt.give_up(error)
             raise as_temporal(
                 error, tries=info.attempt, subject=f"{ref.method} of {ref.connection}"

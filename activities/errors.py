@@ -17,6 +17,17 @@ PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 5, 15, 30, 60, 1
 LONGEST_PAUSE = timedelta(hours=1)
 
 
+# How often what is held asks whether it still is.
+HELD_LOOK = timedelta(seconds=15)
+
+
+class Held(RateLimited):
+    """External writes are held, after a restore: nothing was sent, and it is tried again for as long as that lasts."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, after=HELD_LOOK)
+
+
 @dataclass(frozen=True, slots=True)
 class Handling:
     """retried: Temporal tries the activity again. expected: a "not yet", which is no failure in logs and metrics."""
@@ -59,6 +70,8 @@ def as_temporal(error: Exception, *, tries: int, subject: str = "") -> Applicati
     handling = HANDLING[kind]
     code = f" ({error.code})" if isinstance(error, ConnectorError) and _is_code(error.code) else ""
     waiting = "waiting for its turn" if kind == "rate_limited" else kind
+    if isinstance(error, Held):
+        waiting = "external writes are held until `masthead reconcile` has asked the gateways"
     return ApplicationError(
         f"{subject}: {waiting}{code}" if subject else f"{waiting}{code}",
         type=type(error).__name__,

@@ -37,6 +37,7 @@ from storage.sync import (
     read_lane,
     rest_left,
 )
+from storage.write_holds import open_hold
 
 IDLE_SECONDS = 0.5
 LONGEST_IDLE_SECONDS = 5.0
@@ -137,12 +138,15 @@ class Turn:
         for name in decisions.woken:
             self._rests[name] = 0.0
         busy = decisions.taken > 0
-        for flow in flows.outbound:
+        # While external writes are held the cursors of what is told stand still; what is read goes on.
+        held = await self._run(open_hold, self._db) is not None
+        outbound = () if held else flows.outbound
+        for flow in outbound:
             busy |= await self._step(flows, flow, LIVE)
         for inbound in flows.pulled:
             busy |= await self._pull(flows, inbound, names)
         if not busy:
-            for flow in flows.outbound:
+            for flow in outbound:
                 if await self._step(flows, flow, BACKFILL):
                     return True
         return busy
@@ -185,7 +189,7 @@ class Turn:
         try:
             if found.to_send:
                 sender = Sender(await self._opened(), flow, work)
-                with traced(sync_id(plan.connection)):
+                with traced(sync_id(plan.connection), plan.connection):
                     while sent < len(found.to_send):
                         await sender.send(found.to_send[sent : sent + flow.document.batch])
                         sent += flow.document.batch
@@ -222,7 +226,7 @@ class Turn:
         if self._rests[name] > time.monotonic():
             return False
         try:
-            with traced(sync_id(plan.connection)):
+            with traced(sync_id(plan.connection), plan.connection):
                 page = await read_page(self._run, self._db, plan, flow, await self._opened(), written_by)
         except (Rejected, Broken) as trouble:
             self._rests[name] = time.monotonic() + LANE_PAUSE_SECONDS

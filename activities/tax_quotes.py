@@ -189,7 +189,7 @@ class TaxQuotes:
         if until:
             patience = replace(patience, quote=min(patience.quote, PROBE_SECONDS), tries=1)
         try:
-            with traced("tax quote"):
+            with traced("tax quote", use.connection):
                 quote = await _tried(connector, order, patience)
         except Rejected as error:
             if error.blame == "data":

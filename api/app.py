@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,10 @@ from temporalio.client import Client
 
 from api import openapi, problems, unsubscribe
 from api.body_guard import BodyGuard
+from api.checkout_news import CheckoutNews
 from api.key_ring import KeyRing
+from api.observed import Observed
+from api.reference import serve_reference
 from api.security import open_route, require_key
 from api.v1 import (
     account_commands,
@@ -24,15 +27,19 @@ from api.v1 import (
     bill_runs,
     catalog,
     checkouts,
+    disputes,
     entitlement_check,
     entitlements,
     events,
     invoice_documents,
     invoices,
+    metrics,
     parked,
     payment_methods,
     payment_runs,
     quotes,
+    received_payments,
+    refunds,
     subscription_commands,
     subscriptions,
     test_clocks,
@@ -50,11 +57,16 @@ from operations.entitlements.paywall import Paywall
 from operations.tariffs import Tariffs
 from runtime.settings import Settings, load_settings
 from runtime.taxing import tax_uses
+from runtime.telemetry.hub_metrics import HubMetrics
+from runtime.telemetry.process import Telemetry
+from runtime.telemetry.readiness import asked, database_answers, temporal_answers
+from runtime.telemetry.traces import tracer
 from runtime.temporal import connect
 from runtime.webhooks_out import encryption_of
 from storage.database import make_engine, transaction
 from storage.events import reader_lag
 from storage.statements import Statements, close_pool, make_pool, open_pool
+from storage.write_holds import open_hold
 
 HEALTH_TIMEOUT_SECONDS = 2.0
 
@@ -70,6 +82,9 @@ ROUTERS = (
     account_commands.router,
     quotes.router,
     checkouts.router,
+    refunds.router,
+    received_payments.router,
+    disputes.router,
     usage.router,
     invoices.router,
     invoice_documents.router,
@@ -79,17 +94,18 @@ ROUTERS = (
     payment_methods.router,
     payment_runs.router,
     parked.router,
+    metrics.router,
     webhook_endpoints.router,
     test_clocks.router,
     api_keys.router,
 )
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, telemetry: Telemetry | None = None) -> FastAPI:
     """The application for the database and Temporal server of `settings` (default: of the environment).
 
-    Its state has `settings`, `engine`, `keys` and `temporal`. It starts and answers while Temporal is away.
-    Raises ValueError without a database.
+    Its state has `settings`, `engine`, `keys` and `temporal`. It starts and answers while Temporal is away. telemetry:
+    that of the process, whose endpoint then tells what the rows say, too. Raises ValueError without a database.
     """
     chosen = settings or load_settings()
     if chosen.database_url is None:
@@ -101,15 +117,32 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.engine = make_engine(url)
         app.state.keys = KeyRing(app.state.engine)
         app.state.tariffs = Tariffs(app.state.engine)
-        app.state.temporal = await connect(chosen.temporal_address, chosen.temporal_namespace, lazy=True)
+        app.state.temporal = await connect(
+            chosen.temporal_address,
+            chosen.temporal_namespace,
+            lazy=True,
+            runtime=telemetry.runtime if telemetry else None,
+            interceptors=telemetry.interceptors if telemetry else (),
+        )
+        app.state.checks = {
+            "database": database_answers(app.state.engine),
+            "temporal": temporal_answers(app.state.temporal, asyncio.get_running_loop()),
+        }
         inbox, reads = make_pool(url, "webhooks"), make_pool(url, "entitlements")
         app.state.webhook_intake = Intake(inbox, bundled_recipes(), EnvSecrets().resolve)
         app.state.paywall = Paywall(Statements(reads))
+        app.state.checkout_news = CheckoutNews(url)
         await open_pool(inbox)
         await open_pool(reads)
         try:
-            yield
+            with (
+                telemetry.listening(app.state.checks, HubMetrics(app.state.engine))
+                if telemetry
+                else nullcontext()
+            ):
+                yield
         finally:
+            await app.state.checkout_news.close()
             await close_pool(inbox)
             await close_pool(reads)
             app.state.engine.dispose()
@@ -119,7 +152,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Subscription hub for digital media",
         lifespan=lifespan,
         dependencies=[Depends(require_key)],
+        docs_url=None,
+        redoc_url=None,
     )
+    serve_reference(app)
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
     app.state.engine_taxed = frozenset(tax_uses(chosen))
@@ -127,6 +163,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     openapi.describe(app, (health_routes, *ROUTERS))
     app.add_middleware(BodyGuard)
+    app.add_middleware(Observed, tracer=tracer)  # around the guard: what it refuses is a request, too
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(health_routes)
@@ -142,11 +179,14 @@ async def health(request: Request) -> JSONResponse:
     """200 when all answers within two seconds, else 503 naming what does not. Needs no key.
 
     `event_readers` says how far the slowest reader of the event log is behind (null when that cannot be told); being
-    behind is not being unavailable.
+    behind is not being unavailable. Nor is `writes_held`, why nothing is written to other systems (null: it is).
     """
     state = request.app.state
-    postgres, temporal, lag = await asyncio.gather(
-        _postgres_answers(state.engine), _temporal_answers(state.temporal), _event_readers(state.engine)
+    postgres, temporal, lag, held = await asyncio.gather(
+        _postgres_answers(state.engine),
+        _temporal_answers(state.temporal),
+        _event_readers(state.engine),
+        _writes_held(state.engine),
     )
     fine = postgres is None and temporal is None
     body: dict[str, Any] = {
@@ -154,16 +194,45 @@ async def health(request: Request) -> JSONResponse:
         "postgres": postgres is None,
         "temporal": temporal is None,
         "event_readers": lag,
+        "writes_held": held,
     }
     if not fine:
         body["details"] = [problem for problem in (postgres, temporal) if problem is not None]
     return JSONResponse(body, 200 if fine else 503)
 
 
+@health_routes.get("/health/live", summary="Whether the API answers")
+@open_route
+async def live() -> dict[str, str]:
+    """200 from a process that answers. Needs no key."""
+    return {"status": "live"}
+
+
+@health_routes.get("/health/ready", summary="Whether the API can do its work")
+@open_route
+async def ready(request: Request) -> JSONResponse:
+    """200 when the database answers with the schema of this code, and Temporal answers; else 503 with the reasons.
+    Needs no key."""
+    found = await asyncio.to_thread(asked, request.app.state.checks)
+    return JSONResponse(found.as_json(), 200 if found.ready else 503)
+
+
 async def _event_readers(engine: Engine) -> dict[str, Any] | None:
     def ask() -> dict[str, Any]:
         with transaction(engine) as connection:
             return EventReaders.of(reader_lag(connection)).model_dump()
+
+    with suppress(Exception):
+        async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):
+            return await asyncio.to_thread(ask)
+    return None
+
+
+async def _writes_held(engine: Engine) -> str | None:
+    def ask() -> str | None:
+        with transaction(engine) as connection:
+            hold = open_hold(connection)
+        return None if hold is None else hold.reason
 
     with suppress(Exception):
         async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):

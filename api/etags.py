@@ -32,8 +32,14 @@ def etag(version: int) -> str:
     return f'"v{version}"'
 
 
-def if_match(header: Annotated[str | None, Header(alias="If-Match", max_length=500)] = None) -> Expected:
+async def if_match(
+    header: Annotated[str | None, Header(alias="If-Match", max_length=500)] = None,
+) -> Expected:
     """The dependency of a route that changes something: 428 without If-Match. What is no ETag of ours fits nothing."""
+    return _expected(header)
+
+
+def _expected(header: str | None) -> Expected:
     if header is None or not header.strip():
         raise Problem(
             428,
@@ -54,9 +60,11 @@ def if_match(header: Annotated[str | None, Header(alias="If-Match", max_length=5
 IfMatch = Annotated[Expected, Depends(if_match)]
 
 
-def if_given(header: Annotated[str | None, Header(alias="If-Match", max_length=500)] = None) -> Expected:
+async def if_given(
+    header: Annotated[str | None, Header(alias="If-Match", max_length=500)] = None,
+) -> Expected:
     """The dependency of a command, which says what shall be, whatever is: without If-Match any version will do."""
-    return Expected(None) if header is None or not header.strip() else if_match(header)
+    return Expected(None) if header is None or not header.strip() else _expected(header)
 
 
 IfGiven = Annotated[Expected, Depends(if_given)]

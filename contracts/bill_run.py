@@ -90,7 +90,8 @@ class OpenRunOutput(BaseModel):
 
 
 class ChunkInput(BaseModel):
-    """Bill one chunk by reference. With `wait`, rows that others hold are waited for."""
+    """Bill one chunk by reference. With `wait`, rows that others hold are waited for. `now`: when that is; a run dated
+    ahead takes no account beyond its day of then."""
 
     run_id: str
     no: int
@@ -98,6 +99,7 @@ class ChunkInput(BaseModel):
     instant: datetime | None
     mode: str
     wait: bool = False
+    now: datetime | None = None
 
 
 class ChunkOutput(BaseModel):
@@ -164,7 +166,7 @@ class PreviewRangesOutput(BaseModel):
 
 
 class PreviewInput(BaseModel):
-    """Preview the accounts from `first` until `until` (None: to the end)."""
+    """Preview the accounts from `first` until `until` (None: to the end), as a run at `now` would bill them."""
 
     as_of: date | None
     instant: datetime | None
@@ -172,6 +174,7 @@ class PreviewInput(BaseModel):
     mode: str
     first: str
     until: str | None
+    now: datetime | None = None
 
 
 class PreviewOutput(BaseModel):

@@ -46,18 +46,6 @@ _ENDED = frozenset(
 )
 
 
-class CheckoutInput(BaseModel):
-    """Which checkout. action_within: how long the customer may take over an action. authorise_within: how long the
-    gateway may take before the customer is told to come again. looks: how long after the customer was sent away the
-    gateway is asked without news; the last pause holds for all that follow."""
-
-    checkout_id: str
-    account_id: str
-    action_within: timedelta = timedelta(minutes=30)
-    authorise_within: timedelta = timedelta(minutes=10)
-    looks: tuple[timedelta, ...] = (timedelta(minutes=1), timedelta(minutes=5))
-
-
 class CheckoutRef(BaseModel):
     """A checkout, at an instant of its business time."""
 
@@ -121,6 +109,46 @@ class GatewayStep(StrEnum):
     FIND = "find"
     FIND_SETUP = "find_setup"
     VOID = "void"
+    REFUND = "refund"
+
+
+class Paused(BaseModel):
+    """Where a checkout waits whose history has become long: what a fresh run has to know to go on waiting.
+
+    step: what is asked for. until: when the customer's time is over; None: the gateway has it, and tells how it ends.
+    looks: how often it was asked for here; finds: how often the payment was looked up at all. given_up: nobody wants
+    it any more; news: somebody has said that there is something to ask for.
+    """
+
+    quoted: Quoted
+    step: GatewayStep
+    until: datetime | None = None
+    looks: int = 0
+    finds: int = 0
+    standing: Standing | None = None
+    given_up: bool = False
+    news: bool = False
+
+
+class CheckoutInput(BaseModel):
+    """Which checkout. action_within: how long the customer may take over an action. authorise_within: how long the
+    gateway may take before the customer is told to come again. looks: how long after the customer was sent away the
+    gateway is asked without news; the last pause holds for all that follow. paused: where a run before this one has
+    left off."""
+
+    checkout_id: str
+    account_id: str
+    action_within: timedelta = timedelta(minutes=30)
+    authorise_within: timedelta = timedelta(minutes=10)
+    looks: tuple[timedelta, ...] = (timedelta(minutes=1), timedelta(minutes=5))
+    paused: Paused | None = None
+
+
+class Noted(BaseModel):
+    """Where the payment stands. decline: the gateway's code."""
+
+    standing: Standing
+    decline: str | None = None
 
 
 class StepOrder(BaseModel):
@@ -132,9 +160,12 @@ class StepOrder(BaseModel):
 
 
 class StepMade(BaseModel):
-    """The call; None where there is nothing to call about."""
+    """The call; None where there is nothing to call about. refusable: a refusal is an answer, no work for a person.
+    told: how the payment stands at a gateway that cannot be asked."""
 
     call: CallRef | None = None
+    refusable: bool = False
+    told: Noted | None = None
 
 
 class TakeNote(BaseModel):
@@ -143,13 +174,6 @@ class TakeNote(BaseModel):
     checkout_id: str
     step: GatewayStep
     call_id: str
-
-
-class Noted(BaseModel):
-    """Where the payment stands. decline: the gateway's code."""
-
-    standing: Standing
-    decline: str | None = None
 
 
 class Withdraw(BaseModel):

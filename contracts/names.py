@@ -39,6 +39,8 @@ SEARCH_ATTRIBUTES: tuple[SearchAttributeKey[str], ...] = (
 BILL_RUN_SCHEDULE = "schedule/bill-run"
 PAYMENT_RUN_SCHEDULE = "schedule/payment-run"
 SWEEP_SCHEDULE = "schedule/sweep"
+DUNNING_SCHEDULE = "schedule/dunning"
+SCHEDULED_DUNNING = "dunning-sweep/scheduled"
 SCHEDULED_BILL_RUN = "bill-run/scheduled"
 SCHEDULED_PAYMENT_RUN = "payment-run/scheduled"
 SCHEDULED_SWEEP = "sweep/scheduled"
@@ -100,6 +102,19 @@ def parse_test_clock_id(workflow_id: str) -> str:
     head, _, rest = workflow_id.partition("/")
     if head != "test-clock" or not rest:
         raise ValueError(f"not a test clock's workflow id: {workflow_id!r}")
+    return rest
+
+
+def dunning_id(account: str) -> str:
+    """The workflow id of the dunning of the account with id `account`."""
+    return f"dunning/{account}"
+
+
+def parse_dunning_id(workflow_id: str) -> str:
+    """The inverse of `dunning_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    if head != "dunning" or not rest:
+        raise ValueError(f"not a workflow id of dunning: {workflow_id!r}")
     return rest
 
 
@@ -175,4 +190,17 @@ def parse_checkout_id(workflow_id: str) -> str:
     head, _, rest = workflow_id.partition("/")
     if head != "checkout" or not rest:
         raise ValueError(f"not a checkout's workflow id: {workflow_id!r}")
+    return rest
+
+
+def refund_id(refund: str) -> str:
+    """The workflow id of the refund with id `refund`."""
+    return f"refund/{refund}"
+
+
+def parse_refund_id(workflow_id: str) -> str:
+    """The inverse of `refund_id`. Raises ValueError for any other id."""
+    head, _, rest = workflow_id.partition("/")
+    if head != "refund" or not rest:
+        raise ValueError(f"not a refund's workflow id: {workflow_id!r}")
     return rest

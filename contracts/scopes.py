@@ -21,6 +21,8 @@ SCOPES: dict[str, Scope] = {
     "accounts:write": Scope("open accounts and change them", for_accounts=True),
     "subscriptions:read": Scope("see subscriptions", for_accounts=True),
     "subscriptions:write": Scope("change, pause, cancel and resume subscriptions", for_accounts=True),
+    "payments:read": Scope("see payments, refunds and disputes", for_accounts=True),
+    "metrics:read": Scope("see figures over all accounts"),
     "payments:write": Scope("record money that came in, grant credit, correct invoices"),
     "invoices:read": Scope("see invoices with lines and taxes", for_accounts=True),
     "usage:write": Scope("record what was used", for_accounts=True),

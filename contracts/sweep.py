@@ -47,12 +47,37 @@ class SweepPageOutput(BaseModel):
     last: SweepPosition | None
 
 
+class RenewalsPageInput(BaseModel):
+    """Tell of the next `limit` renewals, of subscriptions behind `after` in the order of their ids."""
+
+    after: str | None
+    now: datetime
+    limit: int
+
+
+class RenewalsPageOutput(BaseModel):
+    """How many renewals a page told of, and the subscription of the last."""
+
+    told: int
+    last: str | None
+
+
+class RenewalsPass(BaseModel):
+    """A daily look at all subscriptions for renewals to tell of: how far it has come, and whether it is through."""
+
+    started_at: datetime
+    after: str | None = None
+    caught_up: bool = False
+
+
 class SweepResult(BaseModel):
     """What a sweep did. The next one of the Schedule is given this, and goes on from `position`; `caught_up` says
-    that nothing was left to open."""
+    that nothing was left to open. `told`: of how many renewals, in the pass `renewals`."""
 
     overdue: int
     opened: int
     position: SweepPosition | None
     pass_started_at: datetime
     caught_up: bool
+    renewals: RenewalsPass | None = None
+    told: int = 0

@@ -166,6 +166,21 @@ def return_uses(credit: AccountCredit, target: str, day: date) -> tuple[AccountC
     return _with(credit, movements), sum(movement.amount for movement in movements)
 
 
+def use_of(credit: AccountCredit, grant: str) -> tuple[dict[str, int], int]:
+    """How much of `grant` each target has used and not given back, and how much of it has expired, minor units."""
+    used: dict[str, int] = {}
+    expired = 0
+    for movement in credit.movements:
+        if movement.grant != grant:
+            continue
+        if movement.kind is MovementKind.EXPIRY:
+            expired += movement.amount
+        else:
+            sign = 1 if movement.kind is MovementKind.USE else -1
+            used[str(movement.target)] = used.get(str(movement.target), 0) + sign * movement.amount
+    return {target: amount for target, amount in used.items() if amount}, expired
+
+
 def expire(credit: AccountCredit, day: date) -> tuple[AccountCredit, tuple[Movement, ...]]:
     """(`credit`, the expiries that `day` adds, for the ledger). An expiry is dated by its grant, not by `day`: a
     sweep that runs late records the same; only what was returned to an expired grant is dated by the return."""

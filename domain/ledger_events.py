@@ -29,6 +29,7 @@ class Event(StrEnum):
     PAYOUT_RECEIVED = "payout_received"
     REFUND_PAID = "refund_paid"
     REFUND_FAILED = "refund_failed"
+    REFUND_RELEASED = "refund_released"
     CREDIT_NOTE_ISSUED = "credit_note_issued"
     DELIVERY_CREDITED = "delivery_credited"
     ACCOUNT_CREDIT_GRANTED = "account_credit_granted"
@@ -143,6 +144,12 @@ ENTRIES: dict[Event, Rule] = {
         debits=(_CLEARING, _CASH),
         credits=(_REFUND,),
         needs=(_MONEY, ("refund",)),
+    ),
+    Event.REFUND_RELEASED: Rule(
+        "A refund that was promised cannot be paid: the customer keeps it as account credit.",
+        debits=_amount(ledger.REFUNDS_PAYABLE),
+        credits=_amount(ledger.ACCOUNT_CREDIT),
+        needs=(("amount",),),
     ),
     Event.CREDIT_NOTE_ISSUED: Rule(
         "A credit note gives back part of what was billed (law 5), tax with it: from deferred revenue what was not "

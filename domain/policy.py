@@ -120,6 +120,21 @@ class NoticePolicy(_Strict):
     )
 
 
+class RefundPolicy(_Strict):
+    """What becomes of money that is to go back, or was taken back."""
+
+    failed: Literal["account_credit", "park"] = Field(
+        "account_credit",
+        description="what becomes of a refund that the gateway could not pay. account_credit: the customer keeps it "
+        "for later invoices; park: it stays promised until a person pays it another way, tries again or grants it",
+    )
+    lost_dispute: Literal["loss", "open_invoice"] = Field(
+        "loss",
+        description="who bears a dispute that was lost. loss: the publisher, and the invoice stays paid; open_invoice: "
+        "the invoice is open again, to be collected or written off",
+    )
+
+
 class Policy(_Strict):
     """All choices; each has a default that an ordinary publisher can live with."""
 
@@ -163,6 +178,9 @@ class Policy(_Strict):
     gifts: GiftPolicy = Field(
         GiftPolicy(claim_within=IntervalSpec(unit=Length.YEAR), access=IntervalSpec(unit=Length.YEAR)),
         description="terms of gifts; left out, a gift can be claimed for a year and is read for one period of its plan",
+    )
+    refunds: RefundPolicy = Field(
+        RefundPolicy(), description="what becomes of money that is to go back, or was taken back by a bank"
     )
     notices: NoticePolicy = Field(
         NoticePolicy(), description="how many days before what comes its payer is told of it"

@@ -153,7 +153,7 @@ def with_credit(schedule: Schedule, credit: Credit) -> Schedule:
         raise ScheduleRefused(
             f"{credit.amount} minor units are to be credited on line {schedule.key}, and {schedule.left} are left of it"
         )
-    last = _last_document(schedule)
+    last = last_document(schedule)
     if credit.on < last:
         raise ScheduleRefused(
             f"a credit on line {schedule.key} cannot be dated {credit.on}: it was billed or credited on {last}; "
@@ -171,7 +171,7 @@ def withdraw_credit(schedule: Schedule, credit: Credit, on: date) -> Schedule:
         raise ScheduleRefused(
             f"no credit of {credit.amount} from {credit.on} stands against line {schedule.key}"
         )
-    last = _last_document(schedule)
+    last = last_document(schedule)
     if on < last:
         raise ScheduleRefused(
             f"a credit on line {schedule.key} cannot be withdrawn on {on}: it was credited on {last}"
@@ -247,10 +247,10 @@ def deferred_on(schedule: Schedule, day: date) -> int:
 def last_day(schedule: Schedule) -> date:
     """The last day on which `schedule` is billed, earns or is credited; nothing of it moves later."""
     earning = schedule.deliveries[-1] if schedule.deliveries else schedule.end - _DAY
-    return max(_last_document(schedule), earning)
+    return max(last_document(schedule), earning)
 
 
-def _last_document(schedule: Schedule) -> date:
+def last_document(schedule: Schedule) -> date:
     """When it was last billed, credited, or a credit withdrawn."""
     return max((schedule.billed_on, *(credit.withdrawn_on or credit.on for credit in schedule.credits)))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 
-from domain.dunning import UnpaidInvoice, dunning_state, next_state_change
+from domain.dunning import Hold, UnpaidInvoice, dunning_state, next_state_change
 from domain.dunning_policy import Blocked, DunningPolicy
 from domain.entitlements import Span
 from domain.policy import AccessPolicy, Policy
@@ -33,15 +33,20 @@ def gives_access(dunning: DunningPolicy, access: AccessPolicy, state: str) -> bo
 
 
 def withheld(
-    policy: Policy, history: Sequence[tuple[date, str]], unpaid: Sequence[UnpaidInvoice], today: date
+    policy: Policy,
+    history: Sequence[tuple[date, str]],
+    unpaid: Sequence[UnpaidInvoice],
+    today: date,
+    holds: Sequence[Hold] = (),
 ) -> tuple[Span, ...]:
     """The stretches of local days in which access is withheld from an account: before `today` as `history` tells (the
-    dunning states in order, each with its first day), from then on as `unpaid` will have it if nothing is paid."""
+    dunning states in order, each with its first day), from then on as `unpaid` will have it if nothing is paid, under
+    the `holds` that keep it from being dunned."""
     states = [(day, name) for day, name in history if day < today]
     day: date | None = today
     while day is not None:
-        states.append((day, dunning_state(policy.dunning, unpaid, day)))
-        day = next_state_change(policy.dunning, unpaid, day)
+        states.append((day, dunning_state(policy.dunning, unpaid, day, holds)))
+        day = next_state_change(policy.dunning, unpaid, day, holds)
     found: list[Span] = []
     for (start, name), following in pairwise([*states, (None, "")]):
         end = following[0]

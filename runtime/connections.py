@@ -24,6 +24,7 @@ from runtime.connection_words import close_to
 from runtime.settings import Settings
 from runtime.stack.client import running_stack
 from runtime.stack.sandbox import SandboxAddresses
+from runtime.telemetry.requests import ObservedRequests
 from storage.connections import ConnectionRow, note_connections, note_health
 from storage.database import transaction
 from storage.encryption import Encryption
@@ -86,7 +87,7 @@ class Connections:
         self._pool = Pool(database_url)
         self.tokens = PostgresTokens(self._pool, encryption)
         self.budget = PostgresRateBudget(self._pool)
-        self.log = PostgresRequestLog(self._pool)
+        self.log = ObservedRequests(PostgresRequestLog(self._pool))
         self._secrets = secrets or secrets_of_this_process()
         self._opened: dict[str, Connector[Any]] = {}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -10,7 +12,10 @@ from sqlalchemy import Engine
 
 from connectors.sdk.capabilities.payment_facts import TellsOfPayments
 from connectors.sdk.config import Config
-from operations.webhooks_in.handlers import Handler, Outcome, WebhookHandlers, keep_facts, payload_of
+from operations.checkout.told import keep_and_wake
+from operations.refunds.facts import apply_facts
+from operations.tariffs import Tariffs
+from operations.webhooks_in.handlers import Handler, Outcome, WebhookHandlers, payload_of
 from runtime.connection_source import ConnectionSpec
 from runtime.webhook_dispatcher import register_handlers
 from storage.database import PgConnection
@@ -23,12 +28,11 @@ def take_gateway_webhooks(connections: Iterable[ConnectionSpec]) -> None:
     that names a kind takes it first."""
     for spec in connections:
         if spec.enabled and spec.config is not None and issubclass(spec.connector, TellsOfPayments):
-            handler = checked(spec.connector, spec.config)
-            register_handlers(partial(_register, spec.name, spec.mode, handler))
+            register_handlers(partial(_register, spec, spec.connector, spec.config))
 
 
-def checked(gateway: type[TellsOfPayments[Any]], config: Config) -> Handler:
-    """Keeps each delivery as a fact once it was read as one of `config`'s own account.
+def checked(gateway: type[TellsOfPayments[Any]], config: Config, tariffs: Tariffs) -> Handler:
+    """Keeps each delivery as a fact once it was read as one of `config`'s own account, and applies what it tells.
 
     The handler raises OtherAccount for another account's, and ValueError for one that cannot be read: both are parked.
     """
@@ -36,12 +40,30 @@ def checked(gateway: type[TellsOfPayments[Any]], config: Config) -> Handler:
     def apply(
         connection: PgConnection, endpoint: InboundEndpoint, deliveries: Sequence[StoredDelivery]
     ) -> Sequence[Outcome]:
-        for delivery in deliveries:
-            gateway.facts(config, payload_of(delivery))
-        return keep_facts(connection, endpoint, deliveries)
+        told = [gateway.facts(config, payload_of(delivery)) for delivery in deliveries]
+        outcomes = keep_and_wake(connection, endpoint, deliveries)
+        tariff = tariffs.current(connection)
+        return [
+            replace(
+                outcome,
+                signals=(
+                    *outcome.signals,
+                    *apply_facts(
+                        connection, tariff, endpoint.connection, facts, datetime.now(UTC), mode=endpoint.mode
+                    ),
+                ),
+            )
+            for outcome, facts in zip(outcomes, told, strict=True)
+        ]
 
     return apply
 
 
-def _register(name: str, mode: str, handler: Handler, handlers: WebhookHandlers, _: Engine) -> None:
-    handlers.register_for(name, mode, "*", handler)
+def _register(
+    spec: ConnectionSpec,
+    gateway: type[TellsOfPayments[Any]],
+    config: Config,
+    handlers: WebhookHandlers,
+    engine: Engine,
+) -> None:
+    handlers.register_for(spec.name, spec.mode, "*", checked(gateway, config, Tariffs(engine)))

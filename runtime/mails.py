@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from activities.call_attempt import Attempt, Patience, described
-from activities.errors import pause_after
+from activities.errors import Held, pause_after
 from connectors.sdk.capabilities.mail import Mailer
 from connectors.sdk.errors import ConnectorError
 from connectors.sdk.methods import method
@@ -44,6 +44,7 @@ from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
 from storage.calls import read_call
 from storage.database import transaction
 from storage.mails import MailRow, claim_mails
+from storage.write_holds import open_hold
 
 log = logging.getLogger("masthead.mails")
 
@@ -164,6 +165,8 @@ class MailSender:
         """Send a batch of what is due, side by side; how many were looked at. While a mail server is away, one mail at
         a time finds out whether it is back."""
         done = 0
+        if await self._do(open_hold) is not None:
+            return 0
         for mode in MODES:
             hold = self._holds[mode]
             if not hold.over:
@@ -212,7 +215,7 @@ class MailSender:
             outcome = await attempt.go(self._connections.open)
         except ConnectorError as error:
             call = await self._do(read_call, call_id)
-            if call.now - call.created_at < self._patience.transient:
+            if isinstance(error, Held) or call.now - call.created_at < self._patience.transient:
                 self._complaints.tell("a mail could not be sent", error)
                 await self._do(put_off, row.id, pause_after(error, row.tries + 1))
                 return False

@@ -12,8 +12,11 @@ from activities.bill_run import BillRunActivities
 from activities.call_attempt import OpenConnector
 from activities.checkout import CheckoutActivities
 from activities.connectors import ConnectorActivities
+from activities.dunning import DunningActivities
 from activities.parked import ParkedActivities
 from activities.payment_run import PaymentRunActivities
+from activities.refund import RefundActivities
+from activities.renewals import RenewalActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
@@ -24,6 +27,8 @@ from runtime.call_keeper import keep_calls
 from runtime.charge_keeper import keep_charges
 from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
+from runtime.dunning_keeper import keep_dunning
+from runtime.refund_keeper import keep_refunds
 from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
@@ -32,7 +37,9 @@ from workflows.checkout import CheckoutWorkflow
 from workflows.clocks import TestClockWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 from workflows.connector_sync import ConnectorSyncWorkflow
+from workflows.dunning import DunningSweepWorkflow, DunningWorkflow
 from workflows.payment_run import PaymentRunWorkflow
+from workflows.refund import RefundWorkflow
 from workflows.subscription import SubscriptionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.tax_documents import TaxDocumentsWorkflow
@@ -43,7 +50,10 @@ WORKFLOWS: list[type] = [
     CheckoutWorkflow,
     ConnectorCallWorkflow,
     ConnectorSyncWorkflow,
+    DunningSweepWorkflow,
+    DunningWorkflow,
     PaymentRunWorkflow,
+    RefundWorkflow,
     SubscriptionWorkflow,
     SweepWorkflow,
     TaxDocumentsWorkflow,
@@ -62,6 +72,8 @@ background: list[BackgroundLoop] = [
     keep_calls,
     keep_charges,
     keep_checkouts,
+    keep_refunds,
+    keep_dunning,
 ]
 
 
@@ -79,10 +91,13 @@ def build_activities(
     return [
         *BillRunActivities(engine, taxes).all(),
         *checkouts.all(),
+        *DunningActivities(engine).all(),
         *ParkedActivities(engine).all(),
         *PaymentRunActivities(engine, open_connector).all(),
+        *RefundActivities(engine).all(),
         *SubscriptionActivities(engine, provisioner).all(),
         *SweepActivities(engine, Episodes(client)).all(),
+        *RenewalActivities(engine, provisioner).all(),
         *SyncControlActivities(engine).all(),
         *TestClockActivities(engine, Episodes(client)).all(),
     ]

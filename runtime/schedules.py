@@ -23,10 +23,13 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.bill_run import BillRunRequest
+from contracts.dunning import DunningSweepRequest
 from contracts.names import (
     BILL_RUN_SCHEDULE,
+    DUNNING_SCHEDULE,
     PAYMENT_RUN_SCHEDULE,
     SCHEDULED_BILL_RUN,
+    SCHEDULED_DUNNING,
     SCHEDULED_PAYMENT_RUN,
     SCHEDULED_SWEEP,
     SWEEP_SCHEDULE,
@@ -35,6 +38,7 @@ from contracts.names import (
 from contracts.payment_run import PaymentRunRequest
 from contracts.sweep import SweepRequest
 from workflows.bill_run import BillRunWorkflow
+from workflows.dunning import DunningSweepWorkflow
 from workflows.payment_run import PaymentRunWorkflow
 from workflows.sweep import SweepWorkflow
 
@@ -42,7 +46,12 @@ log = logging.getLogger("masthead.schedules")
 
 LOOK_AGAIN_SECONDS = 600.0
 AFTER_FAILURE_SECONDS = 10.0
-NAMES = {"sweep": SWEEP_SCHEDULE, "bill-run": BILL_RUN_SCHEDULE, "payment-run": PAYMENT_RUN_SCHEDULE}
+NAMES = {
+    "sweep": SWEEP_SCHEDULE,
+    "bill-run": BILL_RUN_SCHEDULE,
+    "payment-run": PAYMENT_RUN_SCHEDULE,
+    "dunning": DUNNING_SCHEDULE,
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,25 @@ def _bill_run() -> Schedule:
     )
 
 
+def _dunning() -> Schedule:
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            DunningSweepWorkflow.run,
+            DunningSweepRequest(),
+            id=SCHEDULED_DUNNING,
+            task_queue=TASK_QUEUE,
+            static_summary="open dunning cases of accounts with invoices past due",
+        ),
+        # Each hour some time zone begins a new day.
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(hours=1))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1)),
+        state=ScheduleState(
+            paused=True,
+            note="Paused until you want accounts dunned for invoices past due: `masthead schedules resume dunning`.",
+        ),
+    )
+
+
 def _payment_run() -> Schedule:
     return Schedule(
         action=ScheduleActionStartWorkflow(
@@ -123,6 +151,7 @@ async def ensure_schedules(client: Client) -> None:
     for schedule_id, schedule in (
         (SWEEP_SCHEDULE, _sweep()),
         (BILL_RUN_SCHEDULE, _bill_run()),
+        (DUNNING_SCHEDULE, _dunning()),
         (PAYMENT_RUN_SCHEDULE, _payment_run()),
     ):
         try:

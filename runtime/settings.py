@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -189,6 +189,51 @@ class Settings(BaseSettings):
         "several with commas between them while keys change, the newest first.",
         json_schema_extra=_read_by(CLI, WORKER, API, unset="nothing can be stored encrypted", or_file=True),
     )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto",
+        alias="MASTHEAD_LOG_FORMAT",
+        description="How worker and API write their log: `console` for people, `json` for one object a line, `auto` "
+        "for the first on a terminal and the second elsewhere.",
+        json_schema_extra=_read_by(WORKER, API),
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        alias="MASTHEAD_LOG_LEVEL",
+        description="The least that is logged: `debug`, `info`, `warning` or `error`.",
+        json_schema_extra=_read_by(WORKER, API),
+    )
+    metrics_address: str = Field(
+        default="127.0.0.1:9464",
+        alias="MASTHEAD_METRICS_ADDRESS",
+        description="Where each process answers `/metrics`, `/health/live` and `/health/ready`, as HOST:PORT; the next "
+        "free port where it is taken. It asks for no key: keep it inside your network. `off` for nowhere.",
+        json_schema_extra=_read_by(WORKER, API),
+    )
+    traces_endpoint: str | None = Field(
+        default=None,
+        alias="MASTHEAD_TRACES_ENDPOINT",
+        description="Where spans of requests, workflows and calls are sent by OTLP over HTTP, as "
+        "http://127.0.0.1:4318/v1/traces.",
+        json_schema_extra=_read_by(WORKER, API, unset="no traces"),
+    )
+    payload_key: str | None = Field(
+        default=None,
+        alias="MASTHEAD_PAYLOAD_KEY",
+        repr=False,
+        description="Encrypts what Temporal stores: a key of `masthead connectors keygen`, the same for every process; "
+        "several with commas between them while keys change, the newest first.",
+        json_schema_extra=_read_by(CLI, WORKER, API, unset="Temporal stores it as it is", or_file=True),
+    )
+    codec_token: str | None = Field(
+        default=None,
+        alias="MASTHEAD_CODEC_TOKEN",
+        repr=False,
+        min_length=16,
+        description="The bearer token that `masthead codec-server` asks for.",
+        json_schema_extra=_read_by(
+            CLI, unset="it asks for none, and listens on this machine only", or_file=True
+        ),
+    )
     allow_loopback: bool = Field(
         default=False,
         alias="MASTHEAD_ALLOW_LOOPBACK",
@@ -207,6 +252,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What a caller says, then the environment, then the files that it names."""
         return init_settings, env_settings, _NamedFiles(settings_cls)
+
+    @property
+    def metrics_endpoint(self) -> tuple[str, int] | None:
+        """Address and first port of `metrics_address`; None where it is off."""
+        if self.metrics_address == "off":
+            return None
+        host, _, port = self.metrics_address.rpartition(":")
+        return host, int(port)
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a process that shall have the same."""
@@ -257,6 +310,24 @@ class Settings(BaseSettings):
             return str(ip_address(host))
         except ValueError:
             raise ValueError("must be an IP address, as 127.0.0.1 or 0.0.0.0") from None
+
+    @field_validator("metrics_address")
+    @classmethod
+    def _an_endpoint(cls, address: str) -> str:
+        host, _, port = address.rpartition(":")
+        try:
+            if address == "off" or (ip_address(host) and 0 < int(port) < 65536):
+                return address
+        except ValueError:
+            pass
+        raise ValueError("must be an IP address and a port, as 127.0.0.1:9464, or off")
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _a_url(cls, url: str | None) -> str | None:
+        if url is None or url.startswith(("http://", "https://")):
+            return url
+        raise ValueError("must be a URL, as http://127.0.0.1:4318/v1/traces")
 
     @field_validator("temporal_address")
     @classmethod

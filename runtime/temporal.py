@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -18,16 +20,19 @@ from temporalio.api.workflowservice.v1 import (
     RegisterNamespaceRequest,
     UpdateNamespaceRequest,
 )
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor
 from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.plugin import SimplePlugin
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from contracts.names import SEARCH_ATTRIBUTES
+from runtime.payload_codec import PayloadEncryption
+from runtime.settings import load_settings
 
 # Re-importing these in the sandbox for each workflow makes a worker three times slower or worse; none of
 # them is used by workflow code for anything that changes between two replays.
@@ -56,11 +61,17 @@ class TemporalUnavailable(Exception):
 
 
 class MastheadPlugin(SimplePlugin):
-    """Converter and workflow runner for clients, workers, tests and the Replayer alike."""
+    """Converter, encryption and workflow runner for clients, workers, tests and the Replayer alike.
 
-    def __init__(self) -> None:
+    codec: by default the keys of MASTHEAD_PAYLOAD_KEY. Raises PayloadKeyError where that cannot be used.
+    """
+
+    def __init__(self, codec: PayloadEncryption | None = None) -> None:
+        codec = codec or PayloadEncryption.of(load_settings().payload_key)
         super().__init__(
-            "masthead", data_converter=pydantic_data_converter, workflow_runner=lambda _: WORKFLOW_RUNNER
+            "masthead",
+            data_converter=replace(pydantic_data_converter, payload_codec=codec),
+            workflow_runner=lambda _: WORKFLOW_RUNNER,
         )
 
 
@@ -82,11 +93,18 @@ def connection_options(address: str | None, namespace: str | None) -> dict[str, 
 
 
 async def connect(
-    address: str | None, namespace: str | None = None, *, deadline_seconds: float = 30.0, lazy: bool = False
+    address: str | None,
+    namespace: str | None = None,
+    *,
+    deadline_seconds: float = 30.0,
+    lazy: bool = False,
+    runtime: Runtime | None = None,
+    interceptors: Sequence[Interceptor] = (),
 ) -> Client:
     """A client for `namespace` at `address`, tried again until the deadline.
 
-    With `lazy` nothing is sent before the first call, so that a process can start while Temporal is away.
+    With `lazy` nothing is sent before the first call, so that a process can start while Temporal is away. runtime: what
+    the core library logs and counts with; interceptors: also those of workers that are given this client.
     Raises TemporalUnavailable when the deadline passes, and at once when the server refuses our credentials.
     """
     options = connection_options(address, namespace)
@@ -94,7 +112,9 @@ async def connect(
     pause = 0.05
     while True:
         try:
-            return await Client.connect(**options, plugins=[MastheadPlugin()], lazy=lazy)
+            return await Client.connect(
+                **options, plugins=[MastheadPlugin()], lazy=lazy, runtime=runtime, interceptors=interceptors
+            )
         except RPCError as error:
             if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
                 raise TemporalUnavailable(

@@ -7,9 +7,10 @@ import gc
 import logging
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,11 +27,13 @@ from runtime import registry
 from runtime.connections import Connections
 from runtime.mails import running_mails
 from runtime.provisioners import provisioner_of
-from runtime.sellers import fulfilled_by, gateway_for
+from runtime.sellers import fulfilled_by, gateway_for, told_by
 from runtime.settings import Settings
 from runtime.stack.home import Home, write_private
 from runtime.syncs import load_flows, running_syncs
 from runtime.taxing import bill_run_taxes, running_taxing, tax_uses
+from runtime.telemetry.process import Telemetry
+from runtime.telemetry.readiness import database_answers, temporal_answers
 from runtime.temporal import connect
 from storage.database import make_engine
 
@@ -46,10 +49,11 @@ HEARTBEAT_AT_LEAST_EVERY = timedelta(seconds=2)
 LOOP_PAUSE_SECONDS = 1.0
 
 
-async def run_worker(settings: Settings) -> None:
+async def run_worker(settings: Settings, telemetry: Telemetry | None = None) -> None:
     """Run until SIGTERM or SIGINT, then let running activities end (10 s) and close all in order.
 
-    Once it polls it creates `run/worker-<pid>.ready` in MASTHEAD_HOME, for which the supervisor waits.
+    Once it polls it creates `run/worker-<pid>.ready` in MASTHEAD_HOME, for which the supervisor waits. telemetry: that
+    of the process, whose endpoint then says whether the worker is ready.
     Raises FlowErrors, DocumentError and DefinitionError when flows or connections cannot be used as they are,
     TemporalUnavailable when there is no server, ValueError without a database.
     """
@@ -66,9 +70,23 @@ async def run_worker(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    client = await connect(settings.temporal_address, settings.temporal_namespace, deadline_seconds=60)
+    client = await connect(
+        settings.temporal_address,
+        settings.temporal_namespace,
+        deadline_seconds=60,
+        runtime=telemetry.runtime if telemetry else None,
+        interceptors=telemetry.interceptors if telemetry else (),
+    )
     engine = make_engine(settings.database_url)
     fatal: list[BaseException] = []
+    polling = threading.Event()
+    checks = {
+        "database": database_answers(engine),
+        "temporal": temporal_answers(client, loop),
+        "worker": lambda: (
+            None if polling.is_set() else "the worker does not poll: it starts, or is about to end"
+        ),
+    }
 
     async def end(error: BaseException) -> None:
         fatal.append(error)
@@ -76,19 +94,22 @@ async def run_worker(settings: Settings) -> None:
 
     try:
         connections.note_started(engine)
-        async with (
-            _running_worker(client, engine, connections, settings, uses, end),
-            running_syncs(client, engine, connections, shelf, end),
-            running_taxing(client, engine, connections, uses),
-            running_mails(engine, connections, Shelf(settings.templates)),
-            _running_loops(client, engine),
-        ):
-            mark = _mark_ready(Home(settings.home))
-            log.info("polling %s in namespace %s", TASK_QUEUE, settings.temporal_namespace)
-            try:
-                await stop.wait()
-            finally:
-                mark.unlink(missing_ok=True)
+        with telemetry.listening(checks) if telemetry else nullcontext():
+            async with (
+                _running_worker(client, engine, connections, settings, uses, end),
+                running_syncs(client, engine, connections, shelf, end),
+                running_taxing(client, engine, connections, uses),
+                running_mails(engine, connections, Shelf(settings.templates)),
+                _running_loops(client, engine),
+            ):
+                mark = _mark_ready(Home(settings.home))
+                polling.set()
+                log.info("polling %s in namespace %s", TASK_QUEUE, settings.temporal_namespace)
+                try:
+                    await stop.wait()
+                finally:
+                    polling.clear()
+                    mark.unlink(missing_ok=True)
     finally:
         await connections.aclose()
         engine.dispose()
@@ -111,7 +132,7 @@ async def _running_worker(
         return
     quotes = TaxQuotes(engine, connections.open, uses)
     checkouts = CheckoutActivities(
-        engine, gateway_for(connections), fulfilled_by(connections), by_engine(quotes)
+        engine, gateway_for(connections), fulfilled_by(connections), by_engine(quotes), told_by(connections)
     )
     with ThreadPoolExecutor(settings.worker_activities, thread_name_prefix="activity") as executor:
         worker = Worker(

@@ -29,10 +29,12 @@ class Billable:
 
 class Target(NamedTuple):
     """Up to when a run bills: a local date for every account, or an instant from which each account's local
-    date derives. Just one of the two is set."""
+    date derives. Just one of the two is set. `now`: when the run bills, which says what days have passed for an
+    account; without it the run is one of the very day that it bills up to."""
 
     day: date | None
     instant: datetime | None
+    now: datetime | None = None
 
     def sql_day(self) -> str:
         """The SQL expression of an account's billing day; the account is `a`, the parameter `target`."""

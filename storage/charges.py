@@ -188,7 +188,7 @@ def insert_charges(connection: PgConnection, charges: Sequence[NewCharge]) -> No
     connection.execute(
         "insert into charge_part (charge_id, invoice_id, amount)"
         " select * from unnest(%s::uuid[], %s::uuid[], %s::bigint[])",
-        [list(column) for column in zip(*parts, strict=True)],
+        [[each[place] for each in parts] for place in range(3)],
     )
 
 

@@ -13,6 +13,8 @@ from uuid_utils import uuid7
 from storage.database import PgConnection
 from storage.storable import storable
 
+# Where listeners are told the id of a checkout whose row has changed.
+CHANGED_CHANNEL = "masthead_checkout"
 _JSON = frozenset({"cart", "terms", "payment", "quote"})
 # A checkout is stuck while something of it is parked.
 _STUCK = """
@@ -168,10 +170,11 @@ def find_checkout(connection: PgConnection, mode: str, key: str) -> CheckoutRow 
 
 
 def change_checkout(connection: PgConnection, checkout_id: str, changes: Mapping[str, Any]) -> None:
-    """Set columns of a locked row by name, and raise its version."""
+    """Set columns of a locked row by name, and raise its version; whoever listens is told at the commit."""
     sets = ", ".join(f"{name} = %({name})s" for name in changes)
     connection.execute(
-        f"update checkout set {sets}, version = version + 1 where id = %(checkout)s".encode(),
+        f"with changed as (update checkout set {sets}, version = version + 1 where id = %(checkout)s returning id)"
+        f" select pg_notify('{CHANGED_CHANNEL}', id::text) from changed".encode(),
         {**_given(changes), "checkout": checkout_id},
     )
 

@@ -32,6 +32,12 @@ def head() -> str:
     return revision
 
 
+def knows(revision: str) -> bool:
+    """Whether this code can work on from a database at `revision`."""
+    script = ScriptDirectory.from_config(alembic_config())
+    return revision in {each.revision for each in script.walk_revisions()}
+
+
 def current(connection: Connection) -> str | None:
     """The revision that the database has, or None where nothing was ever migrated."""
     return MigrationContext.configure(connection).get_current_revision()

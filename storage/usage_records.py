@@ -46,13 +46,14 @@ class KnownUsage(NamedTuple):
 
 
 def find_metered(connection: PgConnection, sight: Sight, ids: Collection[str]) -> dict[str, Metered]:
-    """The subscriptions of `ids` that `sight` has, by id, with all their items in order."""
+    """The subscriptions of `ids` that `sight` has, by id, with all their items in order. They stay as they are until
+    the transaction ends: what changes one waits for it, and so sees the usage that it records. Others may record."""
     found: dict[str, Metered] = {}
     for subscription, *terms in connection.execute(
         f"""
         select s.id::text, s.mode, a.currency, a.time_zone, s.ends_on, s.next_bill_on
         from subscription s join account a on a.id = s.account_id
-        where s.id = any(%(ids)s::uuid[]) and {sight.within}
+        where s.id = any(%(ids)s::uuid[]) and {sight.within} order by s.id for key share of s
         """.encode(),
         {"ids": id_array(ids), **sight.parameters},
     ):
@@ -70,12 +71,12 @@ def find_metered(connection: PgConnection, sight: Sight, ids: Collection[str]) -
 
 
 def lock_last_bill(connection: PgConnection, subscription_ids: Collection[str]) -> dict[str, date | None]:
-    """Lock subscriptions of which the last bill is to come, and let a bill run that has rated them already rate them
-    anew: what is recorded now will be on that bill. Answers when each is billed next, None where the last bill has
-    been made meanwhile."""
+    """Let a bill run that has rated subscriptions already, of which the last bill is to come, rate them anew: what is
+    recorded now will be on that bill. Answers when each is billed next, None where the last bill was made. They are
+    ones that `find_metered` holds, so this waits for nobody but others who record usage."""
     rows = connection.execute(
         """
-        with locked as (select id from subscription where id = any(%s::uuid[]) order by id for update)
+        with locked as (select id from subscription where id = any(%s::uuid[]) order by id for no key update)
         update subscription s set version = version + (s.next_bill_on is not null)::int
         from locked where s.id = locked.id returning s.id::text, s.next_bill_on
         """,

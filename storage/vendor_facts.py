@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from uuid_utils import uuid7
 
@@ -67,3 +68,12 @@ def record_facts(
     )
     now_valid = set(rows.fetchall())
     return [APPLIED if (about, key) in now_valid else SUPERSEDED for _, about, key in deliveries]
+
+
+def latest_fact(connection: PgConnection, mode: str, name: str, object_key: str) -> Mapping[str, Any] | None:
+    """The latest that the connection `name` told of an object; None when it told nothing."""
+    row = connection.execute(
+        "select payload from vendor_fact where mode = %s and connection = %s and object_key = %s",
+        (mode, name, object_key),
+    ).fetchone()
+    return row[0] if row else None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from runtime.process_exit import leave
@@ -21,6 +22,19 @@ from storage.migrate import upgrade
 
 NAMESPACE = "masthead"
 _status = 0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis without a clock, for a busy machine is no failing rule. What decides whether a change lands plays the
+    same examples each time, so that it says something about the change; the deep suite looks for new ones."""
+    settings.register_profile(
+        "house",
+        deadline=None,
+        derandomize=config.getoption("markexpr") == "not deep",
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("house")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

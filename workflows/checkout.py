@@ -7,10 +7,9 @@ It keeps ids, statuses and minor units. The customer's side of it is in Postgres
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import workflow
 
@@ -26,39 +25,40 @@ with workflow.unsafe.imports_passed_through():
         Ending,
         GatewayStep,
         Noted,
+        Paused,
         Quoted,
         Standing,
         Way,
     )
     from contracts.names import STATUS
-    from workflows._at_gateway import AtGateway
+    from workflows._at_gateway import AtGateway, pause_after
+    from workflows._checkout_ends import HistoryIsLong, Stopped, Undo
     from workflows._options import BOOKS
     from workflows._parking import Calls
 
-# How often a debit on its way is asked for.
+# How often a debit on its way is asked for, and how soon again at most when there are news.
 DEBIT_LOOK = timedelta(hours=12)
+DEBIT_PAUSE = timedelta(minutes=10)
+# How soon again the gateway is asked at most while the customer is at the bank.
+CUSTOMER_PAUSE = timedelta(seconds=15)
+
+# Since then the money is seen to before the books, and what was taken after all completes the sale.
+MONEY_FIRST = "money-first"
+# Since then a payment that was taken where it should have been held is not taken for a declined one.
+TAKEN_AT_ONCE = "taken-at-once"
+# Since then a checkout that waits long goes on in a run with a short history.
+GOES_ON_AS_NEW = "goes-on-as-new"
+
+# Since then a hold that is on its way is waited for.
+HOLDS_TAKE_TIME = "holds-take-time"
+
+GIVE_BACK = "give back what is held"
+TAKE_BACK = "take the sale out of the books"
 
 WHAT_OPS_CAN_DO = (
     "Signal `confirm` asks the gateway again at once. Cancelling this workflow gives up a checkout that was not "
     "charged yet: what is held is given back. Terminating it undoes nothing."
 )
-
-
-class Stopped(Exception):
-    """The checkout does not complete. kind: of the problem, as the row has it."""
-
-    def __init__(self, status: CheckoutStatus, kind: str, decline: str | None = None) -> None:
-        super().__init__(kind)
-        self.status = status
-        self.kind = kind
-        self.decline = decline
-
-
-class Undo(NamedTuple):
-    """What takes a step back; each may be done again, and does nothing where the step was never taken."""
-
-    what: str
-    act: Callable[[], Awaitable[None]]
 
 
 @workflow.defn(name=CHECKOUT_WORKFLOW)
@@ -70,8 +70,17 @@ class CheckoutWorkflow:
         self._order = order
         self._calls = Calls(resumed=self._show_again)
         self._undos: list[Undo] = []
-        self._given_up = False
-        self._gateway = AtGateway(self._calls, order.checkout_id, lambda: self._given_up)
+        self._paused = order.paused
+        self._given_up = order.paused is not None and order.paused.given_up
+        self._posted = False
+        self._gateway = AtGateway(
+            self._calls,
+            order.checkout_id,
+            lambda: self._given_up,
+            order.paused.standing if order.paused else None,
+            order.paused.finds if order.paused else 0,
+        )
+        self._gateway.news = order.paused is not None and order.paused.news
         self._shown = ""
 
     @workflow.run
@@ -84,9 +93,22 @@ class CheckoutWorkflow:
                 await asyncio.shield(sale)
             except asyncio.CancelledError:
                 self._given_up = True
-        result = sale.result()
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        return result
+        await self._handlers_are_done()
+        ended = sale.result()
+        if isinstance(ended, Paused):
+            # What was asked and told meanwhile is not known to the next run.
+            paused = ended.model_copy(update={"given_up": self._given_up, "news": self._gateway.news})
+            workflow.continue_as_new(order.model_copy(update={"paused": paused}))
+        return ended
+
+    async def _handlers_are_done(self) -> None:
+        while True:
+            try:
+                await workflow.wait_condition(workflow.all_handlers_finished)
+            except asyncio.CancelledError:
+                self._given_up = True
+            else:
+                return
 
     @workflow.signal(name=CONFIRM)
     def confirm(self, told: str | None = None) -> None:
@@ -96,14 +118,19 @@ class CheckoutWorkflow:
 
     # --- the story ---
 
-    async def _sell_or_undo(self) -> CheckoutResult:
+    async def _sell_or_undo(self) -> CheckoutResult | Paused:
         try:
-            quoted = await self._quote()
-            await self._secure_the_money(quoted)
-            await self._write_the_books()
+            quoted = await self._quote() if self._paused is None else self._paused.quoted
+            if not self._taking_when_paused():
+                await self._secure_the_money(quoted)
+                await self._write_the_books()
             await self._take_the_money(quoted)
             await self._complete()
+        except HistoryIsLong as long:
+            return long.paused
         except Stopped as stop:
+            if await self._was_taken_after_all():
+                return self._result(CheckoutStatus.COMPLETED)
             await self._undo_all()
             await self._end(stop)
             return self._result(stop.status, stop.kind)
@@ -121,81 +148,107 @@ class CheckoutWorkflow:
     async def _secure_the_money(self, quoted: Quoted) -> None:
         """Hold what is due, or make the method ready for later; the customer may have to do something for it."""
         if quoted.way is Way.AUTHORISE:
-            self._undos.append(Undo("give back what is held", self._gateway.release))
+            self._undos.append(Undo(GIVE_BACK, self._release))
             step, wanted = GatewayStep.AUTHORISE, Standing.HELD
         elif quoted.way is Way.SET_UP:
             step, wanted = GatewayStep.SET_UP, Standing.READY
         else:
             return
-        self._show("authorising", f"{_money(quoted)} at {quoted.connection}")
-        noted = await self._gateway.do(step, within=self._order.authorise_within)
-        if noted.standing is Standing.REQUIRES_ACTION:
-            noted = await self._await_the_customer(step)
+        if self._paused is None:
+            self._show("authorising", f"{_money(quoted)} at {quoted.connection}")
+            noted = await self._gateway.do(step, within=self._order.authorise_within)
+        else:
+            noted = Noted(standing=Standing.REQUIRES_ACTION)
+        if self._undecided(noted):
+            noted = await self._await_the_customer(step, quoted)
+        if noted.standing is Standing.TAKEN and workflow.patched(TAKEN_AT_ONCE):
+            return
         if noted.standing is not wanted:
             raise self._not_secured(noted)
 
-    async def _await_the_customer(self, step: GatewayStep) -> Noted:
-        until = workflow.now() + self._order.action_within
+    async def _await_the_customer(self, step: GatewayStep, quoted: Quoted) -> Noted:
+        until, looks = self._went_on(workflow.now() + self._order.action_within)
         self._show(
             "requires_action", f"the customer has to confirm the payment, until {until:%Y-%m-%d %H:%M} UTC"
         )
-        looks = 0
         while True:
             longest = self._order.looks[min(looks, len(self._order.looks) - 1)]
             await self._wait(min(longest, until - workflow.now()), "the customer confirms the payment")
             looks += 1
             # Cleared before the look: what is told while it is under way asks for another one.
             self._gateway.news = False
+            asked_at = workflow.now()
             over = workflow.now() >= until
             noted = await self._gateway.ask(step, looks)
-            if noted.standing is not Standing.REQUIRES_ACTION:
+            if not self._undecided(noted):
                 return noted
             if self._given_up:
                 raise Stopped(CheckoutStatus.CANCELED, "canceled")
             if over:
                 raise Stopped(CheckoutStatus.EXPIRED, "action_expired")
+            pause = min(pause_after(looks, CUSTOMER_PAUSE), until - workflow.now())
+            await self._gateway.space(asked_at, pause, lambda: self._given_up)
+            self._start_anew_if_long(quoted, step, until, looks)
+
+    def _undecided(self, noted: Noted) -> bool:
+        """Whether it is not decided yet: the customer has to act, or the bank takes its time over a hold."""
+        if noted.standing is Standing.PROCESSING and not self._posted:
+            return workflow.patched(HOLDS_TAKE_TIME)
+        return noted.standing is Standing.REQUIRES_ACTION
 
     async def _write_the_books(self) -> None:
         if self._given_up:
             raise Stopped(CheckoutStatus.CANCELED, "canceled")
         self._show("posting", "account, subscriptions and the final invoice, in one transaction")
-        self._undos.append(Undo("take the sale out of the books", self._take_back))
+        self._undos.append(Undo(TAKE_BACK, self._take_back))
         posted = await workflow.execute_activity_method(
             CheckoutActivities.post, self._ref(), summary="write the sale into the books", **BOOKS
         )
         if posted.problem is not None:
             raise Stopped(CheckoutStatus.REFUSED, posted.problem.kind)
+        self._posted = True
 
     async def _take_the_money(self, quoted: Quoted) -> None:
         """Capture what is held, or charge a method that cannot be held; only now that the invoice is final."""
         if quoted.way not in (Way.AUTHORISE, Way.CHARGE_LAST):
             return
-        self._show("capturing", f"{_money(quoted)} at {quoted.connection}")
+        if self._gateway.standing is Standing.TAKEN:
+            return
         held = quoted.way is Way.AUTHORISE
-        noted = await self._gateway.do(GatewayStep.CAPTURE if held else GatewayStep.CHARGE)
+        step = GatewayStep.CAPTURE if held else GatewayStep.CHARGE
+        if self._paused is None:
+            self._show("capturing", f"{_money(quoted)} at {quoted.connection}")
+            noted = await self._gateway.do(step)
+        else:
+            noted = Noted(standing=self._gateway.standing or Standing.PROCESSING)
         if noted.standing is Standing.HELD:
             # It refuses to take what it holds: nothing else will come of asking it again.
             raise Stopped(CheckoutStatus.DECLINED, "capture_refused", noted.decline)
         if noted.standing is Standing.REQUIRES_ACTION:
-            self._undos.append(Undo("give back what is held", self._gateway.release))
-            noted = await self._await_the_customer(GatewayStep.CHARGE)
+            self._undos.append(Undo(GIVE_BACK, self._release))
+            noted = await self._await_the_customer(step, quoted)
         if noted.standing is Standing.PROCESSING:
-            noted = await self._await_the_debit()
+            noted = await self._await_the_debit(step, quoted)
         if noted.standing is not Standing.TAKEN:
             kind = "capture_refused" if held else "card_declined"
             if noted.standing is Standing.NOTHING and not held:
                 kind = "payment_refused"
             raise Stopped(CheckoutStatus.DECLINED, kind, noted.decline)
 
-    async def _await_the_debit(self) -> Noted:
+    async def _await_the_debit(self, step: GatewayStep, quoted: Quoted) -> Noted:
         """A debit takes days; until it has come in or come back nothing is given, and nothing is taken back."""
         self._show("capturing", "the debit is on its way")
+        _, looks = self._went_on(None)
         while True:
             await self._wait(DEBIT_LOOK, "the debit comes in, or comes back", heed_giving_up=False)
             self._gateway.news = False
-            noted = await self._gateway.ask(GatewayStep.CHARGE, 0)
+            asked_at = workflow.now()
+            noted = await self._gateway.ask(step, 0)
+            looks += 1
             if noted.standing is not Standing.PROCESSING:
                 return noted
+            await self._gateway.space(asked_at, pause_after(looks, DEBIT_PAUSE), lambda: False)
+            self._start_anew_if_long(quoted, step, None, looks)
 
     async def _complete(self) -> None:
         self._undos.clear()
@@ -206,6 +259,27 @@ class CheckoutWorkflow:
         self._show("completed", "paid, and access is open")
 
     # --- undoing ---
+
+    async def _was_taken_after_all(self) -> bool:
+        """The money is seen to before the books. Whoever pays may have confirmed in the moment in which it was given
+        up, or a capture that was refused was made before: then the sale completes as long as it is in the books, and
+        the money is given back where it is not."""
+        holds = [undo for undo in self._undos if undo.what == GIVE_BACK]
+        if not holds or not workflow.patched(MONEY_FIRST):
+            return False
+        self._show("undoing", GIVE_BACK)
+        standing = await self._gateway.release()
+        if standing is Standing.TAKEN and self._posted:
+            await self._complete()
+            return True
+        if standing is Standing.TAKEN:
+            self._show("undoing", "give back what was taken")
+            await self._gateway.refund()
+        self._undos = [undo for undo in self._undos if undo.what != GIVE_BACK]
+        return False
+
+    async def _release(self) -> None:
+        await self._gateway.release()
 
     async def _undo_all(self) -> None:
         while self._undos:
@@ -243,6 +317,38 @@ class CheckoutWorkflow:
         return Stopped(CheckoutStatus.DECLINED, "card_declined", noted.decline)
 
     # --- waiting ---
+
+    def _taking_when_paused(self) -> bool:
+        """Whether the run before this one waited for the money, the sale being in the books: nothing of what comes
+        before is done again."""
+        if self._paused is None or self._paused.step not in (GatewayStep.CAPTURE, GatewayStep.CHARGE):
+            return False
+        if self._paused.quoted.way is Way.AUTHORISE:
+            self._undos.append(Undo(GIVE_BACK, self._release))
+        self._undos.append(Undo(TAKE_BACK, self._take_back))
+        self._posted = True
+        return True
+
+    def _went_on(self, until: datetime | None) -> tuple[Any, int]:
+        """Until when is waited, and how many looks there were: as the run before this one has left off, or anew."""
+        paused, self._paused = self._paused, None
+        return (until, 0) if paused is None else (paused.until, paused.looks)
+
+    def _start_anew_if_long(
+        self, quoted: Quoted, step: GatewayStep, until: datetime | None, looks: int
+    ) -> None:
+        """Raises HistoryIsLong where the history is."""
+        if workflow.info().is_continue_as_new_suggested() and workflow.patched(GOES_ON_AS_NEW):
+            raise HistoryIsLong(
+                Paused(
+                    quoted=quoted,
+                    step=step,
+                    until=until,
+                    looks=looks,
+                    finds=self._gateway.finds,
+                    standing=self._gateway.standing,
+                )
+            )
 
     async def _wait(self, longest: timedelta, summary: str, *, heed_giving_up: bool = True) -> None:
         with suppress(asyncio.TimeoutError):

@@ -1,10 +1,10 @@
-"""Commands on an account over HTTP: new subscriptions, money that came in, credit, corrections of invoices."""
+"""Commands on an account over HTTP: new subscriptions, credit, corrections of invoices."""
 
 from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -59,16 +59,6 @@ class SubscribeIn(_In):
     invoice_now: bool = False
 
 
-class PaymentIn(_In):
-    """Money that came in beside the gateways: a cheque, a bank transfer. For one invoice, or the open ones, oldest due
-    first; what is over becomes account credit. amount: major units; default: all that is open."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"amount": "12.90"}})
-
-    amount: AmountText | None = None
-    invoice_id: UUID | None = None
-
-
 class CreditIn(_In):
     """Account credit for goodwill, in major units."""
 
@@ -80,7 +70,8 @@ class CreditIn(_In):
 
 class CreditNoteIn(_In):
     """A credit note on an invoice: whole, over some lines, or of an amount (major units, tax included), with its tax.
-    It takes off what is open; what is over becomes account credit."""
+    It takes off what is open. What is over becomes account credit, or with `to: refund` goes back the way it was paid
+    (`GET /v1/refunds`), as far as it was."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -98,6 +89,7 @@ class CreditNoteIn(_In):
         [], description="places of charges on it, from 1; default: all"
     )
     amount: AmountText | None = None
+    to: Literal["account_credit", "refund"] = "account_credit"
     reason: Reason = "credit"
 
 
@@ -165,19 +157,6 @@ async def subscribe(
     )
 
 
-@router.post("/payments", summary="Record money that came in", response_model=CommandOut)
-async def pay(
-    request: Request, caller: Treasurer, once: Once, account_id: UUID, order: PaymentIn
-) -> Response:
-    """A cheque, a bank transfer."""
-
-    def step(connection: PgConnection, today: date) -> Step:
-        place = _invoice(connection, account_id, order.invoice_id)
-        return verbs.Pay(at=today, do="pay", amount=order.amount, invoice=place)
-
-    return await on_account(request, caller, once, account_id, step)
-
-
 @router.post("/credit", summary="Grant account credit", response_model=CommandOut)
 async def grant(
     request: Request, caller: Treasurer, once: Once, account_id: UUID, order: CreditIn
@@ -207,7 +186,7 @@ async def credit_note(
             invoice=_invoice(connection, account_id, order.invoice_id) or 0,
             lines=tuple(order.lines),
             amount=order.amount,
-            to="account_credit",
+            to=order.to,
             reason=order.reason,
         )
 

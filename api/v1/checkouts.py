@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -21,6 +22,7 @@ from api.v1.accounts import no_such_account
 from api.v1.quotes import EXAMPLE_CART, Cart
 from contracts.checkout import CheckoutInput, CheckoutStatus
 from operations.checkout.begin import Buyer, CannotBegin, KeyReused, MethodGiven, Order, begin
+from operations.checkout.gateway import bring_back
 from operations.checkout.offer import Offer
 from storage.account_records import find_account
 from storage.checkouts import CheckoutRow, NoSuchCheckout, read_checkout
@@ -35,7 +37,7 @@ Key = Annotated[
     Header(alias="Idempotency-Key", description="a key of your own for this checkout: a UUID, say"),
 ]
 
-LOOK_SECONDS = (0.02, 0.05, 0.1)  # between two looks at the row; the last pause holds for all that follow
+LOOK_SECONDS = 1.0  # between two looks at the row when nothing is told of it
 STUCK_FOR_SECONDS = 1.0  # what the checkout decides by itself is parked for a moment, too
 _STATUS = {
     CheckoutStatus.DECLINED: 402,
@@ -65,6 +67,15 @@ class NewCheckout(Cart):
     payment: MethodGiven | None = None
     due: int | None = Field(None, ge=0, le=10**13)
     mode: Literal["live", "test"] = Field("live", description="of a new account")
+
+
+class BroughtBack(BaseModel):
+    """What the customer came back with. result: the parameter `redirectResult` of the address they came back to, where
+    the gateway adds one (Adyen does)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    result: str | None = Field(None, min_length=1, max_length=10_000, pattern=r"^[\x21-\x7e]+$")
 
 
 class CheckoutProblem(BaseModel):
@@ -133,7 +144,7 @@ async def start(
     except KeyReused as error:
         raise Problem(422, "idempotency_key_reused", str(error)) from None
     except CannotBegin as error:
-        raise Problem(404, error.kind, str(error)) from None
+        raise Problem(422 if error.kind == "account_exists" else 404, error.kind, str(error)) from None
     response.headers["Location"] = f"/v1/checkouts/{row.id}"
     if not CheckoutStatus(row.status).ended:
         client: Client = request.app.state.temporal
@@ -157,12 +168,20 @@ async def show(request: Request, caller: Writer, checkout_id: UUID) -> CheckoutO
     summary="The customer is back from the bank",
 )
 async def confirm(
-    request: Request, response: Response, caller: Writer, checkout_id: UUID, wait: Wait = 8.0
+    request: Request,
+    response: Response,
+    caller: Writer,
+    checkout_id: UUID,
+    brought: BroughtBack | None = None,
+    wait: Wait = 8.0,
 ) -> CheckoutOut:
     """The gateway is asked how the payment stands. Calling it early or twice does no harm. 200 when the checkout is
     complete, 202 when it goes on, 402 when the payment is declined."""
     row = await _find(request, caller, checkout_id)
     if not CheckoutStatus(row.status).ended:
+        if brought is not None and brought.result is not None:
+            result = brought.result
+            await in_transaction(request, lambda connection: bring_back(connection, row.id, result))
         await _tell(request, row, confirm_checkout)
         row = await _outcome(request, row.id, wait, beyond=CheckoutStatus(row.status))
     return _answered(row, response, done=200)
@@ -201,17 +220,19 @@ async def _outcome(
     is none to answer with yet."""
     until = time.monotonic() + wait
     free = time.monotonic()
-    looks = 0
-    while True:
-        row = await in_transaction(request, lambda connection: read_checkout(connection, checkout_id))
-        status, now = CheckoutStatus(row.status), time.monotonic()
-        if row.park_id is None:
-            free = now
-        settled = status.ended or status is CheckoutStatus.REQUIRES_ACTION
-        if (settled and status is not beyond) or now >= until or now - free > STUCK_FOR_SECONDS:
-            return row
-        await asyncio.sleep(LOOK_SECONDS[min(looks, len(LOOK_SECONDS) - 1)])
-        looks += 1
+    with request.app.state.checkout_news.of(checkout_id) as news:
+        while True:
+            news.clear()
+            row = await in_transaction(request, lambda connection: read_checkout(connection, checkout_id))
+            status, now = CheckoutStatus(row.status), time.monotonic()
+            if row.park_id is None:
+                free = now
+            settled = status.ended or status is CheckoutStatus.REQUIRES_ACTION
+            if (settled and status is not beyond) or now >= until or now - free > STUCK_FOR_SECONDS:
+                return row
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(LOOK_SECONDS, until - now)):
+                    await news.wait()
 
 
 def _answered(row: CheckoutRow, response: Response, *, done: int) -> CheckoutOut:

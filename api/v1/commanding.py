@@ -108,7 +108,8 @@ class SubscriptionCommand(NamedTuple):
         return await self.once.answer(work)
 
 
-Writer = Annotated[Caller, Depends(require_scope("subscriptions:write"))]
+SCOPE = "subscriptions:write"
+Writer = Annotated[Caller, Depends(require_scope(SCOPE))]
 
 
 async def subscription_command(

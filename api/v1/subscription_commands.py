@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.idempotency import Once, Reply
 from api.v1.accounts import no_such_account
+from api.v1.command_route import CommandRoute
 from api.v1.commanding import CommandOut, OnSubscription, Standing, Writer, command_id, refuse_own_terms, told
 from api.v1.subscriptions import no_such_subscription
 from domain.account import commands as verbs
@@ -24,7 +25,9 @@ from storage.account_records import find_account
 from storage.database import PgConnection
 from storage.subscription_views import find_place
 
-router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["subscription commands"])
+router = APIRouter(
+    prefix="/v1/subscriptions/{subscription_id}", tags=["subscription commands"], route_class=CommandRoute
+)
 
 Quantity = Annotated[
     Decimal, Field(ge=1, le=1_000_000, multiple_of=1, description="seats, copies: whole ones")

@@ -13,6 +13,7 @@ from connectors.sdk.ports import Clock, Rate, RateBudget, RequestLog, Secrets, T
 Mode = Literal["live", "test"]
 
 _trace: ContextVar[str | None] = ContextVar("masthead_trace", default=None)
+_connection: ContextVar[str | None] = ContextVar("masthead_connection", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,22 @@ class Rehearsed(Exception):
 
 
 @contextmanager
-def traced(trace: str) -> Iterator[None]:
-    """Within, requests are logged as made by `trace`: a workflow or a call, no personal data."""
-    token = _trace.set(trace)
+def traced(trace: str, connection: str | None = None) -> Iterator[None]:
+    """Within, requests are logged as made by `trace`: a workflow or a call, no personal data. connection: the one that
+    is spoken to, by whose name the process's own lines are known."""
+    token, to = _trace.set(trace), _connection.set(connection)
     try:
         yield
     finally:
+        _connection.reset(to)
         _trace.reset(token)
 
 
 def current_trace() -> str | None:
     """By whom the request that is going on is made."""
     return _trace.get()
+
+
+def current_connection() -> str | None:
+    """The name of the connection that is spoken to, where `traced` was told."""
+    return _connection.get()

@@ -1,6 +1,7 @@
 """What may not be shown is taken out here, and only here: secrets and personal data, from logs, errors and excerpts.
 
-Secrets are known by value: whatever a connector resolves or is given as a token is learnt for the whole process.
+Secrets are known by value: whatever a connector resolves or is given as a token is learnt for the whole process; and,
+where nobody learnt them, by their look, as card numbers and mail addresses are.
 Personal data is known by the name of its field; its values are then taken out of the vendor's words, too.
 """
 
@@ -16,7 +17,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote, quote_plus
 
-SECRET, PERSONAL, MAIL = "[secret]", "[personal]", "[mail]"
+from domain.card_numbers import without_card_numbers
+
+SECRET, PERSONAL, MAIL, CARD = "[secret]", "[personal]", "[mail]", "[card]"
 
 _LONGEST_EXCERPT = 2000
 _SHORTEST_SECRET = 6
@@ -24,6 +27,9 @@ _MOST_SECRETS = 2000
 _USUAL_NAME = 100  # characters; a vendor's answer has some hundred names of fields, thousands of times over
 _MAIL = re.compile(r"[A-Za-z0-9._%+'-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _WORD = re.compile(r"[^\W\d]{3,}")
+# What keys look like, ours and those of the field: a short word, and a long one that nobody could guess.
+_KEY = re.compile(r"(?<![A-Za-z0-9])(?:mh|sk|rk|whsec)_[A-Za-z0-9_+/=-]{12,}")
+_PASSWORD_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
 
 _PERSONAL_NAMES = frozenset(
@@ -86,12 +92,14 @@ def learn(*secrets: str | None) -> None:
 
 
 def redact(text: str, personal: Iterable[str] = ()) -> str:
-    """`text` without learnt secrets, mail addresses, and the `personal` values given."""
+    """`text` without learnt secrets, what looks like a key, card numbers, mail addresses, and the `personal` values."""
     with _lock:
         found = [secret for secret in _known if secret in text]
     for secret in sorted(found, key=len, reverse=True):
         text = text.replace(secret, SECRET)
     text = _BEARER.sub(lambda match: f"{match[1]} {SECRET}", text)
+    text = _KEY.sub(SECRET, _PASSWORD_IN_URL.sub(rf"\1:{SECRET}@", text))
+    text = without_card_numbers(text, CARD)
     text = _MAIL.sub(MAIL, text)
     for value in sorted(set(personal), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", PERSONAL, text, flags=re.IGNORECASE)

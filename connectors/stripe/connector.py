@@ -26,6 +26,7 @@ from connectors.sdk.capabilities.payment import (
     VoidOrder,
 )
 from connectors.sdk.capabilities.payment_facts import PaymentFact, TellsOfPayments
+from connectors.sdk.capabilities.payment_history import ListsPayments
 from connectors.sdk.connector import Connector
 from connectors.sdk.error_table import on
 from connectors.sdk.errors import Broken, ConnectorError, Rejected, Unknown
@@ -44,6 +45,7 @@ KEYS_LAST = timedelta(hours=24)
 _DECLINED = 402
 _PAGE = 100
 _MOST_PAGES = 30
+_MOST_PAGES_OF_ALL = 2_000
 # Where it is not known when a payment was made: lists are read for these days, older ones are in the search index.
 _LOOK_BACK = timedelta(days=3)
 _CLOCKS_DIFFER = timedelta(minutes=10)
@@ -51,7 +53,12 @@ _SENT_WITHIN = timedelta(hours=25)
 
 
 class Stripe(
-    Connector[StripeConfig], PaymentGateway, PaymentMethods, PaymentSetups, TellsOfPayments[StripeConfig]
+    Connector[StripeConfig],
+    PaymentGateway,
+    PaymentMethods,
+    PaymentSetups,
+    TellsOfPayments[StripeConfig],
+    ListsPayments,
 ):
     """One Stripe account. A declined card is a failed payment, and a lost answer never a second charge."""
 
@@ -154,6 +161,18 @@ class Stripe(
             return found
         return await self._searched(reference)
 
+    async def payments_since(self, since: datetime) -> list[Payment]:
+        """Payment intents by their creation, and those of refunds by theirs."""
+        created = {"gte": int((since - _CLOCKS_DIFFER).timestamp())}
+        api = self._sdk.v1
+        intents = await self._all(api.payment_intents, created, expand=["data.latest_charge"])
+        found = {each["id"]: _read(payments.payment, each) for each in intents}
+        for refund in await self._all(api.refunds, created):
+            of = _read(payments.refund, refund).payment
+            if of and of not in found:
+                found = {of: await self._retrieved(of), **found}
+        return list(found.values())
+
     @classmethod
     def facts(cls, config: StripeConfig, payload: Mapping[str, Any]) -> tuple[PaymentFact, ...]:
         """The facts in one event. Raises OtherAccount, and ValueError for an event that cannot be read."""
@@ -217,6 +236,20 @@ class Stripe(
         raise Broken(
             f"{self.context.connection}: more than {_MOST_PAGES * _PAGE} payments were made meanwhile; "
             "look for the reference in the dashboard"
+        )
+
+    async def _all(self, listed: Any, created: dict[str, int], **more: Any) -> list[Mapping[str, Any]]:
+        """Everything of a list, the oldest first."""
+        found: list[Mapping[str, Any]] = []
+        for _ in range(_MOST_PAGES_OF_ALL):
+            after = {"starting_after": found[-1]["id"]} if found else {}
+            page = (await listed.list_async({"limit": _PAGE, "created": created} | more | after)).to_dict()
+            found += page["data"]
+            if not page.get("has_more") or not page["data"]:
+                return found[::-1]
+        raise Broken(
+            f"{self.context.connection}: more than {_MOST_PAGES_OF_ALL * _PAGE} were made meanwhile; "
+            "they are too many to be listed"
         )
 
     async def _searched(self, reference: str) -> Payment | None:

@@ -23,10 +23,13 @@ def grants(
     purchases: Sequence[Given] = (),
 ) -> list[Grant]:
     """Every grant of the account as it stands; its own reader is called by its id. `dunned`: its debts keep readers out
-    as the rule book says; otherwise nobody dunns it, and they do not. `awaiting` are the ids of subscriptions whose
+    as the rule book says; otherwise nobody dunns it, and they do not: what dunning kept from them before is past.
+    `awaiting` are the ids of subscriptions whose
     first payment has not come in, `purchases` what was bought once and paid for."""
     open_invoices = unpaid(account)
-    held = withheld(account.policy, account.dunning, open_invoices, account.today) if dunned else ()
+    holds = list(account.holds.values())
+    debts = open_invoices if dunned else ()
+    held = withheld(account.policy, account.dunning, debts, account.today, holds)
     facts = AccessFacts(
         account.id,
         account.zone,

@@ -7,7 +7,16 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from domain.account import collecting, corrections, coupons, lifecycle, media, voiding
+from domain.account import (
+    collecting,
+    corrections,
+    coupons,
+    holding,
+    lifecycle,
+    media,
+    returning,
+    voiding,
+)
 from domain.account import commands as verbs
 from domain.account.days import advance, run_bill
 from domain.account.state import AccountState, UsageRecord, minor, snapshot
@@ -56,6 +65,15 @@ def _bill(account: AccountState, step: Any, at: Moment) -> None:
     while account.today < last:
         advance(account, account.today + _DAY)
         run_bill(account)
+
+
+def _pay(account: AccountState, step: Any, at: Moment) -> None:
+    if step.received_on is not None and step.received_on > account.today:
+        raise Refused(
+            f"money cannot have come in on {step.received_on}, which is after today, {account.today}"
+        )
+    named = (*step.invoices, *(() if step.invoice is None else (step.invoice,)))
+    collecting.sent(account, None if step.amount is None else minor(account, step.amount), named)
 
 
 def _usage(account: AccountState, step: Any, at: Moment) -> None:
@@ -153,9 +171,8 @@ _ACTS: dict[str, Callable[[AccountState, Any, Moment], None]] = {
     ),
     "usage": _usage,
     "bill": _bill,
-    "pay": lambda account, step, at: collecting.sent(
-        account, None if step.amount is None else minor(account, step.amount), step.invoice
-    ),
+    "pay": _pay,
+    "return_payment": lambda account, step, at: returning.take_back(account, step.payment),
     "payment_fails": _fails,
     "refund": lambda account, step, at: corrections.refund_payment(
         account, step.payment, None if step.amount is None else minor(account, step.amount), step.reason
@@ -178,4 +195,6 @@ _ACTS: dict[str, Callable[[AccountState, Any, Moment], None]] = {
     "gift": _gift,
     "claim": lambda account, step, at: media.claim(account, step.gift, step.starts_on),
     "refund_gift": _refund_gift,
+    "hold_dunning": lambda account, step, at: holding.hold(account, step.why, step.until),
+    "release_dunning": lambda account, step, at: holding.release(account, step.why),
 }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from domain.account import corrections
-from domain.account.state import AccountState, Books, Invoice, UsageRecord
+from domain.account.state import AccountState, Books, Invoice, Subscription, UsageRecord
 from domain.account_credit import balance_on, use
 from domain.credits import CreditLine
 from domain.dunning import blocked
@@ -23,7 +23,7 @@ from domain.pending import Waiting, laid_out, shortened
 from domain.periods import start_of_day
 from domain.rating import Usage, UsageKey, Window, rate_subscription, usage_windows
 from domain.receivables import Balance, use_credit
-from domain.revenue import credit_of, earned_at_issue, schedule_of, split_credit, with_credit
+from domain.revenue import credit_of, earned_at_issue, last_document, schedule_of, split_credit, with_credit
 from domain.subscription_terms import SubscriptionTerms
 from domain.tax import Rounding, TaxPolicy
 
@@ -107,8 +107,9 @@ def bill(account: AccountState, day: date) -> Invoice | None:
     moves = []
     used = [record for record in account.usage if record.billed == 0]
     for subscription in account.subscriptions.values():
-        found = used_by(account, subscription.terms, day)
-        rated = rate_subscription(account.book, account.currency, subscription.terms, day, found.answer)
+        as_of = _unchanged_until(subscription, day)
+        found = used_by(account, subscription.terms, as_of)
+        rated = rate_subscription(account.book, account.currency, subscription.terms, as_of, found.answer)
         if rated is None:
             continue
         used += found.records
@@ -127,6 +128,13 @@ def bill(account: AccountState, day: date) -> Invoice | None:
     for record in used:
         record.billed = len(account.invoices) + 1
     return issue(account, lines) if lines else None
+
+
+def _unchanged_until(subscription: Subscription, day: date) -> date:
+    """`day`, or the last day before a change of interval that waits: what is charged from then on is not known yet."""
+    if subscription.later is None or subscription.later[0] > day:
+        return day
+    return subscription.later[0] - timedelta(days=1)
 
 
 def issue(account: AccountState, lines: list[Line]) -> Invoice | None:
@@ -202,9 +210,10 @@ def _take_off_schedules(account: AccountState, lines: Sequence[Line]) -> dict[in
 
 
 def take_off_schedule(account: AccountState, credit: CreditLine) -> int:
-    """Take `credit` off the schedule of its line; how much of it was deferred still, minor units."""
+    """Take `credit` off the schedule of its line; how much of it was deferred still, minor units. A line billed ahead
+    is earned from the day of its invoice on, and given back by that day at the earliest."""
     books = account.revenue[credit.corrects]
-    given = credit_of(credit, account.today)
+    given = credit_of(credit, max(account.today, last_document(books.schedule)))
     split = split_credit(books.schedule, given, books.recognised)
     books.schedule = with_credit(books.schedule, given)
     books.recognised -= split.earned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 
 from domain.account import corrections, lifecycle
 from domain.account.state import AccountState, Collecting, Invoice, Receipt
@@ -10,12 +11,14 @@ from domain.account_credit import Source
 from domain.amendments import Refused
 from domain.credit_placement import Destination
 from domain.declines import read_decline
-from domain.dunning import UnpaidInvoice, dunning_state
+from domain.dunning import Hold, UnpaidInvoice, dunning_state, next_state_change, rank
 from domain.dunning_policy import GiveUp, Mail
 from domain.ledger_events import Event
 from domain.minimum_charge import collect
 from domain.received_payments import PaymentStatus, apply_payment
-from domain.retries import Next, next_retry, reminders, waits
+from domain.retries import Next, NextTry, next_retry, reminders, waits
+
+_DAY = timedelta(days=1)
 
 
 def pay(
@@ -87,23 +90,92 @@ def fail(account: AccountState, code: str, amount: int | None = None) -> None:
 
 
 def retry(account: AccountState) -> None:
-    """What the retry schedule has for today: another try, or giving up."""
+    """What the retry schedule has for today: a reminder, another try, or giving up."""
     run = account.collecting
-    if run is None or run.given_up or not account.terms.auto_pay or run.failed[-1] == account.today:
+    if run is None or _rests(account, run) or run.failed[-1] == account.today:
         return
-    if account.today in reminders(account.policy.dunning.retry, run.decline, run.failed[-1]):
-        account.tell(f"mail {waits(account.policy.dunning.retry, run.decline.decline_class).template}")
-    following = next_retry(account.policy.dunning.retry, run.decline, run.failed, run.since)
+    remind(account, account.today - _DAY)
+    following = _following(account, run)
     if following.what is Next.RETRY and following.day is not None and following.day <= account.today:
         charge(account)
-        run = account.collecting
-        if run is None:
+        if account.collecting is None:
             return
-        following = next_retry(account.policy.dunning.retry, run.decline, run.failed, run.since)
-    due = following.day is not None and following.day <= account.today
-    if due and following.what is not Next.RETRY:
+    give_up_when_due(account)
+
+
+def dun(account: AccountState, since: date) -> None:
+    """What today has for an account that others charge: its dunning state, the reminder of the days after `since`, and
+    giving up once its tries are used up."""
+    judge(account)
+    run = account.collecting
+    if run is None or _rests(account, run):
+        return
+    remind(account, since)
+    if len(run.failed) > 1 or run.failed[-1] < account.today:
+        give_up_when_due(account)
+
+
+def _rests(account: AccountState, run: Collecting) -> bool:
+    return run.given_up or not account.terms.auto_pay or held(account)
+
+
+def held(account: AccountState) -> bool:
+    """Whether a promise, a dispute or a pause keeps the account from being dunned, and charged again, today."""
+    return any(each.on(account.today) for each in account.holds.values())
+
+
+def _following(account: AccountState, run: Collecting) -> NextTry:
+    return next_retry(account.policy.dunning.retry, run.decline, run.failed, run.since)
+
+
+def remind(account: AccountState, since: date) -> None:
+    """One mail where a reminder is due on a local day after `since` and until today."""
+    run, policy = account.collecting, account.policy.dunning.retry
+    if run is not None and any(
+        since < day <= account.today for day in reminders(policy, run.decline, run.failed[-1])
+    ):
+        account.tell(f"mail {waits(policy, run.decline.decline_class).template}")
+
+
+def give_up_when_due(account: AccountState) -> None:
+    """Give the payment up, as the policy says, where its tries are used up or its wait is over."""
+    run = account.collecting
+    if run is None or run.given_up:
+        return
+    following = _following(account, run)
+    if following.day is not None and following.day <= account.today and following.what is not Next.RETRY:
         run.given_up = True
         _give_up(account, account.policy.dunning.give_up)
+
+
+def retry_on(account: AccountState) -> date | None:
+    """The local day, perhaps passed, on which the payment method is to be tried again; None when it is not."""
+    run = account.collecting
+    if run is None or run.given_up or not account.terms.auto_pay or not account.open_invoices():
+        return None
+    following = _following(account, run)
+    if following.retry_on is None:
+        return None
+    ends = [each.until for each in account.holds.values() if each.on(account.today)]
+    held = [day + _DAY for day in ends if day is not None]
+    return None if None in ends else max([following.retry_on, *held])
+
+
+def next_look(account: AccountState) -> date | None:
+    """The first local day after today on which dunning has something to do if nothing is paid until then: another
+    state, a reminder, giving up. For the timer of a dunning case."""
+    days = [next_state_change(account.policy.dunning, unpaid(account), account.today, _holds(account))]
+    run = account.collecting
+    if run is not None and not run.given_up and account.terms.auto_pay:
+        days += reminders(account.policy.dunning.retry, run.decline, run.failed[-1])
+        following = _following(account, run)
+        if following.what is not Next.RETRY and following.day is not None:
+            days.append(max(following.day, account.today + _DAY))
+    return min((day for day in days if day is not None and day > account.today), default=None)
+
+
+def _holds(account: AccountState) -> list[Hold]:
+    return list(account.holds.values())
 
 
 def _give_up(account: AccountState, how: GiveUp) -> None:
@@ -127,7 +199,9 @@ def unpaid(account: AccountState) -> list[UnpaidInvoice]:
     """The open invoices, as dunning looks at them."""
     open_invoices = account.open_invoices()
     return [
-        UnpaidInvoice(each.balance.due_on, each.balance.open, account.currency)
+        UnpaidInvoice(
+            each.balance.due_on, each.balance.open, account.currency, account.in_doubt.get(each.number)
+        )
         for each in ([] if _carried(account, open_invoices) else open_invoices)
     ]
 
@@ -135,16 +209,19 @@ def unpaid(account: AccountState) -> list[UnpaidInvoice]:
 def judge(account: AccountState) -> None:
     """The dunning state of today; entering one does what the policy says, once. Looking at an account that nobody
     collects from does not dun it."""
-    if not account.collected:
+    if not account.open_invoices():
+        account.holds.clear()
+    if not account.collected and not account.dunned:
         return
-    now = dunning_state(account.policy.dunning, unpaid(account), account.today)
+    now = dunning_state(account.policy.dunning, unpaid(account), account.today, _holds(account))
     before = account.dunning[-1][1]
     if now == before:
         return
     account.dunning.append((account.today, now))
     account.tell(now, "dunning")
     names = [state.name for state in account.policy.dunning.states]
-    for name in names[names.index(before) + 1 : names.index(now) + 1] or [now]:
+    was, reached = (rank(account.policy.dunning, name) for name in (before, now))
+    for name in names[was + 1 : reached + 1] or [now]:
         for action in account.policy.dunning.state(name).on_entry:
             if isinstance(action, Mail):
                 account.tell(f"mail {action.template}")
@@ -155,7 +232,7 @@ def judge(account: AccountState) -> None:
                     corrections.give_up(account, invoice)
             else:
                 account.tell(f"account: {action.do}")
-    if names.index(now) > names.index(before):
+    if reached > was:
         judge(account)
 
 
@@ -167,9 +244,10 @@ def _carried(account: AccountState, open_invoices: Sequence[Invoice]) -> bool:
     )
 
 
-def sent(account: AccountState, amount: int | None, number: int | None) -> None:
-    """Money that the customer sent: `amount` (default: all that is open) for the invoice `number` or the open ones."""
-    invoices = account.open_invoices() if number is None else [account.invoice(number)]
+def sent(account: AccountState, amount: int | None, numbers: Sequence[int]) -> None:
+    """Money that the customer sent: `amount` (default: all that is open) for the invoices `numbers`, oldest due first,
+    or, where none is named, for the open ones."""
+    invoices = [account.invoice(each) for each in dict.fromkeys(numbers)] or account.open_invoices()
     due = sum(max(0, each.balance.open) for each in invoices)
     if amount is None:
         amount = due

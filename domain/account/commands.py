@@ -143,13 +143,24 @@ class Bill(_Step):
 
 
 class Pay(_Step):
-    """Money that the customer sends: for one invoice, or for the open ones, oldest due first."""
+    """Money that the customer sends: for one invoice, for those named, or for the open ones, oldest due first."""
 
     do: Literal["pay"] = VERB
     amount: AmountText | None = Field(
         None, description="default: all that is open; more becomes account credit"
     )
     invoice: int | None = Field(None, gt=0, description="number of the invoice; default: all open ones")
+    invoices: tuple[int, ...] = Field((), description="numbers of several, oldest due first among them")
+    reference: str | None = Field(None, min_length=1, description="of the cheque or transfer")
+    received_on: date | None = Field(None, description="the day on which it came in, where that was before")
+
+
+class ReturnPayment(_Step):
+    """Money that the customer sent and the bank took back: a cheque that bounced. What it had settled is open again."""
+
+    do: Literal["return_payment"] = VERB
+    payment: int = Field(gt=0, description="number of the payment")
+    reason: str = Field("returned", min_length=1, description="for the books")
 
 
 class PaymentFails(_Step):
@@ -274,6 +285,26 @@ class RefundGift(_Step):
     gift: str = Field("gift", description="the name of the gift, as its `gift` step gave it")
 
 
+class HoldDunning(_Step):
+    """What the account owes is dunned no further for a while: no worse state, no reminder, no try of the payment
+    method. Money that comes clears it as ever."""
+
+    do: Literal["hold_dunning"] = VERB
+    why: Literal["promise", "pause", "dispute"] = Field(
+        description="promise: the customer said when they will pay; dispute: they say that they do not owe it; pause"
+    )
+    until: date | None = Field(
+        None, description="the last day of it; of a promise, the day named; default: until it is released"
+    )
+
+
+class ReleaseDunning(_Step):
+    """Dunning goes on, from the state that the age of the debts says."""
+
+    do: Literal["release_dunning"] = VERB
+    why: Literal["promise", "pause", "dispute"] | None = Field(None, description="which hold; default: all")
+
+
 Step = Annotated[
     Subscribe
     | ChangePlan
@@ -285,6 +316,7 @@ Step = Annotated[
     | Usage
     | Bill
     | Pay
+    | ReturnPayment
     | PaymentFails
     | Refund
     | WriteCreditNote
@@ -298,6 +330,8 @@ Step = Annotated[
     | HolidayStop
     | BuyGift
     | ClaimGift
-    | RefundGift,
+    | RefundGift
+    | HoldDunning
+    | ReleaseDunning,
     Field(discriminator="do"),
 ]

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from domain import credit_notes
 from domain.account import billing
-from domain.account.state import AccountState, Invoice, Receipt
+from domain.account.state import AccountState, Invoice, Promise, Receipt
 from domain.account_credit import Grant, Source, add_grant, expire
 from domain.adjustments import AdjustmentError, ExtraCharge, adjust
 from domain.amendments import Refused
@@ -20,7 +20,7 @@ from domain.lines import ONE, Line
 from domain.media.deliveries import issues_delivered
 from domain.pending import Waiting, laid_out, waiting
 from domain.proration import day_of
-from domain.received_payments import Payment, PaymentStatus
+from domain.received_payments import Application, Payment, PaymentStatus
 from domain.refunds import RefundRefused, refund, refund_limit
 from domain.write_offs import write_off
 
@@ -99,17 +99,17 @@ def _note(
     reason: str,
     *,
     noted: bool,
+    receipt: Receipt | None = None,
 ) -> None:
+    """`receipt`: the payment that is refunded, else the last one of the invoice that succeeded."""
     number = len(account.credit_notes) + 1
-    if not account.collected:
-        to = Destination.ACCOUNT_CREDIT  # nobody would pay it back
     mine = list(account.credits)
     if noted:
         for line in lines:
             mine.remove(line)
     heading = credit_notes.Heading(f"CN-{number}", account.today, reason)
     note = credit_notes.credit_note(heading, invoice.billed, mine, lines)
-    receipt = _last_payment(account, invoice)
+    receipt = receipt or _last_payment(account, invoice)
     refundable = 0
     if to is Destination.REFUND and receipt is not None:
         refundable = refund_limit(receipt.payment, [invoice.balance])
@@ -137,7 +137,7 @@ def _note(
         account.tell(f"{account.money(placed.to_account_credit)} of it became account credit")
         grant(account, placed.to_account_credit, Source.CREDIT_NOTE, f"credit note {number}")
     if placed.to_refund and receipt is not None:
-        pay_back(account, receipt, [invoice], placed.to_refund)
+        pay_back(account, receipt, [invoice], placed.to_refund, reason)
 
 
 def _last_payment(account: AccountState, invoice: Invoice) -> Receipt | None:
@@ -149,12 +149,24 @@ def _last_payment(account: AccountState, invoice: Invoice) -> Receipt | None:
     return None
 
 
-def pay_back(account: AccountState, receipt: Receipt, invoices: Sequence[Invoice], amount: int) -> None:
-    """Refund `amount` of a payment for `invoices`, promised by credit notes before."""
+def pay_back(
+    account: AccountState, receipt: Receipt, invoices: Sequence[Invoice], amount: int, reason: str
+) -> None:
+    """Refund `amount` of a payment for `invoices`, promised by credit notes before. Of a live account it stays promised
+    until whoever pays it has done so, see `domain.account.refunding`."""
     done = refund(receipt.payment, [invoice.balance for invoice in invoices], amount)
+    parts = tuple(
+        Application(invoice.id, balance.refunded - invoice.balance.refunded)
+        for invoice, balance in zip(invoices, done.balances, strict=True)
+        if balance.refunded > invoice.balance.refunded
+    )
     receipt.payment = done.payment
     for invoice, balance in zip(invoices, done.balances, strict=True):
         invoice.balance = balance
+    account.promised.append(Promise(receipt.number, amount, parts, reason, paid=account.collected))
+    if not account.collected:
+        account.tell(f"{account.money(amount)} of payment {receipt.number} is to be refunded")
+        return
     account.tell(f"{account.money(amount)} of payment {receipt.number} refunded")
     account.post(Event.REFUND_PAID, {"refund": amount, "clearing": amount}, f"payment {receipt.number}")
 
@@ -255,7 +267,7 @@ def refund_payment(account: AccountState, number: int | None, amount: int | None
         part = min(wanted, invoice.balance.kept, _left(account, invoice))
         if part > 0:
             lines = credit_notes.by_amount(invoice.billed, account.credits, part)
-            _note(account, invoice, lines, Destination.REFUND, reason, noted=False)
+            _note(account, invoice, lines, Destination.REFUND, reason, noted=False, receipt=receipt)
             wanted -= part
     if wanted:
         raise RefundRefused(

@@ -66,6 +66,7 @@ def billed_whole(account: AccountState) -> bool:
     return bool(
         account.pending
         or account.collecting is not None
+        or account.holds
         or account.dunning[-1][1] != account.policy.dunning.clear.name
         or balance_on(account.credit, account.today)
         or tax.inclusive

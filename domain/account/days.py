@@ -50,6 +50,18 @@ def run_bill(account: AccountState) -> None:
     collecting.judge(account)
 
 
+def bill_by(account: AccountState, day: date) -> Invoice | None:
+    """What a bill run dated `day` makes. One dated ahead bills what is due by then, with its date; the days until then
+    have not passed, so what is dated for them (a pause that ends, a change of interval) is left to its own day, with
+    what follows from it."""
+    today = account.today
+    account.today = max(today, day)
+    try:
+        return bill_only(account, day)
+    finally:
+        account.today = today
+
+
 def bill_only(account: AccountState, day: date | None = None) -> Invoice | None:
     """One bill run as of `day` (today): the credits of missed issues, what is due and what waits. The money is for
     others."""

@@ -20,6 +20,7 @@ from domain.catalog import Catalog, PlanVersion
 from domain.credit_notes import CreditNote
 from domain.credits import BilledLine, CreditLine
 from domain.declines import Decline
+from domain.dunning import Hold
 from domain.invoices import Draft, add_tax
 from domain.ledger_events import Entry, Event, entry
 from domain.lines import Line
@@ -76,6 +77,17 @@ class Receipt:
     payment: Payment
     applied: tuple[Application, ...] = ()
     code: str | None = None
+
+
+class Promise(NamedTuple):
+    """A refund that a credit note promised: minor units of the payment `receipt`, and of which invoices. It is paid
+    later, by a gateway or by hand, or was `paid` at once by the rules."""
+
+    receipt: int
+    amount: int
+    parts: tuple[Application, ...]
+    reason: str
+    paid: bool = False
 
 
 @dataclass(slots=True)
@@ -143,7 +155,11 @@ class Happened(NamedTuple):
 class AccountState:
     """Everything of one account. `collected`: what is owed is dunned, and what is given back is paid back, as the days
     pass, by these rules alone: in memory and on a test clock. For a live account that is for runs over all accounts and
-    for gateways."""
+    for gateways; `dunned` says that it has a dunning case, so that its debts are judged at each change all the same.
+
+    `holds` keep it from being dunned further, by why they do (promise, pause, dispute); `in_doubt` are the numbers of
+    invoices with a charge whose end is not known, each with the local day since when. `promised` are the refunds that
+    credit notes promised since it was read."""
 
     terms: AccountTerms
     catalog: Catalog
@@ -169,11 +185,15 @@ class AccountState:
     failing: dict[date, str] = field(default_factory=dict)
     collecting: Collecting | None = None
     dunning: list[tuple[date, str]] = field(default_factory=list)
+    holds: dict[str, Hold] = field(default_factory=dict)
+    in_doubt: dict[int, date] = field(default_factory=dict)
     happened: list[Happened] = field(default_factory=list)
+    promised: list[Promise] = field(default_factory=list)
     latest: datetime | None = None
     recognised_through: date | None = None
     taxing: Callable[[Draft], None] | None = None
     collected: bool = True
+    dunned: bool = False
     id: str = "account"
     mode: str = "live"
     ids: Callable[[], str] = field(default_factory=lambda: counted_ids().__next__)
@@ -289,7 +309,9 @@ def snapshot(account: AccountState) -> AccountState:
         failing={**account.failing},
         collecting=account.collecting and replace(account.collecting, failed=[*account.collecting.failed]),
         dunning=[*account.dunning],
+        holds={**account.holds},
         happened=[*account.happened],
+        promised=[*account.promised],
     )
 
 

@@ -108,7 +108,7 @@ def carry_out(
     """Carry out `step` in the transaction of `connection`, and store what it came to with it: a refusal too, which
     `accepted` raises. With `invoice_now` what it charges is invoiced at once, not with the next bill;
     modes in `engine_taxed` refuse that. Raises LookupError for an unknown account, CommandReused and VersionMoved."""
-    asked = step.model_dump(mode="json", by_alias=True, exclude={"at"}) | {"invoice_now": invoice_now}
+    asked = _asked(step, invoice_now=invoice_now)
     refused: str | None = None
     with changing(connection, tariff, account_id, now, command=command_id) as unit:
         known = known_command(unit.rows, command_id, step.do, asked)
@@ -127,11 +127,26 @@ def carry_out(
     return outcome
 
 
+def remembered(connection: PgConnection, account_id: str, command_id: str, step: Step) -> Outcome | None:
+    """What the command came to that was given before; None where it is not there or asked for something else."""
+    row = connection.execute(
+        "select kind, asked, outcome from command where account_id = %s and id = %s", (account_id, command_id)
+    ).fetchone()
+    if row is None or row[1] != _asked(step, invoice_now=False):
+        return None
+    return Outcome(row[2], repeated=True)
+
+
 def accepted(outcome: Outcome) -> Outcome:
     """`outcome` of a command that was carried out. Raises CommandRefused for one that was not."""
     if "refused" in outcome.answer:
         raise CommandRefused(outcome.answer["refused"])
     return outcome
+
+
+def _asked(step: Step, *, invoice_now: bool) -> dict[str, Any]:
+    """A command's content, by which it is told apart from another one under its id."""
+    return step.model_dump(mode="json", by_alias=True, exclude={"at"}) | {"invoice_now": invoice_now}
 
 
 def _check(unit: Changing, expected: Expected | None) -> None:

@@ -1,4 +1,4 @@
-"""Handing a subscription to another payer: both accounts in one transaction, locked in the order of their ids."""
+"""Handing a subscription to another payer: both accounts in one transaction, locked together."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from operations.accounts.standing import subscription_standing
 from operations.accounts.unit import changing
 from operations.tariffs import Tariff
 from storage.database import PgConnection
+from storage.whole.reading import lock_together
 
 
 def hand_over(
@@ -37,6 +38,7 @@ def hand_over(
     default the old name with the account's id behind it. Raises LookupError for an unknown account and
     CommandRefused."""
     asked = {"subscription": name, "to": to_account, "name": new_name}
+    lock_together(connection, [from_account, to_account])
     with ExitStack() as both:
         units = {
             each: both.enter_context(changing(connection, tariff, each, now, command=command_id))

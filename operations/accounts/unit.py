@@ -19,13 +19,15 @@ from domain.account.terms import AccountTerms, TaxTerms
 from domain.periods import local_date
 from domain.revenue import ScheduleRefused, schedule_of, to_recognise
 from domain.tax import Treatment
+from operations.dunning.case import note_case
 from operations.follow_ups.writing import note_follow_ups
+from operations.refunds.promising import write_promises
 from operations.tariffs import Tariff
 from operations.tax.documents import GivenBack, refund_tax_document, void_tax_document
 from storage.database import PgConnection
 from storage.entitlements import put_grants
 from storage.events import append_events
-from storage.whole.access import awaiting_payment, paid_purchases
+from storage.whole.access import access_beside
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
 from storage.whole.writing import Written, write_whole
@@ -41,6 +43,7 @@ class Changing:
         self.now = now
         self.written = Written([], [], {})
         self.bill_run_id: str | None = None
+        self.of_case: dict[str, Any] | None = None  # what whoever looks at its dunning case sets there
 
 
 @contextmanager
@@ -57,17 +60,17 @@ def changing(
     dated until then recorded, to be changed in the block and written back at its end. An exception writes nothing: let
     it roll the transaction back.
 
-    `through` takes the place of the account's local day of `now`. Days never go back: an account whose later days are
-    recorded stays on the last of them. An account that lives by a test clock has that clock's time, whatever `now`
-    says. `command`: the id of one whose outcome is read with it, into `rows.command`. Raises LookupError for an unknown
-    account.
+    With `through` the days pass up to that one, where the account's local day of `now` is a later one. Days never go
+    back: an account whose later days are recorded stays on the last of them. An account that lives by a test clock has
+    that clock's time, whatever `now` says. `command`: the id of one whose outcome is read with it, into `rows.command`.
+    Raises LookupError for an unknown account.
     """
     rows = read_whole(connection, account_id, tariff.book, command=command)
     now = rows.head.clock_at or now
-    account, told = build(rows, tariff, now)
+    account, told = build(rows, tariff, now, through=through)
     before = snapshot(account)
     revenue = _untold(before, told)
-    advance(account, through or local_date(now, account.zone), fleet=account.collected)
+    advance(account, passed(now, account.zone, through), fleet=account.collected)
     unit = Changing(account, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
@@ -79,6 +82,17 @@ def changing(
         revenue=(revenue, _untold(account, _told(account))),
         bill_run_id=unit.bill_run_id,
     )
+    if account.promised:
+        write_promises(
+            connection,
+            account.id,
+            account.mode,
+            account.currency,
+            account.promised,
+            [*rows.invoice_ids, *unit.written.invoices],
+            command,
+            unit.now,
+        )
     for invoice_id in unit.written.voided:
         void_tax_document(connection, invoice_id)
     for note in unit.written.notes:
@@ -86,23 +100,34 @@ def changing(
         refund_tax_document(
             connection, note.invoice_id, credit_note_id=note.id, code=note.code, on=note.on, lines=back
         )
+    told_of_case = note_case(connection, account, rows.case, unit.now, own=unit.of_case)
+    awaiting, purchases = access_beside(connection, account.id)
     access = grants(
         account,
-        dunned=account.collected,
-        awaiting=awaiting_payment(connection, account.id),
-        purchases=paid_purchases(connection, account.id),
+        dunned=account.collected or account.dunned,
+        awaiting=awaiting,
+        purchases=purchases,
     )
     with connection.pipeline():
         changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
     note_follow_ups(connection, account, list(account.subscriptions), before.today, unit.now, rows.follow_ups)
-    append_events(connection, changed)
+    append_events(connection, [*changed, *told_of_case])
 
 
-def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict[str, Books]]:
-    """The account that `rows` hold, on the last day that is recorded for it (the day of `now` where none is), and the
+def passed(now: datetime, zone: ZoneInfo, through: date | None) -> date:
+    """The day up to which the days of an account in `zone` have passed at `now`, or `through` if that comes first."""
+    today = local_date(now, zone)
+    return today if through is None else min(through, today)
+
+
+def build(
+    rows: Rows, tariff: Tariff, now: datetime, *, through: date | None = None
+) -> tuple[AccountState, dict[str, Books]]:
+    """The account that `rows` hold, on the last day that is recorded for it (see `passed` where none is), and the
     revenue schedules as its lines alone tell them."""
     head: Any = rows.head
     zone = ZoneInfo(head.time_zone)
+    today = head.settled_on or passed(now, zone, through)
     history = load_account(rows.history)
     rules = tariff.rules(head.rule_book)
     treatment = Treatment.EXEMPT if head.tax_exempt else Treatment(head.tax_treatment)
@@ -120,7 +145,7 @@ def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict
         tariff.book,
         tariff.taxes,
         tariff.names,
-        head.settled_on or local_date(now, zone),
+        today,
         zone,
         head.bill_cycle_day,
         subscriptions=rows.subscriptions,
@@ -134,13 +159,15 @@ def build(rows: Rows, tariff: Tariff, now: datetime) -> tuple[AccountState, dict
         usage=rows.usage,
         gifts=history.gifts,
         collecting=history.collecting,
-        dunning=history.dunning
-        or [(head.settled_on or local_date(now, zone), rules.policy.dunning.clear.name)],
+        dunning=history.dunning or [(today, rules.policy.dunning.clear.name)],
         failing={date.fromisoformat(day): code for day, code in (head.declines or {}).items()},
         recognised_through=head.recognised_through,
         id=str(head.id),
         mode=head.mode,
+        holds=history.holds,
+        in_doubt=rows.in_doubt,
         collected=head.mode == "test",
+        dunned=rows.case is not None,
         ids=lambda: str(uuid7()),
     )
     _name_gifts(account)

@@ -1,7 +1,8 @@
 """Named places where a test may end the process as a power cut would.
 
 Set MASTHEAD_FAIL_POINT to `name:count:marker-file`: the process kills itself the count-th time it comes to that
-place, once per marker file. Unset, which is always so outside tests, a fail point costs one comparison.
+place, once per marker file. As `frozen/name:count:marker-file` it stops there, until it is sent SIGCONT.
+Unset, which is always so outside tests, a fail point costs one comparison.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ _hits = 0
 
 
 def fail_point(name: str) -> None:
-    """Die here, without any clean-up, if that is what MASTHEAD_FAIL_POINT says."""
+    """Die or stop here, without any clean-up, if that is what MASTHEAD_FAIL_POINT says."""
     if not _SPEC:
         return
     global _hits
-    wanted, count, marker = _SPEC.split(":", 2)
+    place, count, marker = _SPEC.split(":", 2)
+    frozen, _, wanted = place.rpartition("/")
     if name != wanted or Path(marker).exists():
         return
     _hits += 1
     if _hits >= int(count):
         Path(marker).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGSTOP if frozen else signal.SIGKILL)

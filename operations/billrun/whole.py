@@ -4,18 +4,18 @@ One transaction each, through the same rules as commands."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 
 import psycopg
 from sqlalchemy import Engine
 
-from domain.account.days import advance, bill_only
-from domain.account.state import Invoice
+from domain.account.days import advance, bill_by
+from domain.account.state import AccountState
 from domain.invoices import Draft
 from domain.periods import local_date
 from domain.tax_documents import EngineTax
 from operations.accounts.taxing import DraftMoved, Quotes
-from operations.accounts.unit import Changing, build, changing
+from operations.accounts.unit import build, changing, passed
 from operations.billrun.post import ChunkRef, Posted
 from operations.billrun.rate import Refusal, TaxStep, refusal
 from operations.tariffs import Tariff
@@ -26,6 +26,8 @@ from storage.whole.reading import Rows, read_whole
 
 # How long an account that somebody else holds is waited for before its turn is put off.
 _HELD = "set local lock_timeout = '250ms'"
+# At noon in UTC it is that day, or the next already, in every time zone.
+_EVERYWHERE = time(12)
 
 
 def whole_accounts(connection: PgConnection, accounts: Sequence[str]) -> list[str]:
@@ -84,11 +86,9 @@ def _quoted(engine: Engine, tariff: Tariff, target: Target, account_id: str, ask
 
     with transaction(engine, read_only_snapshot=True) as connection:
         rows = read_whole(connection, account_id, tariff.book, lock=False)
-    account, _ = build(rows, tariff, _instant(target))
+    account = _on_its_day(rows, tariff, target)
     account.taxing = quotes.ask(_engine(asking))
-    day = target.day or local_date(_instant(target), account.zone)
-    advance(account, day, fleet=account.collected)
-    bill_only(account, min(day, account.today))
+    bill_by(account, _due_by(account, target))
     return quotes
 
 
@@ -117,11 +117,11 @@ def _bill(
         return Posted()
     if not wait:
         connection.execute(_HELD)
-    with changing(connection, tariff, account_id, _instant(target), through=target.day) as unit:
+    with changing(connection, tariff, account_id, _now(target), through=target.day) as unit:
         unit.bill_run_id = ref.run_id
         if quotes is not None:
             unit.account.taxing = quotes.put()
-        invoice = _up_to(unit, target)
+        invoice = bill_by(unit.account, _due_by(unit.account, target))
     if quotes is not None:
         quotes.record(connection, unit)
     record_outcome(
@@ -137,18 +137,26 @@ def _bill(
     return Posted(billed=1) if invoice else Posted(nothing_due=1)
 
 
-def _up_to(unit: Changing, target: Target) -> Invoice | None:
-    account = unit.account
-    day = target.day or local_date(_instant(target), account.zone)
-    return bill_only(account, min(day, account.today))
+def _on_its_day(rows: Rows, tariff: Tariff, target: Target) -> AccountState:
+    """The account of `rows` on the day on which `changing` has it."""
+    now = rows.head.clock_at or _now(target)
+    account, _ = build(rows, tariff, now, through=target.day)
+    advance(account, passed(now, account.zone, target.day), fleet=account.collected)
+    return account
 
 
-def _instant(target: Target) -> datetime:
-    if target.instant is not None:
-        return target.instant
+def _due_by(account: AccountState, target: Target) -> date:
+    return target.day or local_date(_now(target), account.zone)
+
+
+def _now(target: Target) -> datetime:
+    """When the run bills. One that does not say it is of the day that it bills up to, wherever the account is."""
+    found = target.now or target.instant
+    if found is not None:
+        return found
     if target.day is None:
         raise ValueError("a target is a day or an instant")
-    return datetime(target.day.year, target.day.month, target.day.day, tzinfo=UTC)
+    return datetime.combine(target.day, _EVERYWHERE, UTC)
 
 
 def _park(engine: Engine, ref: ChunkRef, account_id: str, reason: Refusal) -> int:
@@ -177,10 +185,8 @@ def preview_whole(
 ) -> tuple[str, int] | None:
     """(currency, total in minor units) of the invoice that a run up to `target` would make for an account; None when
     nothing is due. Writes nothing. Raises NotTaxed where a connected engine does not tax it."""
-    account, _ = build(rows, tariff, _instant(target))
+    account = _on_its_day(rows, tariff, target)
     if asking is not None:
         account.taxing = Quotes().ask(_engine(asking))
-    day = target.day or local_date(_instant(target), account.zone)
-    advance(account, day, fleet=account.collected)
-    invoice = bill_only(account, min(day, account.today))
+    invoice = bill_by(account, _due_by(account, target))
     return (account.currency, invoice.total) if invoice else None

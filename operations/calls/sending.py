@@ -13,6 +13,7 @@ from storage.calls import CallRow, change_call, has_newer, older_parked, read_ca
 from storage.connections import note_refused
 from storage.database import PgConnection
 from storage.parked import Park, park, resolve_parks_of_call
+from storage.write_holds import check_not_held
 
 CALL = "call"  # the kind of parked work
 BY_A_FLOW = "sync:"  # how the keys of what flows prepare begin
@@ -53,13 +54,21 @@ def look(connection: PgConnection, call_id: str) -> tuple[CallRow, CallOutcome]:
 
 
 def begin_send(
-    connection: PgConnection, seen: CallRow, *, workflow_id: str | None, anew: bool = False
+    connection: PgConnection,
+    seen: CallRow,
+    *,
+    workflow_id: str | None,
+    anew: bool = False,
+    write: bool = True,
 ) -> CallRow | None:
     """Note that the call goes out now; None when the row is no longer as it was `seen`. Commit before sending.
 
     anew: it was found that no earlier send was applied, so that the doubt begins now. A flow's call that tells of an
-    older state than one that was prepared since is not sent: it is answered as skipped.
+    older state than one that was prepared since is not sent: it is answered as skipped. Raises WritesHeld for a
+    `write` while external writes are held.
     """
+    if write:
+        check_not_held(connection)
     row = read_call(connection, seen.id, lock=True)
     if (row.status, row.attempts, row.request_version) != (seen.status, seen.attempts, seen.request_version):
         return None

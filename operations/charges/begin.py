@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from contracts.connector_call import CallRef
 from domain.account.billing import apply_credit
+from domain.account.collecting import held
 from domain.account.state import AccountState, Collecting
 from domain.dunning_policy import RetryPolicy
 from domain.gateway_routing import Route, route
@@ -228,7 +229,8 @@ def _after_credit(
     """What is left of `invoices` once the account's credit is used on them, unless a failed charge has to wait."""
     with changing(connection, tariff, payer.id, ask.now, through=ask.day) as unit:
         account = unit.account
-        if ask.heed_retries and waits(account.policy.dunning.retry, account.collecting, invoices, day):
+        retry = account.policy.dunning.retry
+        if ask.heed_retries and (held(account) or waits(retry, account.collecting, invoices, day)):
             return Left(payer.id, Why.WAITS_FOR_RETRY)
         places = {own: place for place, own in enumerate(unit.rows.invoice_ids)}
         left = []
@@ -254,9 +256,11 @@ def waits(
     nothing new was billed since."""
     if collecting is None:
         return False
-    if collecting.given_up:
-        return all(each.issued_on <= collecting.failed[-1] for each in invoices)
+    last = collecting.failed[-1]
     following = next_retry(retry, collecting.decline, collecting.failed, collecting.since)
+    if collecting.given_up:
+        ended = following.day or last
+        return all(each.issued_on <= last or each.issued_on < ended for each in invoices)
     return following.what is not Next.RETRY or following.day is None or following.day > day
 
 

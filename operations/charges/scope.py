@@ -13,10 +13,9 @@ _FILTERS = {
     "account": "a.external_key = %(scope)s",
 }
 _RETRIES = (
-    "exists (select from account_history h where h.account_id = a.id"
-    " and jsonb_typeof(h.history->'collecting') = 'object')"
+    "exists (select from dunning_case d"
+    " where d.account_id = a.id and d.closed_at is null and d.retry_at is not null)"
 )
-
 
 @dataclass(frozen=True, slots=True)
 class PaymentScope:

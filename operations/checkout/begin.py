@@ -15,6 +15,7 @@ from domain.account.commands import ZoneName
 from domain.catalog import Currency
 from domain.tax import Treatment
 from operations.account_records import AccountRefused, check_region, check_zone
+from operations.checkout.words import WORDS
 from storage.checkouts import CheckoutRow, Person, find_checkout, insert_checkout, insert_person
 from storage.database import PgConnection
 
@@ -94,13 +95,15 @@ class CannotBegin(ValueError):
 
 def begin(connection: PgConnection, order: Order, key: str) -> tuple[CheckoutRow, bool]:
     """The checkout of `key`, and whether it is new. Raises KeyReused when the key was used with another order,
-    CannotBegin for an account that is not there."""
+    CannotBegin for an account that is not there, or whose key another one has already (one that takes it in the
+    meantime is found out when the sale is written into the books)."""
     mode = order.mode if order.account_id is None else _mode_of(connection, order.account_id)
     fingerprint = _fingerprint(order)
     known = find_checkout(connection, mode, key)
     if known is None:
         if order.opens is not None:
             check_terms(connection, order.opens)
+            _check_key(connection, mode, order.opens)
         own = str(uuid7())
         new = insert_checkout(
             connection,
@@ -138,6 +141,14 @@ def check_terms(connection: PgConnection, terms: OpenedAccount) -> None:
         check_region(connection, terms.tax_region)
     except AccountRefused as refused:
         raise CannotBegin(refused.kind, str(refused)) from None
+
+
+def _check_key(connection: PgConnection, mode: str, terms: OpenedAccount) -> None:
+    taken = connection.execute(
+        "select 1 from account where mode = %s and external_key = %s", (mode, terms.external_key)
+    ).fetchone()
+    if taken is not None:
+        raise CannotBegin("account_exists", WORDS["account_exists"])
 
 
 def _mode_of(connection: PgConnection, account_id: str) -> str:

@@ -10,10 +10,9 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from contracts.checkout import CheckoutStatus, Posted, Problem
-from domain.account import collecting, voiding
-from domain.account.buying import buy, never_started
-from domain.account.state import AccountState
-from domain.receivables import InvoiceStatus
+from domain.account import collecting
+from domain.account.buying import buy
+from domain.account.unpaid_sales import take_back_sale
 from operations.accounts.unit import Changing, changing
 from operations.charges.methods import NewMethod, keep_method
 from operations.checkout.begin import OpenedAccount
@@ -161,38 +160,29 @@ def settle(
             "update payment set gateway_id = %s where account_id = %s and no = %s",
             (row.gateway_id, row.account_id, len(unit.account.receipts)),
         )
-    if row.payment is not None:
-        method = NewMethod(str(row.connection), row.payment["method"], row.payment["customer"])
+    if row.payment is not None and row.connection is not None:
+        kind = "direct_debit" if row.payment["charge"] == "last" else "card"
+        method = NewMethod(row.connection, row.payment["method"], row.payment["customer"], kind)
         keep_method(connection, row.account_id, row.mode, method, pays_by_itself=False)
     request_fulfilment(connection, row, subjects, fulfilled_by)
     finish(connection, row, CheckoutStatus.COMPLETED, now)
 
 
 def take_back(connection: PgConnection, tariff: Tariff, checkout_id: str, now: datetime) -> None:
-    """The money could not be taken: the invoice is void, and the subscriptions end as if they had never started. What
-    somebody has paid by another way in the meantime stays, and is given. A repetition changes nothing."""
+    """The money could not be taken: the invoice is void, and the subscriptions end as if they had never started; what
+    was billed for them since, where a debit came back after weeks, is taken back as well. What somebody has paid by
+    another way in the meantime stays, and is given. A repetition changes nothing."""
     row = read_checkout(connection, checkout_id, lock=True)
     if CheckoutStatus(row.status) is not CheckoutStatus.CAPTURING:
         return
     with changing(connection, tariff, row.account_id, now) as unit:
-        if row.invoice_id is not None and _invoice(unit, row).balance.paid:
+        first = None if row.invoice_id is None else _invoice(unit, row)
+        if first is not None and first.balance.paid:
             payment_came(connection, row.id)
         else:
             # What was never paid goes on awaiting its payment: whoever takes it up again reads nothing by it.
-            _undo(unit, row)
+            take_back_sale(unit.account, row.subscription_ids, first, "the payment could not be taken")
     change_checkout(connection, row.id, {"status": CheckoutStatus.POSTING.value})
-
-
-def _undo(unit: Changing, row: CheckoutRow) -> None:
-    account: AccountState = unit.account
-    if row.invoice_id is not None:
-        invoice = _invoice(unit, row)
-        if invoice.balance.status is InvoiceStatus.OPEN:
-            voiding.take_back(account, invoice.number, "the payment could not be taken")
-    for subscription in account.subscriptions.values():
-        if subscription.terms.id in row.subscription_ids:
-            never_started(account, subscription)
-    collecting.judge(account)
 
 
 def _invoice(unit: Changing, row: CheckoutRow) -> Any:

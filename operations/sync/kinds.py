@@ -27,6 +27,9 @@ KINDS: dict[str, str] = {
     "charge.unknown": "nobody knows whether a charge moved money; the gateway is asked",
     "charge.failed": "a charge failed technically, and another gateway is charged",
     "charge.withdrawn": "a charge was given up, and nothing was charged",
+    "dunning.opened": "an account is being dunned",
+    "dunning.changed": "what is dunned of an account, or when, changed",
+    "dunning.closed": "an account is not dunned any more",
     "dunning.entered": "an account entered another state of dunning",
     "catalog.loaded": "a catalog was loaded that changed something",
 }

@@ -24,10 +24,13 @@ from storage.database import PgConnection, transaction
 from storage.encryption import Encryption
 from storage.webhook_messages import AttemptRow, due_messages, fail_waiting, next_due, record_attempts
 from storage.webhooks_out import Destination, lock_destination, read_destination, record_health
+from storage.write_holds import open_hold
 
 GONE = 410
 ASK_TO_WAIT = frozenset({429, 503})
 LONGEST_HOLD = timedelta(hours=1)
+# While all external writes are held, after a restore.
+HELD_LOOK = timedelta(seconds=30)
 
 
 class Letter(NamedTuple):
@@ -88,6 +91,8 @@ def take_turn(
             return Turn(status, next_at=now if ended else None)
         if at.held_until is not None and at.held_until > now:
             return Turn(at.status, next_at=_next_at(connection, endpoint_id, at.held_until))
+        if open_hold(connection) is not None:
+            return Turn(at.status, next_at=now + HELD_LOOK)
         due = due_messages(connection, endpoint_id, now, 1 if _is_down(at) else limit)
         if not due:
             return Turn(at.status, next_at=next_due(connection, endpoint_id))

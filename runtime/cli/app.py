@@ -17,11 +17,13 @@ from temporalio.service import RPCError
 from typer.exceptions import Abort, TyperException
 
 from runtime.cli import (
+    backup,
     bench,
     bill_run,
     books,
     catalog,
     clock,
+    codec_server,
     connectors,
     demo,
     doctor,
@@ -33,6 +35,7 @@ from runtime.cli import (
     migrate,
     parked,
     payment_run,
+    reconcile,
     rules,
     runs,
     schedules,
@@ -72,7 +75,11 @@ app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
 app.command("migrate")(migrate.migrate)
 app.command("settings")(settings.settings)
+app.command("codec-server")(codec_server.codec_server)
 app.command("demo")(demo.demo)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("reconcile")(reconcile.reconcile)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(rules.app, name="rules")
 app.command("simulate")(simulate.simulate)

@@ -211,7 +211,8 @@ app.add_typer(webhook_app, name="webhook")
 
 @app.command("keygen")
 def keygen() -> None:
-    """Print a new key for MASTHEAD_SECRET_KEY, with which stored tokens and secrets are encrypted.
+    """Print a new key for MASTHEAD_SECRET_KEY, with which stored tokens and secrets are encrypted, or for
+    MASTHEAD_PAYLOAD_KEY, with which Temporal's payloads are.
 
     To replace a key put the new one before the old, separated by a comma: the first encrypts, all decrypt.
     """

@@ -184,11 +184,29 @@ def _postgres(url: str | None) -> Iterator[Finding]:
     weak = [name for name, value in settings.items() if value not in ("on", "remote_apply", "remote_write")]
     if have == head():
         yield from _event_readers(url)
+        yield _external_writes(url)
     yield Finding(
         "Durability",
         not weak,
         ", ".join(f"{name}={value}" for name, value in settings.items()),
         f"Turn {', '.join(weak)} on: with it off a crash loses invoices that were reported as posted.",
+    )
+
+
+def _external_writes(url: str) -> Finding:
+    """Whether anything may be written to other systems."""
+    import psycopg
+
+    from storage.write_holds import open_hold
+
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        hold = open_hold(connection)
+    seen = "go out" if hold is None else f"held since {hold.began_at:%Y-%m-%d %H:%M} UTC: {hold.reason}"
+    return Finding(
+        "External writes",
+        hold is None,
+        seen,
+        "`masthead reconcile` asks the payment gateways what happened since the backup, and releases them.",
     )
 
 

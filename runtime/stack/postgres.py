@@ -43,6 +43,8 @@ max_connections = 200
 timezone = 'UTC'
 log_timezone = 'UTC'
 unix_socket_permissions = 0700
+# A frozen client would keep its locks for ever: whoever took its work over goes on after this, and its commit fails.
+idle_in_transaction_session_timeout = 2min
 """
 _INCLUDE = "include_if_exists = 'masthead.conf'"
 

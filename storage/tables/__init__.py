@@ -56,12 +56,15 @@ from storage.tables.connections import (
     request_log,
     sync_lane,
 )
+from storage.tables.dunning import dunning_case, payment_fact
 from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
+from storage.tables.holds import write_hold
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
 from storage.tables.mails import mail
 from storage.tables.operators import api_key, audit, parked
+from storage.tables.refunds import dispute, manual_payment, refund
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
 from storage.tables.sync import synced_record
@@ -93,7 +96,9 @@ __all__ = [
     "connector_call",
     "credit_line",
     "credit_note",
+    "dispute",
     "document_series",
+    "dunning_case",
     "entitlement_grant",
     "event_cursor",
     "event_log",
@@ -111,12 +116,14 @@ __all__ = [
     "journal_line",
     "ledger_account",
     "mail",
+    "manual_payment",
     "metadata",
     "meter",
     "number_series",
     "parked",
     "payment",
     "payment_application",
+    "payment_fact",
     "payment_method",
     "pending_charge",
     "person",
@@ -126,6 +133,7 @@ __all__ = [
     "product",
     "purchase",
     "rate_bucket",
+    "refund",
     "request_log",
     "rule_book",
     "subscription",
@@ -143,4 +151,5 @@ __all__ = [
     "webhook_delivery",
     "webhook_endpoint",
     "webhook_message",
+    "write_hold",
 ]

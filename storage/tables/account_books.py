@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     Date,
     ForeignKey,
+    Index,
     Integer,
     SmallInteger,
     Table,
@@ -140,6 +141,7 @@ payment = Table(
         "status in ('requires_action', 'processing', 'unknown', 'succeeded', 'failed', 'refunded', 'disputed')",
         name="status",
     ),
+    Index("payment_gateway_id_idx", "gateway_id", postgresql_where=text("gateway_id is not null")),
 )
 
 payment_application = Table(

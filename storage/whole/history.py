@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from domain.account.state import AccountState, Books, Collecting, Subscription
 from domain.amendments import Moved
+from domain.dunning import Hold
 from domain.media.gifts import Gift
 from domain.media.holiday_stops import HolidayStop
 from domain.pending import Waiting
@@ -37,6 +38,7 @@ class AccountHistory:
     gifts: dict[str, Gift] = field(default_factory=dict)
     freed: list[str] = field(default_factory=list)
     revenue: dict[str, Books] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
 
 
 _SUBSCRIPTION: TypeAdapter[SubscriptionHistory] = TypeAdapter(SubscriptionHistory)
@@ -59,7 +61,12 @@ def subscription_history(subscription: Subscription) -> SubscriptionHistory:
 def account_history(account: AccountState, revenue: dict[str, Books]) -> AccountHistory:
     """What is kept of `account` as its history; `revenue` are the schedules that its lines do not tell."""
     return AccountHistory(
-        [*account.dunning], account.collecting, {**account.gifts}, sorted(account.voided), revenue
+        [*account.dunning],
+        account.collecting,
+        {**account.gifts},
+        sorted(account.voided),
+        revenue,
+        {**account.holds},
     )
 
 

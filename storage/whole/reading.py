@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from domain.received_payments import Application, Payment, PaymentStatus
 from domain.subscription_terms import Item, SubscriptionTerms
 from domain.subscriptions import State
 from storage.database import PgConnection
+from storage.dunning import ACCOUNT_CASE, ACCOUNT_DOUBTS, CaseRow
 from storage.entitlements import ACCOUNT_GRANTS, StoredGrant, stored_grant
 from storage.follow_ups import ACCOUNT_FOLLOW_UPS, FollowUpRow
 from storage.whole.history import load_subscription, load_swap, load_waiting
@@ -44,7 +45,8 @@ class Rows:
     """What was read, as it lies in the tables and as the rules take it. Ids by the numbers that rules use:
     `invoice_ids` and `payment_ids` in the order of the account's documents. `recorded` is what the row of each
     subscription says of its state, and of when that changes; `command` kind, content and outcome of the command that
-    was asked for."""
+    was asked for. `case` is the dunning case that is open, `in_doubt` are the numbers of invoices in a charge whose end
+    is not known, with its day."""
 
     head: Any
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
@@ -62,6 +64,8 @@ class Rows:
     access: list[StoredGrant] = field(default_factory=list)
     follow_ups: list[FollowUpRow] = field(default_factory=list)
     command: tuple[str, Any, Any] | None = None
+    case: CaseRow | None = None
+    in_doubt: dict[int, date] = field(default_factory=dict)
     usage: list[UsageRecord] = field(default_factory=list)
 
 
@@ -103,6 +107,8 @@ _QUERIES = (
     ),
     _Query("access", ACCOUNT_GRANTS),
     _Query("follow_ups", ACCOUNT_FOLLOW_UPS),
+    _Query("case", ACCOUNT_CASE),
+    _Query("doubts", ACCOUNT_DOUBTS),
     _Query(
         "command",
         "select kind, asked, outcome from command where account_id = %(account)s and id = %(command)s",
@@ -144,6 +150,19 @@ _USAGE = f"""
 """
 
 
+def lock_together(connection: PgConnection, account_ids: Sequence[str]) -> None:
+    """Lock accounts, and then the subscriptions of all of them, each in the order of their ids: as a bill run and
+    recorded usage lock subscriptions of several accounts."""
+    with connection.pipeline():
+        connection.execute(
+            "select from account where id = any(%s::uuid[]) order by id for update", (list(account_ids),)
+        )
+        connection.execute(
+            "select from subscription where account_id = any(%s::uuid[]) order by id for update",
+            (list(account_ids),),
+        )
+
+
 def read_whole(
     connection: PgConnection,
     account_id: str,
@@ -166,8 +185,11 @@ def read_whole(
     rows.command = tuple(found["command"][0]) if found["command"] else None
     if head.known_whole:
         _ask(connection, _WHOLE, values, found)
+    rows.case = CaseRow(*found["case"][0]) if found["case"] else None
     _subscriptions(rows, found)
     _invoices(rows, found, book)
+    numbers = {own: number for number, own in enumerate(rows.invoice_ids, 1)}
+    rows.in_doubt = {numbers[each.invoice_id]: each.made_on for each in found["doubts"]}
     if head.known_whole:
         _corrections(rows, found)
         _money(rows, found)

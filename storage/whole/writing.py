@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from domain.account.dates import billed_whole, whole_due_on
 from domain.account.state import AccountState, Books
+from domain.received_payments import Payment, PaymentStatus
 from storage.database import PgConnection, execute_each
 from storage.events import FEW, NewEvent, append_events
 from storage.posting import copy_children, copy_invoices
@@ -192,13 +193,10 @@ def _payments(
                 continue
             own = rows.payment_ids[place]
             connection.execute(
-                "update payment set status = %s, refunded = %s where id = %s",
-                (payment.status.value, payment.refunded, own),
+                "update payment set status = %s, refunded = %s, code = %s where id = %s",
+                (payment.status.value, payment.refunded, receipt.code, own),
             )
-            kind = (
-                "payment.refunded" if payment.refunded > was.refunded else f"payment.{payment.status.value}"
-            )
-            yield NewEvent(kind, account.id, own, 1 + payment.refunded)
+            yield NewEvent(_moved(was, payment), account.id, own, 1 + payment.refunded)
             continue
         own = str(uuid7())
         connection.execute(
@@ -223,6 +221,15 @@ def _payments(
             [(own, ids[int(each.invoice) - 1], each.amount) for each in receipt.applied],
         )
         yield NewEvent(f"payment.{payment.status.value}", account.id, own, 1)
+
+
+def _moved(was: Payment, now: Payment) -> str:
+    """The kind of event. That a payment has succeeded is told once: what comes back to it is no other success."""
+    if now.refunded != was.refunded:
+        return "payment.refunded" if now.refunded > was.refunded else "payment.refund_failed"
+    if was.status is PaymentStatus.DISPUTED:
+        return "payment.dispute_won"
+    return f"payment.{now.status.value}"
 
 
 def _credit(connection: PgConnection, account: AccountState, before: AccountState) -> Iterator[NewEvent]:

@@ -30,6 +30,8 @@ NAMES = {"external_key": "key"}
 NOT_ACCOUNTS = {
     "code": "a plan's, and the catalog is everybody's",
     "on": "a day",
+    "since": "a day",
+    "until": "a day",
     "feature": "a feature's, and the catalog is everybody's",
     "visitor": "a cookie's: not for keys of one account",
     "resource": "an article's",

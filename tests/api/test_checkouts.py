@@ -16,6 +16,7 @@ from operations.catalog import load_catalog
 from runtime.catalog_source import read_catalog_file
 from runtime.temporal import connect
 from sandbox.stripe.stand_in import StripeStandIn
+from storage.checkouts import read_checkout
 from storage.database import make_engine
 from tests.api.served import NOBODY, client_for, database_with_keys
 from tests.conftest import NAMESPACE, PostgresForTests
@@ -101,6 +102,15 @@ def test_a_key_stands_for_one_checkout(api: TestClient) -> None:
     )
 
 
+def test_a_key_of_another_account_is_taken(api: TestClient) -> None:
+    mine = {"account": {**ACCOUNT, "external_key": "reader-of-the-shop"}}
+    assert buy(api, "k-1", **mine).status_code == 201
+    refused = buy(api, "k-2", **mine)
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:masthead:problem:account_exists")
+    # The same checkout again is no other one.
+    assert buy(api, "k-1", **mine).status_code == 201
+
+
 def test_a_declined_card_is_402(api: TestClient) -> None:
     refused = buy(api, "c-1", card="chargeDeclined")
     assert (refused.status_code, refused.json()["type"]) == (402, "urn:masthead:problem:card_declined")
@@ -119,6 +129,26 @@ def test_the_customer_acts_and_comes_back(api: TestClient) -> None:
     while back.status_code == 202:
         back = api.post(f"{place}/confirm")
     assert back.json()["status"] == "completed"
+
+
+def test_who_waits_is_told_and_does_not_ask(
+    api: TestClient, gateway: StripeStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that waits looks when the row has changed: not ten times a second, and not only after a second."""
+    looks = 0
+
+    def counted(*args: Any, **more: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return read_checkout(*args, **more)
+
+    assert buy(api, "w-0").status_code == 201  # it listens from now on
+    monkeypatch.setattr("api.v1.checkouts.read_checkout", counted)
+    monkeypatch.setattr("api.v1.checkouts.LOOK_SECONDS", 60.0)
+    gateway.inject("stall_within", path="/v1/payment_intents/*/capture", seconds=0.25)
+    assert buy(api, "w-1").json()["status"] == "completed"
+    # Quoted, authorising, posting, capturing, completed, each at most twice.
+    assert 2 <= looks <= 14
 
 
 def test_the_customer_gives_up(api: TestClient, gateway: StripeStandIn) -> None:

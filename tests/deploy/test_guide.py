@@ -17,7 +17,7 @@ from tests.deploy.compose import ROOT, services
 
 GUIDE = ROOT / "docs/deploy.md"
 TEXT = GUIDE.read_text("utf-8")
-OF_COMPOSE = {"TEMPORAL_HISTORY_SHARDS"}
+OF_COMPOSE = {"TEMPORAL_HISTORY_SHARDS", "MASTHEAD_PROMETHEUS_PORT", "MASTHEAD_GRAFANA_PORT"}
 
 
 def models(base: type[BaseModel] = BaseModel) -> Iterator[type[BaseModel]]:

@@ -214,6 +214,7 @@ CASES: list[tuple[Event, dict[str, int], dict[str, int]]] = [
         {"gift": 5350, "deferred": 4000, "account_credit": 1000, "tax": 350},
         {"gift_liability": 5350, "deferred_revenue": -4000, "account_credit": -1000, "tax_payable": -350},
     ),
+    (Event.REFUND_RELEASED, {"amount": 900}, {"refunds_payable": 900, "account_credit": -900}),
     (Event.GIFT_EXPIRED, {"amount": 5000}, {"gift_liability": 5000, "breakage_revenue": -5000}),
     (Event.REVENUE_RECOGNISED, {"amount": 310}, {"deferred_revenue": 310, "revenue": -310}),
 ]

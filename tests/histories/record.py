@@ -26,6 +26,7 @@ from temporalio.worker import Worker
 from activities.bill_run import BillRunActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
+from activities.renewals import RenewalActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.test_clock import TestClockActivities
@@ -290,6 +291,7 @@ async def record(url: str, wanted: list[str]) -> None:
                         *payments.activities(),
                         *SubscriptionActivities(engine).all(),
                         *SweepActivities(engine, episodes).all(),
+                        *RenewalActivities(engine).all(),
                         *SyncControlActivities(engine).all(),
                         *webhooks.all(),
                         *TestClockActivities(engine, Episodes(environment.client)).all(),

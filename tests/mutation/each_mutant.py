@@ -24,7 +24,7 @@ settings.register_profile(
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
-    """After the profile of tests/domain, before a test module takes its settings from it."""
+    """After the profile of all tests, before a test module takes its settings from it."""
     settings.load_profile(PROFILE)
 
 

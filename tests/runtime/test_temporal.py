@@ -8,6 +8,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from contracts.names import SEARCH_ATTRIBUTES
 from runtime import temporal
+from runtime.payload_codec import PayloadEncryption
 
 
 async def test_setting_up_a_namespace_twice_changes_nothing(temporal_address: str) -> None:
@@ -24,7 +25,9 @@ async def test_setting_up_a_namespace_twice_changes_nothing(temporal_address: st
 
 async def test_every_client_has_our_converter(temporal_address: str) -> None:
     client = await temporal.connect(temporal_address, "masthead")
-    assert client.data_converter == pydantic_data_converter
+    ours = client.data_converter
+    assert ours.payload_converter_class is pydantic_data_converter.payload_converter_class
+    assert isinstance(client.data_converter.payload_codec, PayloadEncryption)
 
 
 async def test_a_server_that_does_not_answer_is_named_after_the_deadline() -> None:

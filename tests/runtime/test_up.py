@@ -47,7 +47,7 @@ def test_files_are_private(up: Up) -> None:
 def test_health_is_open_and_the_rest_needs_a_key(up: Up) -> None:
     code, body = up.health()
     readers = body.pop("event_readers")
-    assert (code, body) == (200, {"status": "ok", "postgres": True, "temporal": True})
+    assert (code, body) == (200, {"status": "ok", "postgres": True, "temporal": True, "writes_held": None})
     assert isinstance(readers, dict)
     assert readers["events_behind"] == 0
     status, body = get(f"{up.state.api_url}/no-such-page")

@@ -128,6 +128,8 @@ def test_answers_are_forgotten_after_their_time(one: Connection, asked: Asked) -
     one.commit()
     assert begin(one, asked._replace(fingerprint=b"something else")) is None
     one.commit()
-    other = asked._replace(key=str(uuid4()))
-    finish(one, other, ANSWER)
-    assert known() == []
+    for _ in range(500):  # one in twenty forgets
+        finish(one, asked._replace(key=str(uuid4())), ANSWER)
+        if known() == []:
+            return
+    raise AssertionError("nobody has forgotten it")

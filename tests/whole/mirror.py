@@ -140,11 +140,12 @@ class Mirror:
                     )
         self.place += 1
 
-    def bill(self, day: date) -> None:
-        """A real bill run over the account alone, chunk by chunk, as a run's activities carry it out."""
+    def bill(self, day: date, now: datetime | None = None) -> None:
+        """A real bill run dated `day` over the account alone, at `now` (on that day), chunk by chunk, as a run's
+        activities carry it out."""
         runs = self.runs or BillRuns(self.engine)
         own = str(uuid4())
-        target = Target(day, None)
+        target = Target(day, None, now)
         run_id = runs.open(
             workflow_id=own,
             workflow_run_id=own,

@@ -11,8 +11,9 @@ import pytest
 from activities.checkout import by_engine
 from connectors.avalara.connector import Avalara
 from contracts.checkout import CheckoutStatus
-from operations.checkout.begin import KeyReused
+from operations.checkout.begin import CannotBegin, KeyReused
 from sandbox.avatax.stand_in import AvaTaxStandIn
+from storage.database import transaction
 from tests import single_invoices
 from tests.workflows.selling import ACCOUNT, BACK, Shop, order
 from workflows.checkout import CheckoutWorkflow
@@ -38,6 +39,8 @@ async def test_a_new_reader_buys(shop: Shop) -> None:
     assert shop.rows("select count(*) from checkout_person") == [(0,)]
     assert shop.rows("select kind from event_log where kind like 'checkout.%%'") == [("checkout.completed",)]
     assert shop.rows("select payment_method, auto_pay from account") == [("pm_card_visa", True)]
+    kept = "select connection, method, customer, kind, is_default from payment_method"
+    assert shop.rows(kept) == [("cards", "pm_card_visa", None, "card", True)]
 
 
 async def test_a_declined_card_leaves_nothing(shop: Shop) -> None:
@@ -53,6 +56,8 @@ async def test_a_trial_sets_the_card_up_without_a_charge(shop: Shop) -> None:
     assert (result.status, row.due, row.invoice_id) == (CheckoutStatus.COMPLETED, 0, None)
     assert (shop.gateway.count("setup"), shop.gateway.count("charge")) == (1, 0)
     assert shop.rows("select status, trial_ends_on - starts_on from subscription") == [("trialing", 14)]
+    # What the trial is charged by when it ends.
+    assert shop.rows("select method, is_default from payment_method") == [("pm_card_visa", True)]
 
 
 async def test_the_customer_confirms(shop: Shop) -> None:
@@ -106,6 +111,7 @@ async def test_what_cannot_be_held_is_charged_last(shop: Shop) -> None:
     result, row = await shop.sell(order(payment=method))
     assert result.status is CheckoutStatus.COMPLETED
     assert (shop.gateway.count("authorization"), shop.gateway.count("charge")) == (0, 1)
+    assert shop.rows("select kind from payment_method") == [("direct_debit",)]
     declined, row = await shop.sell(order(payment=method | {"method": "pm_card_chargeDeclined"}))
     assert declined.status is CheckoutStatus.DECLINED
     # The invoice was final before the charge, and is void after it.
@@ -146,11 +152,38 @@ async def test_a_capture_that_is_refused_takes_the_sale_back(shop: Shop) -> None
     assert shop.rows("select status, balance from invoice") == [("void", 0)]
     assert shop.gateway.count("void") == 1
     assert shop.rows("select count(*) from awaiting_payment") == [(1,)]
+    assert shop.rows("select count(*) from payment_method") == [(0,)]
+
+
+async def test_the_last_method_is_the_one_that_is_charged(shop: Shop) -> None:
+    _, first = await shop.sell(order())
+    for card in ("mastercard", "visa", "mastercard"):
+        method = {"method": f"pm_card_{card}", "return_url": BACK}
+        again = order(account_id=first.account_id, opens=None, buyer=None, payment=method)
+        assert (await shop.sell(again))[0].status is CheckoutStatus.COMPLETED
+    kept = "select method, is_default, retired_at from payment_method order by method"
+    assert shop.rows(kept) == [("pm_card_mastercard", True, None), ("pm_card_visa", False, None)]
+
+
+async def test_a_key_of_another_account_is_refused_before_anything_is_held(shop: Shop) -> None:
+    shop_key = ACCOUNT | {"external_key": "reader-1"}
+    assert (await shop.sell(order(opens=shop_key)))[0].status is CheckoutStatus.COMPLETED
+    with pytest.raises(CannotBegin, match="There is an account of that key"):
+        await shop.start(order(opens=shop_key))
 
 
 async def test_books_that_do_not_take_it_give_back_what_is_held(shop: Shop) -> None:
+    """The key is taken while the checkout goes on."""
     shop_key = ACCOUNT | {"external_key": "reader-1"}
-    assert (await shop.sell(order(opens=shop_key)))[0].status is CheckoutStatus.COMPLETED
+
+    async def meanwhile(*_: object) -> None:
+        with transaction(shop.engine) as connection:
+            connection.execute(
+                "insert into account (id, mode, external_key, currency, time_zone, locale)"
+                " values (gen_random_uuid(), 'live', 'reader-1', 'USD', 'UTC', 'en')"
+            )
+
+    shop.taxes = meanwhile
     result, row = await shop.sell(order(opens=shop_key))
     assert (result.status, result.kind) == (CheckoutStatus.REFUSED, "account_exists")
     assert shop.gateway.effects.count("void", f"checkout:{row.id}") == 1

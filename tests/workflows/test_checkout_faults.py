@@ -52,7 +52,7 @@ CALLS = {
     "set_up": Call("POST", "/v1/setup_intents", order("digital-trial"), S.COMPLETED, S.REFUSED, S.EXPIRED),
     "find": Call("GET", "/v1/payment_intents", order(card="threeDSecure2Required"), S.EXPIRED, STUCK),
     "void": Call(
-        "POST", "/v1/payment_intents/*/cancel", order(card="threeDSecure2Required"), S.EXPIRED, STUCK
+        "POST", "/v1/payment_intents/*/cancel", order(card="threeDSecure2Required"), S.EXPIRED, S.EXPIRED
     ),
 }
 
@@ -145,3 +145,16 @@ async def test_an_unknown_hold_that_cannot_be_found_waits_for_a_person(shop: Sho
     failed = Resolve(action=Action.FAIL, actor="ops", reason="the gateway has nothing of that reference")
     await handle.execute_update(RESOLVE, failed)
     assert (await handle.result()).status is S.REFUSED
+
+
+async def test_a_void_that_is_refused_again_and_again_waits_for_a_person(shop: Shop) -> None:
+    shop.gateway.inject("rejected", path="/v1/payment_intents/*/cancel", times=None)
+    handle = await shop.start(order(card="threeDSecure2Required"), **PATIENCE)
+    own = handle.id.partition("/")[2]
+    voids = "select count(*) from connector_call where method = 'payment.void'"
+    await shop.until("a second one was refused", lambda: shop.rows(voids) == [(2,)] and shop.row(own).park_id)
+    assert shop.row(own).ended_at is None
+    shop.gateway.faults.clear()
+    await handle.execute_update(RESOLVE, RETRY)
+    assert (await handle.result()).status is S.EXPIRED
+    assert shop.gateway.count("void") == 1

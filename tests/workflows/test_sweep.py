@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -21,13 +23,14 @@ from temporalio.client import (
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from activities.renewals import RenewalActivities
 from activities.subscription import Episodes, SweepActivities
 from contracts.names import subscription_id as workflow_id
 from contracts.sweep import SweepRequest, SweepResult
 from runtime.temporal import connect
 from storage.database import make_engine
 from tests.conftest import NAMESPACE, PostgresForTests
-from tests.subscribers import add_subscription
+from tests.subscribers import add_subscription, change_dates
 from workflows.sweep import SweepWorkflow
 
 DAY = timedelta(days=1)
@@ -92,13 +95,15 @@ async def sweeps(
             spec=ScheduleSpec(),
         ),
     )
-    async with Worker(
-        client,
-        task_queue=queue,
-        workflows=[SweepWorkflow],
-        activities=SweepActivities(engine, episodes).all(),
-    ):
-        yield Sweeps(client, url, schedule)
+    with ThreadPoolExecutor(2) as threads:
+        async with Worker(
+            client,
+            task_queue=queue,
+            workflows=[SweepWorkflow],
+            activities=[*SweepActivities(engine, episodes).all(), *RenewalActivities(engine).all()],
+            activity_executor=threads,
+        ):
+            yield Sweeps(client, url, schedule)
     await schedule.delete()
     engine.dispose()
 
@@ -165,3 +170,65 @@ async def test_it_keeps_to_its_rate(sweeps: Sweeps) -> None:
     began = asyncio.get_running_loop().time()
     assert (await sweeps.sweep()).opened == 11
     assert asyncio.get_running_loop().time() - began >= 1
+
+
+class Renewals:
+    """Quiet subscriptions that renew one day, and who was told of it."""
+
+    def __init__(self, sweeps: Sweeps) -> None:
+        self.sweeps = sweeps
+        self.today = datetime.now(ZoneInfo("America/New_York")).date()
+
+    def add(self, days: int, unit: str = "year", **columns: object) -> str:
+        found = self.sweeps.add(None)
+        renews_on = self.today + days * DAY
+        change_dates(self.sweeps.url, found, interval_unit=unit, charged_through=renews_on, **columns)
+        return found
+
+    def told(self) -> list[str]:
+        with psycopg.connect(self.sweeps.url) as connection:
+            return [
+                str(row[0])
+                for row in connection.execute(
+                    "select subscription_id from event_log e join follow_up f on f.subscription_id = e.subject_id"
+                    " and f.key = 'renewal-notice/' || (f.about->>'renews_on') and f.outcome is not null"
+                    " where e.kind = 'notice.renewal-notice' order by 1"
+                )
+            ]
+
+
+@pytest.mark.parametrize("sweeps", [SweepRequest(full_pass_hours=1e-9)], indirect=True)
+async def test_payers_of_quiet_yearly_subscriptions_are_told_once_that_they_renew(sweeps: Sweeps) -> None:
+    renewals = Renewals(sweeps)
+    soon = sorted([renewals.add(10), renewals.add(30), renewals.add(5, "month", interval_count=12)])
+    for quiet in (renewals.add(31), renewals.add(0), renewals.add(10, "month")):
+        assert quiet not in soon
+    renewals.add(10, ends_on=renewals.today + 10 * DAY)
+    renewals.add(10, status="paused")
+    assert [(await sweeps.sweep()).told, renewals.told()] == [3, soon]
+    assert [(await sweeps.sweep()).told, renewals.told()] == [0, soon]
+    assert [await sweeps.signals(each) for each in soon] == [-1] * 3  # which takes no workflow
+
+
+@pytest.mark.parametrize("sweeps", [SweepRequest(at_most=2)], indirect=True)
+async def test_many_renewals_are_told_over_several_sweeps_and_then_not_before_the_next_day(
+    sweeps: Sweeps,
+) -> None:
+    renewals = Renewals(sweeps)
+    soon = sorted(renewals.add(10) for _ in range(5))
+    assert [(await sweeps.sweep()).told for _ in range(3)] == [2, 2, 1]
+    assert renewals.told() == soon
+    renewals.add(10)
+    assert (await sweeps.sweep()).told == 0
+
+
+async def test_an_account_that_cannot_be_read_is_parked_and_the_others_are_told(sweeps: Sweeps) -> None:
+    renewals = Renewals(sweeps)
+    soon = sorted(renewals.add(10) for _ in range(3))
+    with psycopg.connect(sweeps.url) as connection:
+        connection.execute("insert into subscription_history values (%s, %s)", (soon[0], '{"pauses": "x"}'))
+    assert (await sweeps.sweep()).told == 3
+    assert renewals.told() == soon[1:]
+    with psycopg.connect(sweeps.url) as connection:
+        parked = connection.execute("select trace_key from parked where kind = 'follow-up'").fetchall()
+    assert parked == [(workflow_id(soon[0]),)]

@@ -1,0 +1,1 @@
+"""Backup, restore, and what is found out after it."""

@@ -1,0 +1,198 @@
+"""Checkouts at a gateway that cannot be asked: it takes a capture and a void, and tells by webhook how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from temporalio.service import RPCError
+
+from connectors.adyen.config import AdyenConfig
+from connectors.adyen.connector import Adyen
+from connectors.sdk.memory import memory_context
+from contracts.checkout import CheckoutStatus
+from operations.checkout.gateway import bring_back
+from operations.checkout.told import keep_and_wake
+from operations.webhooks_in.apply import apply_batch
+from operations.webhooks_in.handlers import WebhookHandlers
+from runtime.sellers import reading
+from sandbox.adyen.stand_in import AdyenStandIn
+from storage.database import libpq_url, transaction
+from storage.inbound_endpoints import InboundEndpoint
+from tests.operations.webhooks_in.inbox import Told, make_endpoint, put
+from tests.workflows.selling import BACK, Shop, order
+from workflows.checkout import CheckoutWorkflow
+from workflows.checkout_starts import CheckoutHandle
+
+S = CheckoutStatus
+NAME = "adyen"
+DAYS = timedelta(days=5)
+
+
+def url_of(shop: Shop) -> str:
+    """The shop's database."""
+    return libpq_url(shop.engine.url.render_as_string(hide_password=False))
+
+
+class AdyenShop:
+    """A shop whose gateway is the stand-in, and the inbox that its notifications reach."""
+
+    def __init__(self, shop: Shop, stand_in: AdyenStandIn, endpoint: InboundEndpoint) -> None:
+        self.shop = shop
+        self.stand_in = stand_in
+        self._endpoint = endpoint
+        self._handlers = WebhookHandlers(keep_and_wake)
+        self._delivered = 0
+
+    async def start(self, method: str = "stored_visa", **more: Any) -> CheckoutHandle:
+        """A checkout with a stored card, or another method."""
+        patience = {key: more.pop(key) for key in ("action_within", "looks") if key in more}
+        payment = {"method": method, "customer": "shopper-1", "return_url": BACK, **more}
+        return await self.shop.start(order(payment=payment), **patience)
+
+    async def told(self) -> None:
+        """What the stand-in has told since: into the inbox, applied, and whoever waits for it woken."""
+        new, self._delivered = self.stand_in.told[self._delivered :], len(self.stand_in.told)
+        deliveries = [
+            Told(
+                f"{each.item['eventCode']}:{each.item['pspReference']}",
+                each.item["originalReference"] or each.item["pspReference"],
+                self._delivered + place,
+                each.item["eventCode"],
+                json.dumps(each.item).encode(),
+            )
+            for place, each in enumerate(new)
+        ]
+        put(url_of(self.shop), self._endpoint, deliveries)
+        applied = apply_batch(self.shop.engine, self._endpoint, self._handlers)
+        for signal in applied.signals:
+            with suppress(RPCError):
+                await self.shop.client.get_workflow_handle(signal.workflow_id).signal(
+                    signal.name, signal.argument
+                )
+
+    async def ended(self, handle: CheckoutHandle) -> CheckoutStatus:
+        """How it ends, its gateway telling what it has to tell."""
+        result = asyncio.create_task(handle.result())
+        async with asyncio.timeout(60):
+            while not result.done():
+                await self.told()
+                await asyncio.wait([result], timeout=0.1)
+        return result.result().status
+
+    def count(self, kind: str) -> int:
+        """Effects of a kind at the gateway."""
+        return self.stand_in.count(kind)
+
+
+@pytest.fixture
+async def adyen(shop: Shop) -> AsyncIterator[AdyenShop]:
+    with AdyenStandIn() as stand_in:
+        config = AdyenConfig.model_validate(
+            {**Adyen.sandbox_config(stand_in.url), "api_key": "env:ADYEN_KEY"}
+        )
+        context = memory_context(NAME, secrets={"ADYEN_KEY": "key"}, timeout=2.0)
+        shop.others[NAME] = Adyen(config, context)
+        shop.gateways[NAME] = stand_in
+        shop.uses, shop.sets_up = NAME, False
+        shop.told_by = lambda name: reading(Adyen, config) if name == NAME else None
+        yield AdyenShop(shop, stand_in, make_endpoint(url_of(shop), NAME))
+
+
+async def test_a_capture_is_believed_when_it_is_told(adyen: AdyenShop) -> None:
+    handle = await adyen.start()
+    own = handle.id.partition("/")[2]
+    await adyen.shop.until("it captures", lambda: adyen.count("charge") == 1)
+    # It was only taken: nobody reads by it yet.
+    assert adyen.shop.rows("select count(*) from awaiting_payment") == [(1,)]
+    assert await adyen.ended(handle) is S.COMPLETED
+    assert (adyen.count("authorization"), adyen.count("charge")) == (1, 1)
+    kept = "select connection, method, customer from payment_method"
+    assert adyen.shop.rows(kept) == [(NAME, "stored_visa", "shopper-1")]
+    assert adyen.shop.row(own).park_id is None
+
+
+async def test_a_refused_card(adyen: AdyenShop) -> None:
+    handle = await adyen.start("stored_refused")
+    assert await adyen.ended(handle) is S.DECLINED
+
+
+@pytest.mark.parametrize(("button", "end", "taken"), [("approve", S.COMPLETED, 1), ("fail", S.DECLINED, 0)])
+async def test_the_customer_comes_back_with_a_result(
+    adyen: AdyenShop, button: str, end: CheckoutStatus, taken: int
+) -> None:
+    handle = await adyen.start("stored_redirect")
+    own = handle.id.partition("/")[2]
+    await adyen.shop.until("the customer has to act", lambda: adyen.shop.row(own).next_action_url)
+    # Somebody else's result is refused, and no work for a person.
+    with transaction(adyen.shop.engine) as connection:
+        bring_back(connection, own, "made-up")
+    await handle.signal(CheckoutWorkflow.confirm, None)
+    refused = "select status from connector_call where method = 'payment_actions.complete'"
+    await adyen.shop.until("it is refused", lambda: adyen.shop.rows(refused) == [("failed",)])
+    async with httpx.AsyncClient() as browser:
+        sent_back = await browser.post(f"{adyen.shop.row(own).next_action_url}/{button}")
+    (result,) = parse_qs(urlsplit(sent_back.headers["Location"]).query)["redirectResult"]
+    with transaction(adyen.shop.engine) as connection:
+        bring_back(connection, own, result)
+    await handle.signal(CheckoutWorkflow.confirm, None)
+    assert await adyen.ended(handle) is end
+    assert adyen.count("charge") == taken
+    assert adyen.shop.rows("select count(*) from parked where resolved_at is null") == [(0,)]
+    assert result not in (await handle.fetch_history()).to_json()
+
+
+async def test_a_customer_who_does_not_come_back(adyen: AdyenShop) -> None:
+    handle = await adyen.start(
+        "stored_redirect", action_within=timedelta(seconds=0.5), looks=(timedelta(seconds=5),)
+    )
+    assert await adyen.ended(handle) is S.EXPIRED
+    assert adyen.count("authorization") == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "end"), [("stored_received", S.COMPLETED), ("stored_received_fails", S.DECLINED)]
+)
+async def test_a_debit_that_takes_days(adyen: AdyenShop, method: str, end: CheckoutStatus) -> None:
+    handle = await adyen.start(method, charge="last")
+    own = handle.id.partition("/")[2]
+    await adyen.shop.until("it is on its way", lambda: adyen.shop.row(own).gateway_id)
+    await adyen.told()
+    assert adyen.shop.row(own).ended_at is None
+    adyen.stand_in.advance(DAYS)
+    assert await adyen.ended(handle) is end
+    assert adyen.count("charge") == (end is S.COMPLETED)
+    status = "paid" if end is S.COMPLETED else "void"
+    assert adyen.shop.rows("select status from invoice") == [(status,)]
+
+
+async def test_a_hold_that_takes_its_time_is_waited_for(adyen: AdyenShop) -> None:
+    handle = await adyen.start("stored_pending")
+    own = handle.id.partition("/")[2]
+    await adyen.shop.until("it is pending", lambda: adyen.shop.row(own).gateway_id)
+    adyen.stand_in.advance(DAYS)
+    assert await adyen.ended(handle) is S.COMPLETED
+    assert (adyen.count("authorization"), adyen.count("charge")) == (1, 1)
+
+
+async def test_what_was_held_for_a_sale_that_the_books_refuse_is_given_back(adyen: AdyenShop) -> None:
+    async def meanwhile(*_: object) -> None:
+        with transaction(adyen.shop.engine) as connection:
+            connection.execute(
+                "insert into account (id, mode, external_key, currency, time_zone, locale)"
+                " values (gen_random_uuid(), 'live', 'reader-1', 'USD', 'UTC', 'en')"
+            )
+
+    adyen.shop.taxes = meanwhile
+    opens = {"currency": "USD", "external_key": "reader-1"}
+    payment = {"method": "stored_visa", "customer": "shopper-1", "return_url": BACK}
+    handle = await adyen.shop.start(order(opens=opens, payment=payment))
+    assert await adyen.ended(handle) is S.REFUSED
+    assert (adyen.count("void"), adyen.count("charge")) == (1, 0)
