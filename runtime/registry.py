@@ -25,6 +25,7 @@ from operations.billrun.rate import TaxEngines
 from operations.follow_ups.carrying import ProvisionerOf, nobody
 from runtime.call_keeper import keep_calls
 from runtime.card_sweep import sweep_cards
+from runtime.charge_keeper import keep_charges
 from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
 from runtime.dunning_keeper import keep_dunning
@@ -70,6 +71,7 @@ background: list[BackgroundLoop] = [
     send_webhooks,
     dispatch_webhooks,
     keep_calls,
+    keep_charges,
     keep_checkouts,
     keep_refunds,
     sweep_cards,

@@ -58,6 +58,7 @@ from tests.histories.calls import CallStories
 from tests.histories.checkouts import CheckoutStories
 from tests.histories.clocks import ClockStories
 from tests.histories.refunds import RefundStories
+from tests.histories.payments import PaymentStories
 from tests.histories.syncs import SyncStories
 from tests.histories.taxes import TaxStories
 from tests.receiver import receiving
@@ -284,6 +285,7 @@ async def record(url: str, wanted: list[str]) -> None:
             calls = ConnectorActivities(engine, refunds.open)
             syncs = SyncStories(environment.client, engine, url, stand_in)
             taxes = TaxStories(environment.client, engine, avatax)
+            payments = PaymentStories(environment.client, engine, gateway)
             async with (
                 Worker(
                     environment.client,
@@ -295,6 +297,7 @@ async def record(url: str, wanted: list[str]) -> None:
                         *checkouts.activities(),
                         *ParkedActivities(engine).all(),
                         *RefundActivities(engine).all(),
+                        *payments.activities(),
                         *SubscriptionActivities(engine).all(),
                         *SweepActivities(engine, episodes).all(),
                         *RenewalActivities(engine).all(),
@@ -322,6 +325,7 @@ async def record(url: str, wanted: list[str]) -> None:
                 stories |= syncs.stories() | taxes.stories() | checkouts.stories()
                 stories |= refunds.stories()
                 stories |= ClockStories(environment.client, engine).stories()
+                stories |= payments.stories()
                 for name, story in stories.items():
                     if wanted and name not in wanted:
                         continue
