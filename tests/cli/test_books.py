@@ -39,7 +39,22 @@ def squeezed(text: str) -> str:
 def test_verify_lists_every_law_with_counts(capsys: Capture) -> None:
     assert run(["verify"]) == 0
     out = capsys.readouterr().out
-    laws = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I9", "I12", "I13", "I14", "tax", "refunds", "references")
+    laws = (
+        "I1",
+        "I2",
+        "I3",
+        "I4",
+        "I5",
+        "I6",
+        "I7",
+        "I9",
+        "I12",
+        "I13",
+        "I14",
+        "tax",
+        "refunds",
+        "references",
+    )
     for law in laws:
         assert f"✓ {law} " in squeezed(out)
     assert "40 journal entries" in out

@@ -57,8 +57,8 @@ from tests.activities.acme import Opener, running_vendor
 from tests.histories.calls import CallStories
 from tests.histories.checkouts import CheckoutStories
 from tests.histories.clocks import ClockStories
-from tests.histories.refunds import RefundStories
 from tests.histories.payments import PaymentStories
+from tests.histories.refunds import RefundStories
 from tests.histories.syncs import SyncStories
 from tests.histories.taxes import TaxStories
 from tests.receiver import receiving
