@@ -19,7 +19,6 @@ from operations.backup.found import What
 from operations.charges.begin import Begun, Why
 from operations.charges.outcome import call_of, outcome, told_by_call
 from operations.charges.run import PaymentRuns
-from operations.tariffs import Tariffs
 from runtime.backup.errors import BackupError
 from runtime.backup.restoring import restore_backup
 from runtime.backup.taking import Source, take_backup
@@ -36,15 +35,6 @@ from tests.runtime.backup.restored import asked, connected
 
 NEXT_BILL = date(2027, 1, 1)
 LATER = datetime(2027, 1, 1, 15, tzinfo=UTC)
-
-
-def fleet_of(url: str) -> Fleet:
-    """The fleet that lies in a database already."""
-    fleet = Fleet.__new__(Fleet)
-    fleet.engine = make_engine(url)
-    fleet.tariffs = Tariffs(fleet.engine)
-    fleet.accounts = [row[0] for row in fleet.rows("select id::text from account order by id")]
-    return fleet
 
 
 async def carried_out(fleet: Fleet, gateway: StripeStandIn, begun: Sequence[Begun]) -> None:
@@ -105,7 +95,7 @@ async def test_each_charge_made_after_the_backup_is_found_once(
 
         await asyncio.to_thread(restore_backup, empty, file, actor="ops", force=False)
         assert empty.database_url is not None
-        restored = fleet_of(empty.database_url)
+        restored = Fleet.there(make_engine(empty.database_url))
         try:
             # One that nobody has sent is in doubt as well, until the gateway has told all.
             told = await asked(restored.engine, gateway, NOW)
