@@ -82,7 +82,7 @@ def _begun(engine: Engine) -> None:
     ]
     for account in owing[:4]:
         with fleet.changing(account) as unit:
-            sent(unit.account, 100, None)
+            sent(unit.account, 100, [])
     for account in owing[4:8]:
         with fleet.changing(account) as unit:
             grant(unit.account, 100, Source.GOODWILL, "sorry")
