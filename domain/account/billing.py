@@ -138,9 +138,9 @@ def _unchanged_until(subscription: Subscription, day: date) -> date:
 
 
 def issue(account: AccountState, lines: list[Line]) -> Invoice | None:
-    """An invoice of `lines`, dated the billing day: taxed, numbered, posted, account credit used on it. When the credits
-    among the lines are more than the charges, they become credit notes first, and the charges an invoice that uses
-    them."""
+    """An invoice of `lines`, dated the billing day: taxed, numbered, posted, account credit used on it. When the
+    credits among the lines are more than the charges, they become credit notes first, and the charges an invoice that
+    uses them."""
     draft = Draft("", payer(account), account.billing_day, list(lines))
     account.put_tax(draft)
     if sum(line.amount for line in draft.lines) < 0:
