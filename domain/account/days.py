@@ -58,11 +58,11 @@ def bill_by(account: AccountState, day: date) -> tuple[AccountState, Invoice | N
     charged, the account is left as it is."""
     if day <= account.today:
         return account, bill_only(account, day)
-    ahead = replace(snapshot(account), today=day)
+    ahead = replace(snapshot(account), bills_on=day)
     invoice = bill_only(ahead, day)
     if len(ahead.credit_notes) > len(account.credit_notes):
         return account, None
-    ahead.today = account.today
+    ahead.bills_on = None
     return ahead, invoice
 
 
