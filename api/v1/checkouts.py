@@ -73,7 +73,7 @@ class BroughtBack(BaseModel):
     """What the customer came back with. result: the parameter `redirectResult` of the address they came back to, where
     the gateway adds one (Adyen does)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {}})
 
     result: str | None = Field(None, min_length=1, max_length=10_000, pattern=r"^[\x21-\x7e]+$")
 
