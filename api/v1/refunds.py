@@ -67,7 +67,7 @@ class DecisionIn(_In):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"example": {"action": "paid", "reason": "bank transfer of 3 December"}},
+        json_schema_extra={"example": {"action": "credit", "reason": "the card is closed"}},
     )
 
     action: Literal["paid", "failed", "retry", "credit"]

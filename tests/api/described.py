@@ -81,7 +81,8 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def body_schema(operation: dict[str, Any]) -> dict[str, Any]:
     content = operation.get("requestBody", {}).get("content", {})
     schema: dict[str, Any] = content.get("application/json", {}).get("schema", {})
-    return schema
+    (*_, given) = (schema, *(each for each in schema.get("anyOf", ()) if "$ref" in each))
+    return given  # one that may be left out is still one
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:

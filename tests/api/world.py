@@ -258,6 +258,7 @@ def _money_back(connection: psycopg.Connection[Any], account: str, mode: str) ->
         " values (%s, %s, %s, 1, %s, 'USD', 500, 'succeeded', 0)",
         (made["payment"], mode, account, BILLED),
     )
+    connection.execute("update account set known_whole = true where id = %s", (account,))
     connection.execute(
         "insert into refund (id, mode, account_id, payment_id, no, currency, amount, reason, status, promise,"
         " parts, ended_at) values (%s, %s, %s, %s, 1, 'USD', 100, 'late delivery', 'failed', 'credited', '[]', now())",
