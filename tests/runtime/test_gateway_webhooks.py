@@ -19,7 +19,7 @@ from connectors.sdk.config import Secret
 from masthead.sdk import ChargeOrder, Key, PaymentStatus, RefundOrder, memory_context
 from masthead.testing import AdyenStandIn
 from operations.webhooks_in.apply import TRIES, apply_batch
-from operations.webhooks_in.handlers import WebhookHandlers
+from operations.webhooks_in.handlers import Signal, WebhookHandlers
 from runtime import webhook_dispatcher
 from runtime.connection_source import ConnectionSpec
 from runtime.gateway_webhooks import take_gateway_webhooks
@@ -87,6 +87,14 @@ def test_another_account_s_notification_is_parked_and_holds_up_nobody(
     assert kind == "OtherAccount"
     assert "TheirShop" in message
     assert "OurShop" in message
+
+
+def test_the_checkout_that_is_named_is_woken(url: str, engine: Engine, handlers: WebhookHandlers) -> None:
+    own = "01a205bd-0000-7000-8000-000000000001"
+    endpoint = make_endpoint(url, "cards")
+    put(url, endpoint, [notification("P1", merchantReference=f"checkout:{own}"), notification("P2")])
+    assert apply_batch(engine, endpoint, handlers).signals == [Signal(f"checkout/{own}", "confirm")]
+    assert rows(url, "select count(*) from vendor_fact") == [(2,)]
 
 
 @pytest.mark.parametrize("order", ["sent", "reversed", "shuffled"])
