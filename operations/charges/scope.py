@@ -17,6 +17,7 @@ _RETRIES = (
     " where d.account_id = a.id and d.closed_at is null and d.retry_at is not null)"
 )
 
+
 @dataclass(frozen=True, slots=True)
 class PaymentScope:
     """A parsed scope; `name` is its canonical text, and part of the run's identity."""

@@ -54,7 +54,7 @@ def test_verify_says_what_is_broken_where_and_what_to_do(url: str, capsys: Captu
     assert "invoice INV-3 (live): is the first that does not fit into the chain" in out
     assert "invoice INV-9 (live)" in out
     assert "compare it with a backup" in out
-    assert "1 of 11 laws are broken" in out
+    assert "1 of 13 laws are broken" in out
 
 
 def test_verify_as_json(url: str, capsys: Capture) -> None:
