@@ -95,7 +95,7 @@ def untold_charges(connection: PgConnection, idle: timedelta, limit: int) -> lis
                and c.created_at > now() - interval '60 days')
            or c.ended_at is null and c.status in ('intent', 'unknown')
           and ((l.status in ('succeeded', 'failed') and l.ended_at < clock_timestamp() - %(idle)s)
-               or (l.status = 'skipped' and l.first_sent_at is null)
+               or (l.status = 'skipped' and (l.first_sent_at is null or l.error_kind = 'unknown'))
                or (c.status = 'intent' and l.first_sent_at is not null and l.status in ('unknown', 'parked', 'skipped')
                    and l.last_sent_at < clock_timestamp() - %(idle)s))
         order by c.id limit %(limit)s

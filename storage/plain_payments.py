@@ -52,6 +52,7 @@ _PLAIN = """
       and a.mode = 'live' and a.clock_at is null and not a.billed_whole and a.whole_due_on is null
       and not a.tax_exempt and not a.tax_inclusive and a.tax_treatment = 'taxable'
       and not exists (select from account_history h where h.account_id = a.id)
+      and not exists (select from dunning_case d where d.account_id = a.id and d.closed_at is null)
       and not exists (select from purchase p where p.account_id = a.id)
       and not exists (select from pending_charge p where p.account_id = a.id)
       and not exists (select from account_credit_grant g where g.account_id = a.id)

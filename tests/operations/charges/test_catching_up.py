@@ -43,6 +43,19 @@ def test_an_answer_that_nobody_wrote_down_is_a_payment(fleet: Fleet) -> None:
     fleet.lawful()
 
 
+def test_what_a_person_found_to_be_done_is_paid(fleet: Fleet) -> None:
+    [begun] = fleet.begin(fleet.accounts[4]).begun
+    with transaction(fleet.engine) as connection:
+        begin_sends(connection, [begun.call.call_id])
+    fleet.do(
+        "update connector_call set status = 'skipped', error_kind = 'unknown', ended_at = now() where id = %s",
+        begun.call.call_id,
+    )
+    [came] = catch_up(fleet.engine, fleet.tariffs, NOW, AT_ONCE)
+    assert came.status == "succeeded"
+    assert fleet.payments(begun.account_id) == [("succeeded", begun.amount, None)]
+
+
 def test_what_a_person_found_not_to_be_done_has_failed(fleet: Fleet) -> None:
     [begun] = fleet.begin(fleet.accounts[5]).begun
     fleet.do(

@@ -46,6 +46,7 @@ COMPARED = {
     "entitlement_grant": "select account_id, feature, source_id, starts_at, ends_at from entitlement_grant"
     " order by 1, 2, 3, 4",
     "follow_up": "select subscription_id, kind, key, due_at from follow_up order by 1, 2, 3",
+    "dunning_case": "select account_id, state, amount, invoices, closed_at, outcome from dunning_case order by 1, 2",
     "account_credit_grant": "select * from account_credit_grant order by account_id, no",
 }
 
@@ -82,7 +83,7 @@ def _begun(engine: Engine) -> None:
     ]
     for account in owing[:4]:
         with fleet.changing(account) as unit:
-            sent(unit.account, 100, [])
+            sent(unit.account, 100, ())
     for account in owing[4:8]:
         with fleet.changing(account) as unit:
             grant(unit.account, 100, Source.GOODWILL, "sorry")
