@@ -55,6 +55,7 @@ from tests.activities.acme import Opener, running_vendor
 from tests.histories.calls import CallStories
 from tests.histories.checkouts import CheckoutStories
 from tests.histories.clocks import ClockStories
+from tests.histories.dunnings import DunningStories
 from tests.histories.syncs import SyncStories
 from tests.histories.taxes import TaxStories
 from tests.receiver import receiving
@@ -276,6 +277,7 @@ async def record(url: str, wanted: list[str]) -> None:
             calls = ConnectorActivities(engine, checkouts.open)
             syncs = SyncStories(environment.client, engine, url, stand_in)
             taxes = TaxStories(environment.client, engine, avatax)
+            dunnings = DunningStories(environment, engine, gateway)
             async with (
                 Worker(
                     environment.client,
@@ -285,6 +287,7 @@ async def record(url: str, wanted: list[str]) -> None:
                     activities=[
                         *BillRunActivities(engine).all(),
                         *checkouts.activities(),
+                        *dunnings.activities(),
                         *ParkedActivities(engine).all(),
                         *SubscriptionActivities(engine).all(),
                         *SweepActivities(engine, episodes).all(),
@@ -311,7 +314,7 @@ async def record(url: str, wanted: list[str]) -> None:
                 stories = Recorder(environment, url).stories()
                 stories |= CallStories(environment.client, engine, vendor).stories()
                 stories |= syncs.stories() | taxes.stories() | checkouts.stories()
-                stories |= ClockStories(environment.client, engine).stories()
+                stories |= ClockStories(environment.client, engine).stories() | dunnings.stories()
                 for name, story in stories.items():
                     if wanted and name not in wanted:
                         continue
