@@ -42,9 +42,9 @@ def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], N
     build_fleet(engine, accounts)
     _checkpoint(engine)
     say("billing them through Temporal")
-    used = _processor_seconds(stack.home)
+    used = processor_seconds(stack.home)
     seconds, result, events = asyncio.run(_bill(stack))
-    used = {kind: after - used.get(kind, 0.0) for kind, after in _processor_seconds(stack.home).items()}
+    used = {kind: after - used.get(kind, 0.0) for kind, after in processor_seconds(stack.home).items()}
     memory = _peaks(stack.home)
     rows, size = _written(engine)
     say(f"billed in {seconds:.1f} s; now the floors")
@@ -147,7 +147,7 @@ def _peaks(home: Path) -> dict[str, int]:
     return dict(sorted(peaks.items()))
 
 
-def _processor_seconds(home: Path) -> dict[str, float]:
+def processor_seconds(home: Path) -> dict[str, float]:
     """Processor time that every kind of process has used so far."""
     used: dict[str, float] = {}
     for kind, process in _processes(home):

@@ -17,6 +17,7 @@ from domain.money import MoneyError, format_minor
 from operations.accounts.unit import build
 from operations.tariffs import read_tariff
 from storage.books import CHECKS, SHOWN, Check, Row, broken_rows, counted, running_runs, settle_in
+from storage.charge_laws import CHARGE_CHECKS
 from storage.coverage import ItemCover, items_charged, misfits
 from storage.database import PgConnection, transaction
 from storage.inbox_laws import INBOX_CHECKS
@@ -117,6 +118,20 @@ LAWS = (
         " Missing triggers come back with the migrations.",
     ),
     Law(
+        "I6",
+        "an invoice is charged once at a time",
+        "charges",
+        "No invoice is in two charges whose end is not known, each charge has its call, and its parts sum to it.",
+        "Look at the gateway what was charged, and refund what is too much.",
+    ),
+    Law(
+        "I7",
+        "each charge has its payment",
+        "charges",
+        "What a gateway said was charged is one payment here, of the same account and amount.",
+        "Compare the charge, its call and the gateway; what is only late, the keeper of charges writes down.",
+    ),
+    Law(
         "I9",
         "totals are the sums of their lines",
         "invoices",
@@ -182,7 +197,7 @@ def verify(engine: Engine, progress: Progress | None = None) -> list[LawResult]:
                 _verify_whole_coverage(connection, result, tell)
             else:
                 result.checked = counted(connection, law.id)
-            for check in (*CHECKS, *INBOX_CHECKS, *TAX_CHECKS, *REFERENCES):
+            for check in (*CHECKS, *CHARGE_CHECKS, *INBOX_CHECKS, *TAX_CHECKS, *REFERENCES):
                 if check.law == law.id:
                     found = broken_rows(connection, check)
                     result.add(found.total, [_violation(check, row) for row in found.rows])

@@ -24,6 +24,7 @@ from activities.test_clock import TestClockActivities
 from operations.billrun.rate import TaxEngines
 from operations.follow_ups.carrying import ProvisionerOf, nobody
 from runtime.call_keeper import keep_calls
+from runtime.charge_keeper import keep_charges
 from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
 from runtime.dunning_keeper import keep_dunning
@@ -69,6 +70,7 @@ background: list[BackgroundLoop] = [
     send_webhooks,
     dispatch_webhooks,
     keep_calls,
+    keep_charges,
     keep_checkouts,
     keep_refunds,
     keep_dunning,

@@ -44,6 +44,8 @@ COUNTS: dict[str, LiteralString] = {
     "I4": "select count(*) from invoice",
     "I9": "select count(*) from invoice",
     "I12": "select count(*) from bill_run where ended_at is not null",
+    "I6": "select count(*) from charge",
+    "I7": "select count(*) from charge",
     "I14": "select count(*) from webhook_delivery",
     "tax": "select count(*) from tax_document",
     "references": "select (select count(*) from invoice_line) + (select count(*) from invoice)",

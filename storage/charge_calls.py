@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from storage.calls import COLUMNS, CallRow
@@ -76,3 +77,26 @@ def end_sends(connection: PgConnection, answers: Mapping[str, Any]) -> list[str]
         (list(answers), [json.dumps(answer) for answer in answers.values()]),
     )
     return [row[0] for row in rows]
+
+
+def untold_charges(connection: PgConnection, idle: timedelta, limit: int) -> list[tuple[str, str]]:
+    """(charge, its call) of charges that do not say yet what their call does, since `idle` at least: whoever carried
+    them on has died, or the call was settled by its own process or by a person."""
+    return connection.execute(
+        """
+        select c.id::text, l.id::text
+        from charge c
+        join connector_call l on l.mode = c.mode and l.connection = c.connection and l.method = 'payment.charge'
+            and l.key = 'charge:' || c.account_id || ':' || c.no
+        where (c.status in ('failed', 'withdrawn') and l.status = 'succeeded'
+               and l.answer->>'status' = 'succeeded' and l.ended_at < clock_timestamp() - %(idle)s
+               and c.created_at > now() - interval '60 days')
+           or c.ended_at is null and c.status in ('intent', 'unknown')
+          and ((l.status in ('succeeded', 'failed') and l.ended_at < clock_timestamp() - %(idle)s)
+               or (l.status = 'skipped' and (l.first_sent_at is null or l.error_kind = 'unknown'))
+               or (c.status = 'intent' and l.first_sent_at is not null and l.status in ('unknown', 'parked', 'skipped')
+                   and l.last_sent_at < clock_timestamp() - %(idle)s))
+        order by c.id limit %(limit)s
+        """,
+        {"idle": idle, "limit": limit},
+    ).fetchall()

@@ -14,6 +14,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, quote_plus
 
 from domain.card_numbers import without_card_numbers
@@ -23,6 +24,7 @@ SECRET, PERSONAL, MAIL, CARD = "[secret]", "[personal]", "[mail]", "[card]"
 _LONGEST_EXCERPT = 2000
 _SHORTEST_SECRET = 6
 _MOST_SECRETS = 2000
+_USUAL_NAME = 100  # characters; a vendor's answer has some hundred names of fields, thousands of times over
 _MAIL = re.compile(r"[A-Za-z0-9._%+'-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _WORD = re.compile(r"[^\W\d]{3,}")
 # What keys look like, ours and those of the field: a short word, and a long one that nobody could guess.
@@ -106,6 +108,16 @@ def redact(text: str, personal: Iterable[str] = ()) -> str:
 
 def is_personal(field: str) -> bool:
     """Whether a field's name says that its value is about a person."""
+    return _names_a_person(field) if len(field) <= _USUAL_NAME else _names_a_person.__wrapped__(field)
+
+
+def is_secret(field: str) -> bool:
+    """Whether the name of a field or header says that its value is a secret."""
+    return _names_a_secret(field) if len(field) <= _USUAL_NAME else _names_a_secret.__wrapped__(field)
+
+
+@lru_cache(maxsize=4096)
+def _names_a_person(field: str) -> bool:
     name = _plain(field)
     return (
         name in _PERSONAL_NAMES | _FREE_TEXT
@@ -114,8 +126,8 @@ def is_personal(field: str) -> bool:
     )
 
 
-def is_secret(field: str) -> bool:
-    """Whether the name of a field or header says that its value is a secret."""
+@lru_cache(maxsize=4096)
+def _names_a_secret(field: str) -> bool:
     return field.lower() in _SECRET_HEADERS or _has(_plain(field), _SECRET_PARTS)
 
 

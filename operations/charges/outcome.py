@@ -125,8 +125,11 @@ def told_by_call(call: CallRow) -> Told | None:
         )
     if status is CallStatus.UNKNOWN or (status is CallStatus.PARKED and call.first_sent_at is not None):
         return Told(ChargeStatus.UNKNOWN)
+    if status is CallStatus.SKIPPED and call.first_sent_at is None:
+        return Told(ChargeStatus.WITHDRAWN)
     if status is CallStatus.SKIPPED:
-        return Told(ChargeStatus.WITHDRAWN if call.first_sent_at is None else ChargeStatus.UNKNOWN)
+        # Of one in doubt a person says so that it was done, as its remedy asks for.
+        return Told(ChargeStatus.SUCCEEDED if call.error_kind == "unknown" else ChargeStatus.UNKNOWN)
     return None
 
 

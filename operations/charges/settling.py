@@ -14,6 +14,7 @@ from operations.charges.outcome import (
     outcome,
     told_by_call,
 )
+from operations.charges.plain import settle_plain
 from operations.tariffs import Tariff
 from storage.calls import change_call, read_call
 from storage.charge_calls import read_calls
@@ -25,19 +26,30 @@ Settled = Came
 
 
 def settle(
-    connection: PgConnection, tariff: Tariff, calls: Mapping[str, str], now: datetime
+    connection: PgConnection,
+    tariff: Tariff,
+    calls: Mapping[str, str],
+    now: datetime,
+    *,
+    plainly: bool = True,
 ) -> list[Settled]:
     """Write down what `calls` (by the ids of their charges) tell, in the order of their accounts, which stay locked
-    until the transaction ends; those that tell nothing yet are left out."""
+    until the transaction ends; those that tell nothing yet are left out. plainly: plain accounts all at once, which
+    writes the same."""
     charges = read_charges(connection, list(calls))
     rows = read_calls(connection, list(calls.values()))
-    lock_payers(connection, [charge.account_id for charge in charges])
-    found = []
+    lock_payers(connection, sorted({charge.account_id for charge in charges}))
+    told = {}
     for charge in sorted(charges, key=lambda each: (each.account_id, each.no)):
-        told = told_by_call(rows[calls[charge.id]])
-        if told is not None:
-            found.append(outcome(connection, tariff, charge.id, told, now))
-    return found
+        found = told_by_call(rows[calls[charge.id]])
+        if found is not None:
+            told[charge.id] = found
+    succeeded = {own: each for own, each in told.items() if each.status is ChargeStatus.SUCCEEDED}
+    done = settle_plain(connection, succeeded, now) if plainly and succeeded else []
+    plain = {each.charge_id for each in done}
+    return done + [
+        outcome(connection, tariff, own, each, now) for own, each in told.items() if own not in plain
+    ]
 
 
 def settle_unsent(

@@ -56,6 +56,7 @@ from tests.histories.calls import CallStories
 from tests.histories.checkouts import CheckoutStories
 from tests.histories.clocks import ClockStories
 from tests.histories.dunnings import DunningStories
+from tests.histories.payments import PaymentStories
 from tests.histories.syncs import SyncStories
 from tests.histories.taxes import TaxStories
 from tests.receiver import receiving
@@ -278,6 +279,7 @@ async def record(url: str, wanted: list[str]) -> None:
             syncs = SyncStories(environment.client, engine, url, stand_in)
             taxes = TaxStories(environment.client, engine, avatax)
             dunnings = DunningStories(environment, engine, gateway)
+            payments = PaymentStories(environment.client, engine, gateway)
             async with (
                 Worker(
                     environment.client,
@@ -289,6 +291,7 @@ async def record(url: str, wanted: list[str]) -> None:
                         *checkouts.activities(),
                         *dunnings.activities(),
                         *ParkedActivities(engine).all(),
+                        *payments.activities(),
                         *SubscriptionActivities(engine).all(),
                         *SweepActivities(engine, episodes).all(),
                         *RenewalActivities(engine).all(),
@@ -314,7 +317,8 @@ async def record(url: str, wanted: list[str]) -> None:
                 stories = Recorder(environment, url).stories()
                 stories |= CallStories(environment.client, engine, vendor).stories()
                 stories |= syncs.stories() | taxes.stories() | checkouts.stories()
-                stories |= ClockStories(environment.client, engine).stories() | dunnings.stories()
+                stories |= ClockStories(environment.client, engine).stories()
+                stories |= dunnings.stories() | payments.stories()
                 for name, story in stories.items():
                     if wanted and name not in wanted:
                         continue

@@ -145,7 +145,7 @@ def test_what_is_in_flight_is_not_made_unknown(fleet: Fleet, account: str) -> No
 def test_a_charge_of_what_somebody_paid_meanwhile_becomes_credit(fleet: Fleet, account: str) -> None:
     begun = only(fleet, account)
     with fleet.changing(account) as unit:
-        sent(unit.account, None, None)
+        sent(unit.account, None, ())
     fleet.tell(begun.charge_id, "succeeded")
     assert [row[0] for row in fleet.payments(account)] == ["succeeded", "succeeded"]
     granted = fleet.rows("select amount, source from account_credit_grant where account_id = %s", account)
@@ -156,7 +156,7 @@ def test_a_charge_of_what_somebody_paid_meanwhile_becomes_credit(fleet: Fleet, a
 def test_a_failure_of_what_somebody_paid_meanwhile_collects_nothing(fleet: Fleet, account: str) -> None:
     begun = only(fleet, account)
     with fleet.changing(account) as unit:
-        sent(unit.account, None, None)
+        sent(unit.account, None, ())
     fleet.tell(begun.charge_id, "failed", code="insufficient_funds")
     assert [row[0] for row in fleet.payments(account)] == ["succeeded", "failed"]
     assert fleet.collecting(account) is None
@@ -175,7 +175,7 @@ def test_credit_in_hand_is_used_first(fleet: Fleet, account: str) -> None:
 def test_too_little_is_carried_forward(fleet: Fleet, account: str) -> None:
     [(_, owed)] = fleet.invoices(account)
     with fleet.changing(account) as unit:
-        sent(unit.account, owed - 20, None)
+        sent(unit.account, owed - 20, ())
     assert fleet.begin(account).left[0].why is Why.BELOW_MINIMUM
 
 
