@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.database import in_transaction
-from api.idempotency import Once, Reply
+from api.idempotency import Once, OneRequest, Reply
 from api.paging import Paged, cut
 from api.problems import Problem
 from api.security import Caller, require_scope
@@ -155,22 +155,28 @@ async def resume_dunning(
     return await once.answer(work)
 
 
-@router.post(
-    "/{account_id}/{why}", response_model=DunningCase, summary="Hold it: a promise, a dispute, a pause"
-)
-async def hold_dunning(
-    request: Request,
-    caller: Writer,
-    once: Once,
-    account_id: UUID,
-    why: Literal["promise", "dispute", "pause"],
-    order: HoldIn,
+@router.post("/{account_id}/promise", response_model=DunningCase, summary="Note a promise to pay")
+async def promise(request: Request, caller: Writer, once: Once, account_id: UUID, order: HoldIn) -> Response:
+    """Nothing comes worse until its day has passed. 409 without a day, and where nothing is owed."""
+    return await _hold(request, caller, once, account_id, HoldKind.PROMISE, order)
+
+
+@router.post("/{account_id}/dispute", response_model=DunningCase, summary="Note that the debt is denied")
+async def dispute(request: Request, caller: Writer, once: Once, account_id: UUID, order: HoldIn) -> Response:
+    """Nothing comes worse until it is settled. 409 where nothing is owed."""
+    return await _hold(request, caller, once, account_id, HoldKind.DISPUTE, order)
+
+
+@router.post("/{account_id}/pause", response_model=DunningCase, summary="Pause dunning")
+async def pause(request: Request, caller: Writer, once: Once, account_id: UUID, order: HoldIn) -> Response:
+    """Nobody is reminded, nothing comes worse, and the payment method is not tried. 409 where nothing is owed."""
+    return await _hold(request, caller, once, account_id, HoldKind.PAUSE, order)
+
+
+async def _hold(
+    request: Request, caller: Caller, once: OneRequest, account_id: UUID, why: HoldKind, order: HoldIn
 ) -> Response:
-    """Nothing comes worse meanwhile, nobody is reminded, and the payment method is not tried. 409 for a promise without
-    a day, and where nothing is owed."""
-    wanted = Hold(
-        why=HoldKind(why), until=order.until, actor=caller.name, reason=order.reason, id=command_id(once)
-    )
+    wanted = Hold(why=why, until=order.until, actor=caller.name, reason=order.reason, id=command_id(once))
     tariffs = request.app.state.tariffs
 
     def work(connection: PgConnection) -> Reply:

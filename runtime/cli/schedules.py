@@ -21,7 +21,7 @@ from runtime.stack.client import Stack, ensure_stack
 
 app = typer.Typer(no_args_is_help=True, help="List, resume and pause what Temporal starts by itself.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="sweep or bill-run.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="sweep, bill-run, payment-run or dunning.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; goes into the audit table.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 

@@ -46,6 +46,8 @@ NOT_ACCOUNTS = {
     "status": "a word",
     "kind": "a word; routes of parked work and events are not for keys of one account",
     "action": "a word",
+    "state": "a word",
+    "charge_id": "a charge's in doubt: not for keys of one account",
     "run_id": "a bill run's or payment run's: not for keys of one account",
     "park_id": "parked work's: not for keys of one account",
     "endpoint_id": "a webhook endpoint's: not for keys of one account",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from domain.subscriptions import open_subscription
 from operations.catalog import load_catalog
 from runtime.settings import Settings
 from storage.database import make_engine
+from storage.dunning import insert_case
 from storage.events import NewEvent, append_events
 from tests.api.served import NOWHERE
 from tests.conftest import NAMESPACE, PostgresForTests
@@ -128,6 +129,10 @@ def build_world(server: PostgresForTests, name: str) -> World:
             note = _credit_note(connection, reader.account, READERS[no][1], row[0])
             money = _money_back(connection, reader.account, READERS[no][1])
             readers[no] = reader._replace(invoice=row[0], credit_note=note, **money)
+            if READERS[no][1] == "live":
+                insert_case(
+                    connection, reader.account, "sweep", "current", "EUR", datetime(2026, 4, 1, tzinfo=UTC)
+                )
         mine, theirs, test = readers
         bound = [name for name, scope in SCOPES.items() if scope.for_accounts]
         add_key(connection, "operator", ["*"])

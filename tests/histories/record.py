@@ -57,6 +57,7 @@ from tests.activities.acme import Opener, running_vendor
 from tests.histories.calls import CallStories
 from tests.histories.checkouts import CheckoutStories
 from tests.histories.clocks import ClockStories
+from tests.histories.dunnings import DunningStories
 from tests.histories.payments import PaymentStories
 from tests.histories.refunds import RefundStories
 from tests.histories.syncs import SyncStories
@@ -285,6 +286,7 @@ async def record(url: str, wanted: list[str]) -> None:
             calls = ConnectorActivities(engine, refunds.open)
             syncs = SyncStories(environment.client, engine, url, stand_in)
             taxes = TaxStories(environment.client, engine, avatax)
+            dunnings = DunningStories(environment, engine, gateway)
             payments = PaymentStories(environment.client, engine, gateway)
             async with (
                 Worker(
@@ -295,6 +297,7 @@ async def record(url: str, wanted: list[str]) -> None:
                     activities=[
                         *BillRunActivities(engine).all(),
                         *checkouts.activities(),
+                        *dunnings.activities(),
                         *ParkedActivities(engine).all(),
                         *RefundActivities(engine).all(),
                         *payments.activities(),
@@ -326,6 +329,7 @@ async def record(url: str, wanted: list[str]) -> None:
                 stories |= refunds.stories()
                 stories |= ClockStories(environment.client, engine).stories()
                 stories |= payments.stories()
+                stories |= dunnings.stories()
                 for name, story in stories.items():
                     if wanted and name not in wanted:
                         continue

@@ -95,7 +95,7 @@ async def test_the_id_of_a_run_that_the_schedule_started_is_read_back(client: Cl
 async def test_what_an_operator_changed_is_kept_when_a_worker_starts(client: Client) -> None:
     await client.get_schedule_handle(SWEEP_SCHEDULE).pause(note="maintenance")
     await ensure_schedules(client)
-    sweep, _ = await list_schedules(client)
+    sweep, *_ = await list_schedules(client)
     assert (sweep.paused, sweep.note) == (True, "maintenance")
 
 
@@ -112,6 +112,8 @@ async def test_resume_and_pause_from_the_command_line(
     assert [(each["name"], each["paused"]) for each in json.loads(listed.stdout)] == [
         ("sweep", False),
         ("bill-run", True),
+        ("payment-run", True),
+        ("dunning", True),
     ]
     assert "audit" in json.loads(listed.stdout)[1]["note"]
     with psycopg.connect(url) as connection:
