@@ -244,10 +244,10 @@ def _carried(account: AccountState, open_invoices: Sequence[Invoice]) -> bool:
     )
 
 
-def sent(account: AccountState, amount: int | None, numbers: Sequence[int]) -> None:
+def sent(account: AccountState, amount: int | None, numbers: Sequence[int] | None = None) -> None:
     """Money that the customer sent: `amount` (default: all that is open) for the invoices `numbers`, oldest due first,
     or, where none is named, for the open ones."""
-    invoices = [account.invoice(each) for each in dict.fromkeys(numbers)] or account.open_invoices()
+    invoices = [account.invoice(each) for each in dict.fromkeys(numbers or ())] or account.open_invoices()
     due = sum(max(0, each.balance.open) for each in invoices)
     if amount is None:
         amount = due
