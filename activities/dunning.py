@@ -21,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.call_attempt import OpenConnector
 from activities.charges import ChargeSender
+from activities.errors import Held, as_temporal
 from activities.heartbeat import beating, pulse
 from contracts.dunning import (
     DUNNING_WORKFLOW,
@@ -43,6 +44,7 @@ from operations.dunning.holding import NoSuchCase, hold, release
 from operations.dunning.look import dun, open_overdue_cases
 from operations.tariffs import Tariffs
 from storage.database import transaction
+from storage.write_holds import WritesHeld, check_not_held
 
 RPC_TIMEOUT = timedelta(seconds=10)
 DETAILS = (
@@ -99,12 +101,16 @@ class DunningActivities:
 
     @activity.defn(name="dun_account", no_thread_cancel_exception=True)
     def dun(self, order: DunInput) -> CaseStanding:
-        """Do what dunning has for the account by now, and say where it stands."""
+        """Do what dunning has for the account by now, and say where it stands. Not while external writes are held: what
+        the account has paid since the backup is not known then, and the activity is tried again."""
         try:
             with pulse(), transaction(self._engine) as connection:
+                check_not_held(connection)
                 return dun(connection, self._tariffs.current(), order.account_id, order.now)
         except LookupError as error:
             raise ApplicationError(str(error), type="UnknownAccount", non_retryable=True) from error
+        except WritesHeld as held:
+            raise as_temporal(Held(str(held)), tries=activity.info().attempt, subject="dunning") from None
 
     @activity.defn(name="charge_dunned_account")
     async def charge_again(self, order: ChargeAgainInput) -> ChargedAgain:

@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.call_attempt import OpenConnector
 from activities.charges import ChargeSender
+from activities.errors import Held, as_temporal
 from activities.heartbeat import beating, pulse
 from contracts.bill_run import ControlRecord, FinishInput, StatusInput
 from contracts.payment_run import (
@@ -31,6 +32,7 @@ from operations.charges.run import PARKED, PaymentRuns
 from operations.charges.scope import PaymentScope
 from operations.tariffs import Tariffs
 from storage.billable import Target
+from storage.write_holds import WritesHeld
 
 # So long a chunk is tried again by itself while its gateway is away; then its charges are left to the keeper of calls.
 GATEWAY_AWAY = timedelta(hours=1)
@@ -79,15 +81,22 @@ class PaymentRunActivities:
     @activity.defn(name="charge_chunk")
     async def charge(self, order: ChargeChunk) -> ChunkCharged:
         """Begin the charges of one chunk, send them, and write down what each came to. Raises a retryable error while
-        a gateway is away: nothing was sent to it then."""
+        a gateway is away, or external writes are held: nothing was sent then."""
         info = activity.info()
-        async with beating():
-            fail_point("before-begin-charges")
-            begun = await asyncio.to_thread(self._runs.begin, order.run_id, order.no, order.now, order.as_of)
-            fail_point("after-begin-charges")
-            charges = await asyncio.to_thread(self._runs.to_send, order.run_id, order.no)
-            sent = await self._sender.send(charges, order.now)
-            fail_point("after-charges")
+        try:
+            async with beating():
+                fail_point("before-begin-charges")
+                begun = await asyncio.to_thread(
+                    self._runs.begin, order.run_id, order.no, order.now, order.as_of
+                )
+                fail_point("after-begin-charges")
+                charges = await asyncio.to_thread(self._runs.to_send, order.run_id, order.no)
+                sent = await self._sender.send(charges, order.now)
+                fail_point("after-charges")
+        except WritesHeld as held:
+            raise as_temporal(
+                Held(str(held)), tries=info.attempt, subject=f"charges of chunk {order.no}"
+            ) from None
         waited = info.current_attempt_scheduled_time - info.scheduled_time
         if sent.waiting and waited < GATEWAY_AWAY:
             raise ApplicationError(

@@ -29,6 +29,12 @@ SECONDS = Histogram(
 _BY_STATUS = {digit: SECONDS.labels(f"{digit}xx") for digit in range(1, 6)}
 
 
+def request_id() -> str | None:
+    """The id of the request that is being answered."""
+    found = structlog.contextvars.get_contextvars().get("request_id")
+    return found if isinstance(found, str) else None
+
+
 class Observed:
     """ASGI middleware. The caller's X-Request-ID is kept where it is one; every answer has one. tracer: asked at each
     request, None for no spans."""
@@ -43,23 +49,23 @@ class Observed:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = _given(scope) or str(uuid7())
+        own = _given(scope) or str(uuid7())
         status = 500
 
         async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (_HEADER, request_id.encode())]
+                message["headers"] = [*message["headers"], (_HEADER, own.encode())]
             await send(message)
 
         tracer = self._tracer()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        structlog.contextvars.bind_contextvars(request_id=own)
         try:
             with nullcontext() if tracer is None else _span(tracer, scope, lambda: status):
                 await self._app(scope, receive, sending)
         finally:
-            structlog.contextvars.unbind_contextvars("request_id")
+            # The id stays bound: what answers a failure and logs it is around this. Each request is a task of its own.
             _BY_STATUS.get(status // 100, _BY_STATUS[5]).observe(time.perf_counter() - began)
 
 

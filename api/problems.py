@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from api.observed import request_id
 from storage.database import DATABASE_AWAY
 
 log = logging.getLogger("masthead.api")
@@ -35,7 +36,7 @@ _REMEDIES = {
     422: "Correct what is named, and send the request again.",
     428: "Read it first, and send the ETag of that answer as If-Match.",
     429: "Wait as long as Retry-After says, and send it again.",
-    500: "Tell the operator, with the time and the path; the API's log has the cause.",
+    500: "Tell the operator, with the answer's X-Request-ID; the API's log has the cause.",
     503: "Send it again in some seconds; with the same Idempotency-Key where it has one.",
 }
 
@@ -139,7 +140,10 @@ def _problem(request: Request, error: Exception) -> Problem:
         detail = "The database does not answer at the moment, or was too busy."
         return Problem(503, "database_away", detail, headers={"Retry-After": "5"})
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return Problem(500, "internal_error", "Something went wrong here. The failure is in the API's log.")
+    # Nothing that adds it is around this answer.
+    headers = {"X-Request-ID": own} if (own := request_id()) else None
+    detail = "Something went wrong here. The failure is in the API's log."
+    return Problem(500, "internal_error", detail, headers=headers)
 
 
 def answer(path: str, problem: Problem) -> JSONResponse:

@@ -22,6 +22,7 @@ from storage.coverage import ItemCover, items_charged, misfits
 from storage.database import PgConnection, transaction
 from storage.inbox_laws import INBOX_CHECKS
 from storage.references import REFERENCES
+from storage.refund_laws import REFUND_CHECKS
 from storage.sealed import Series, missing_guards, number_series, sealed_documents
 from storage.tax_laws import TAX_CHECKS
 from storage.whole.reading import read_whole, whole_account_ids
@@ -170,6 +171,14 @@ LAWS = (
         "Compare the invoice, `masthead tax documents` and the engine; correct at the engine, or with new documents.",
     ),
     Law(
+        "refunds",
+        "what is promised back is in the books",
+        "refunds",
+        "Refunds payable is the sum of what is promised and not paid, per currency and mode; each payment counts what"
+        " of it is promised or paid back.",
+        "Compare `masthead refund list --standing` with the gateway; correct with entries, never by changing rows.",
+    ),
+    Law(
         "references",
         "documents and entries belong together",
         "rows",
@@ -197,7 +206,14 @@ def verify(engine: Engine, progress: Progress | None = None) -> list[LawResult]:
                 _verify_whole_coverage(connection, result, tell)
             else:
                 result.checked = counted(connection, law.id)
-            for check in (*CHECKS, *CHARGE_CHECKS, *INBOX_CHECKS, *TAX_CHECKS, *REFERENCES):
+            for check in (
+                *CHECKS,
+                *CHARGE_CHECKS,
+                *INBOX_CHECKS,
+                *TAX_CHECKS,
+                *REFUND_CHECKS,
+                *REFERENCES,
+            ):
                 if check.law == law.id:
                     found = broken_rows(connection, check)
                     result.add(found.total, [_violation(check, row) for row in found.rows])

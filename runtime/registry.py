@@ -24,6 +24,7 @@ from activities.test_clock import TestClockActivities
 from operations.billrun.rate import TaxEngines
 from operations.follow_ups.carrying import ProvisionerOf, nobody
 from runtime.call_keeper import keep_calls
+from runtime.card_sweep import sweep_cards
 from runtime.charge_keeper import keep_charges
 from runtime.checkout_keeper import keep_checkouts
 from runtime.dispatcher import dispatch
@@ -73,6 +74,7 @@ background: list[BackgroundLoop] = [
     keep_charges,
     keep_checkouts,
     keep_refunds,
+    sweep_cards,
     keep_dunning,
 ]
 

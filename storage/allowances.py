@@ -41,6 +41,9 @@ FIND_ZONE = (
     " where subscriber = %s and feature = %s and mode = %s limit 1), %s::uuid)"
 )
 
+# The instant of the test clock by which that account lives; no row where it lives by none. Parameters: the same.
+FIND_CLOCK = FIND_ZONE.replace("select time_zone", "select clock_at") + " and clock_at is not null"
+
 
 def counted_of(rows: Collection[tuple[Any, ...]]) -> frozenset[Counted]:
     """The articles of rows of `FIND_COUNTED`."""

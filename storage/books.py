@@ -48,6 +48,7 @@ COUNTS: dict[str, LiteralString] = {
     "I7": "select count(*) from charge",
     "I14": "select count(*) from webhook_delivery",
     "tax": "select count(*) from tax_document",
+    "refunds": "select count(*) from refund",
     "references": "select (select count(*) from invoice_line) + (select count(*) from invoice)",
 }
 

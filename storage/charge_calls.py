@@ -9,6 +9,7 @@ from typing import Any
 
 from storage.calls import COLUMNS, CallRow
 from storage.database import PgConnection
+from storage.write_holds import check_not_held
 
 
 def insert_calls(
@@ -50,7 +51,8 @@ def read_calls(connection: PgConnection, calls: Sequence[str]) -> dict[str, Call
 
 def begin_sends(connection: PgConnection, calls: Sequence[str]) -> list[CallRow]:
     """Note that those of `calls` that are untouched intents go out now; answers them as they then are. Commit before
-    sending."""
+    sending. Raises WritesHeld while external writes are held."""
+    check_not_held(connection)
     rows = connection.execute(
         f"""
         update connector_call set status = 'sent', attempts = attempts + 1, first_sent_at = clock_timestamp(),

@@ -33,7 +33,9 @@ CHARGE_CHECKS: tuple[Check, ...] = (
         """
         select c.no, c.account_id::text as account, c.amount, coalesce(sum(p.amount), 0) as parts
         from charge c left join charge_part p on p.charge_id = c.id
-        group by c.id having c.amount <> coalesce(sum(p.amount), 0) order by c.id
+        group by c.id
+        having c.amount <> coalesce(sum(p.amount), case c.status when 'succeeded' then c.amount else 0 end)
+        order by c.id
         """,
         _CHARGE,
         "is of {amount} minor units, and its parts come to {parts}",

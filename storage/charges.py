@@ -38,7 +38,8 @@ class Payer(NamedTuple):
 
 
 class OpenInvoice(NamedTuple):
-    """An invoice with something open on it, minor units. charging: it is in a charge whose end is not known."""
+    """An invoice with something open on it, minor units. charging: it is in a charge or a checkout whose end is not
+    known."""
 
     account_id: str
     id: str
@@ -132,6 +133,8 @@ def open_invoices(connection: PgConnection, accounts: Sequence[str]) -> dict[str
         """
         select i.account_id::text, i.id::text, i.issued_on, i.due_on, i.balance,
                exists (select from charge_part p where p.invoice_id = i.id and p.open)
+               or exists (select from checkout k where k.account_id = i.account_id and k.invoice_id = i.id
+                          and k.ended_at is null)
         from invoice i where i.account_id = any(%s::uuid[]) and i.status = 'open'
         order by i.account_id, i.due_on, i.number
         """,

@@ -91,7 +91,7 @@ def overdue_accounts(
     connection: PgConnection, as_of: datetime, limit: int
 ) -> list[tuple[str, str, str | None]]:
     """Live accounts (id, currency, rule book) without a case that have an invoice past due by `as_of` where they
-    live, and in no open charge; in the order of their ids, `limit` at most."""
+    live, and in no open charge or checkout; in the order of their ids, `limit` at most."""
     return connection.execute(
         """
         select a.id::text, a.currency, a.rule_book from account a
@@ -101,7 +101,9 @@ def overdue_accounts(
             select i.account_id from invoice i
             where i.mode = 'live' and i.status = 'open' and i.balance > 0
               and i.due_on < (%(as_of)s::timestamptz at time zone a.time_zone)::date
-              and not exists (select from charge_part p where p.invoice_id = i.id and p.open))
+              and not exists (select from charge_part p where p.invoice_id = i.id and p.open)
+              and not exists (select from checkout k where k.account_id = i.account_id and k.invoice_id = i.id
+                              and k.ended_at is null))
         order by a.id limit %(limit)s
         """,
         {"as_of": as_of, "limit": limit},

@@ -76,9 +76,10 @@ def update_clock(connection: PgConnection, clock_id: str, **columns: Any) -> Non
 def accounts_behind(
     connection: PgConnection, clock_id: str, to: datetime, *, after: str, limit: int
 ) -> list[str]:
-    """Ids of accounts of the clock that have not been played up to `to`, in their order, behind `after`."""
+    """Ids of accounts of the clock that have not gone beyond `to`, in their order, behind `after`. One that stands at
+    `to` may have to follow up and bill the day that begins then; where it has, another step changes nothing."""
     rows = connection.execute(
-        "select id::text from account where test_clock_id = %s and clock_at < %s and id > %s::uuid"
+        "select id::text from account where test_clock_id = %s and clock_at <= %s and id > %s::uuid"
         " order by id limit %s",
         (clock_id, to, after, limit),
     )

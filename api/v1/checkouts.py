@@ -73,9 +73,12 @@ class BroughtBack(BaseModel):
     """What the customer came back with. result: the parameter `redirectResult` of the address they came back to, where
     the gateway adds one (Adyen does)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"result": "X6XtfGC3Y9"}})
 
     result: str | None = Field(None, min_length=1, max_length=10_000, pattern=r"^[\x21-\x7e]+$")
+
+
+NOTHING = BroughtBack()
 
 
 class CheckoutProblem(BaseModel):
@@ -172,15 +175,14 @@ async def confirm(
     response: Response,
     caller: Writer,
     checkout_id: UUID,
-    brought: BroughtBack | None = None,
+    brought: BroughtBack = NOTHING,
     wait: Wait = 8.0,
 ) -> CheckoutOut:
     """The gateway is asked how the payment stands. Calling it early or twice does no harm. 200 when the checkout is
     complete, 202 when it goes on, 402 when the payment is declined."""
     row = await _find(request, caller, checkout_id)
     if not CheckoutStatus(row.status).ended:
-        if brought is not None and brought.result is not None:
-            result = brought.result
+        if (result := brought.result) is not None:
             await in_transaction(request, lambda connection: bring_back(connection, row.id, result))
         await _tell(request, row, confirm_checkout)
         row = await _outcome(request, row.id, wait, beyond=CheckoutStatus(row.status))

@@ -14,7 +14,9 @@ from api.idempotency import Once, Reply
 from api.paging import Paged, cut
 from api.problems import Problem
 from api.security import Caller, require_scope
+from api.v1.accounts import no_such_account
 from operations.refunds.disputes import note
+from storage.account_records import find_account
 from storage.database import PgConnection
 from storage.disputes import DisputeRow, find_dispute, list_disputes
 
@@ -79,17 +81,20 @@ async def disputes(
     account_id: Annotated[UUID | None, Query()] = None,
 ) -> DisputesOut:
     """Newest first."""
-    rows = await in_transaction(
-        request,
-        lambda connection: list_disputes(
+
+    def read(connection: PgConnection) -> list[DisputeRow]:
+        if account_id is not None and find_account(connection, caller.sight, str(account_id)) is None:
+            raise no_such_account(account_id)
+        return list_disputes(
             connection,
             caller.sight,
             status=status,
             account_id=None if account_id is None else str(account_id),
             after=wanted.after_id,
             limit=wanted.limit + 1,
-        ),
-    )
+        )
+
+    rows = await in_transaction(request, read)
     items, following = cut(rows, wanted.limit, lambda row: row.id)
     return DisputesOut(items=[_out(each) for each in items], next=following)
 

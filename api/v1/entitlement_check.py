@@ -26,7 +26,10 @@ class Check(AskedReader):
     feature: FeatureCode = Field(description="code of the feature")
     resource: Key | None = Field(default=None, description="the article, of a metered feature")
     at: AwareDatetime | None = Field(
-        default=None, ge=_EARLIEST, le=_LATEST, description="the instant; now, if left out"
+        default=None,
+        ge=_EARLIEST,
+        le=_LATEST,
+        description="the instant; if left out, now, or what the account's test clock says",
     )
 
 
@@ -71,5 +74,6 @@ async def check_access(
     the catalog does not have."""
     at = asked.at or datetime.now(UTC)
     with paywall_of(request) as paywall:
-        answer = await paywall.check(asked.reader(caller), asked.feature, at, asked.resource)
+        reader = asked.reader(caller)
+        answer = await paywall.check(reader, asked.feature, at, asked.resource, by_clock=asked.at is None)
     return Response(json.dumps(access(answer)), media_type="application/json")

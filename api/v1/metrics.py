@@ -64,8 +64,17 @@ class CurrencyOut(BaseModel):
     days_to_recover: DaysOut | None
 
 
+class DunnedOut(BaseModel):
+    """Accounts in one state of dunning now, and what is open of theirs in minor units."""
+
+    currency: str
+    state: str
+    accounts: int
+    amount: int
+
+
 class RecoveryOut(BaseModel):
-    """The figures of a span of days."""
+    """The figures of a span of days. dunned: revenue at risk as of now, whenever it failed."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -95,6 +104,7 @@ class RecoveryOut(BaseModel):
                         "days_to_recover": {"mean": 4.2, "median": 3.0, "ninety_percent": 9.0},
                     }
                 ],
+                "dunned": [{"currency": "EUR", "state": "grace", "accounts": 11, "amount": 13189}],
             }
         }
     )
@@ -103,6 +113,7 @@ class RecoveryOut(BaseModel):
     until: date
     attempts: list[AttemptsOut]
     currencies: list[CurrencyOut]
+    dunned: list[DunnedOut]
 
 
 @router.get("/recovery", summary="What became of payments that failed")
@@ -148,6 +159,7 @@ def _out(found: Recovery) -> RecoveryOut:
         until=found.until,
         attempts=[AttemptsOut.model_validate(vars(each)) for each in found.attempts],
         currencies=[_currency(each) for each in found.currencies],
+        dunned=[DunnedOut.model_validate(vars(each)) for each in found.dunned],
     )
 
 

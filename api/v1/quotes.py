@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -43,12 +43,18 @@ class Cart(BaseModel):
 
 
 class Quote(Offer):
-    """What a cart comes to now. Amounts in minor units of the currency; `due` is what a checkout would charge now."""
+    """What a cart comes to now. Amounts in minor units of the currency; `due` is what a checkout would charge now.
+    tax_by: `table` where that is the tax of invoices; `estimate` where a tax engine is connected, which a quote does
+    not ask and a checkout does: its tax, and so what is due, may be another then. Do not send an estimated `due` with
+    a checkout."""
+
+    tax_by: Literal["table", "estimate"]
 
 
 @router.post("", summary="What a cart comes to, with tax")
 async def quote(request: Request, caller: Buyer, cart: Cart) -> Quote:
-    """Nothing is written. Tax is that of the built-in table. 404 for an unknown account, 422 for what cannot be
+    """Nothing is written. Tax is that of the built-in table; `tax_by` says whether that is an
+    estimate. 404 for an unknown account, 422 for what cannot be
     sold."""
     state = request.app.state
 
@@ -59,7 +65,8 @@ async def quote(request: Request, caller: Buyer, cart: Cart) -> Quote:
             if own is not None and find_account(connection, caller.sight, own) is None:
                 raise no_such_account(own)
             account = account_for(connection, tariff, own, cart.account, datetime.now(UTC))
-        return Quote.model_validate(offer(account, cart.items, "quote").model_dump())
+        tax_by = "estimate" if account.mode in state.engine_taxed else "table"
+        return Quote.model_validate({**offer(account, cart.items, "quote").model_dump(), "tax_by": tax_by})
 
     try:
         return await asyncio.to_thread(run)

@@ -67,7 +67,7 @@ class DecisionIn(_In):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"example": {"action": "paid", "reason": "bank transfer of 3 December"}},
+        json_schema_extra={"example": {"action": "credit", "reason": "the card is closed"}},
     )
 
     action: Literal["paid", "failed", "retry", "credit"]
@@ -219,9 +219,13 @@ async def refunds(
     payment_id: Annotated[UUID | None, Query()] = None,
 ) -> RefundsOut:
     """Newest first."""
-    rows = await in_transaction(
-        request,
-        lambda connection: list_refunds(
+    if payment_id is not None:
+        await _payment(request, caller, payment_id)
+
+    def read(connection: PgConnection) -> list[RefundRow]:
+        if account_id is not None and find_account(connection, caller.sight, str(account_id)) is None:
+            raise no_such_account(account_id)
+        return list_refunds(
             connection,
             caller.sight,
             status=None if status is None else status.value,
@@ -230,8 +234,9 @@ async def refunds(
             payment_id=None if payment_id is None else str(payment_id),
             after=wanted.after_id,
             limit=wanted.limit + 1,
-        ),
-    )
+        )
+
+    rows = await in_transaction(request, read)
     items, following = cut(rows, wanted.limit, lambda row: row.id)
     return RefundsOut(items=[_out(each) for each in items], next=following)
 

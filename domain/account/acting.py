@@ -19,6 +19,7 @@ from domain.account import (
 )
 from domain.account import commands as verbs
 from domain.account.days import advance, run_bill
+from domain.account.naming import in_words
 from domain.account.state import AccountState, UsageRecord, minor, snapshot
 from domain.account_credit import Source
 from domain.amendments import Refused
@@ -38,12 +39,13 @@ def instant_of(at: date | datetime, zone: ZoneInfo) -> datetime:
 
 
 def attempt(account: AccountState, step: verbs.Step) -> tuple[AccountState, str] | None:
-    """Carry out `step`; when it is refused, the account as it was before and the reason."""
+    """Carry out `step`; when it is refused, the account as it was before and the reason, in the words of whoever
+    asked."""
     before = snapshot(account)
     try:
         act(account, step)
     except ValueError as error:
-        return before, str(error)
+        return before, in_words(account, str(error))
     return None
 
 
@@ -193,7 +195,7 @@ _ACTS: dict[str, Callable[[AccountState, Any, Moment], None]] = {
         account, step.subscription, step.start, step.until, instant_of(step.at, account.zone)
     ),
     "gift": _gift,
-    "claim": lambda account, step, at: media.claim(account, step.gift, step.starts_on),
+    "claim": lambda account, step, at: media.claim(account, step.gift, step.starts_on, step.reader),
     "refund_gift": _refund_gift,
     "hold_dunning": lambda account, step, at: holding.hold(account, step.why, step.until),
     "release_dunning": lambda account, step, at: holding.release(account, step.why),

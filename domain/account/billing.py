@@ -138,9 +138,10 @@ def _unchanged_until(subscription: Subscription, day: date) -> date:
 
 
 def issue(account: AccountState, lines: list[Line]) -> Invoice | None:
-    """An invoice of `lines`, dated today: taxed, numbered, posted, account credit used on it. When the credits among
-    the lines are more than the charges, they become credit notes first, and the charges an invoice that uses them."""
-    draft = Draft("", payer(account), account.today, list(lines))
+    """An invoice of `lines`, dated the billing day: taxed, numbered, posted, account credit used on it. When the
+    credits among the lines are more than the charges, they become credit notes first, and the charges an invoice that
+    uses them."""
+    draft = Draft("", payer(account), account.billing_day, list(lines))
     account.put_tax(draft)
     if sum(line.amount for line in draft.lines) < 0:
         charges = corrections.split_off_credits(account, lines)
@@ -153,13 +154,13 @@ def issue(account: AccountState, lines: list[Line]) -> Invoice | None:
 
 def finalise(account: AccountState, draft: Draft) -> Invoice:
     """Number and post a taxed draft, and use account credit on it."""
-    deferred = earned_at_issue(draft.lines, account.today) | _take_off_schedules(account, draft.lines)
+    deferred = earned_at_issue(draft.lines, account.billing_day) | _take_off_schedules(account, draft.lines)
     draft.subtotal, draft.tax, postings = settle(draft.lines, deferred)
     number = len(account.invoices) + 1
     balance = Balance(str(number), account.currency, draft.total, draft.due_on)
     invoice = Invoice(
         number,
-        account.today,
+        account.billing_day,
         draft.lines,
         billed_lines(str(number), draft.lines),
         draft.subtotal,
@@ -179,12 +180,13 @@ def finalise(account: AccountState, draft: Draft) -> Invoice:
                 "tax": draft.tax,
             },
             f"invoice {number}",
+            on=account.billing_day,
         )
     for line in invoice.billed:
         schedule = schedule_of(
             line,
             currency=account.currency,
-            billed_on=account.today,
+            billed_on=account.billing_day,
             deliveries=corrections.delivery_days(account, line),
         )
         account.revenue[line.key] = Books(schedule, 0 if schedule.deferred else line.net)
@@ -213,7 +215,7 @@ def take_off_schedule(account: AccountState, credit: CreditLine) -> int:
     """Take `credit` off the schedule of its line; how much of it was deferred still, minor units. A line billed ahead
     is earned from the day of its invoice on, and given back by that day at the earliest."""
     books = account.revenue[credit.corrects]
-    given = credit_of(credit, max(account.today, last_document(books.schedule)))
+    given = credit_of(credit, max(account.billing_day, last_document(books.schedule)))
     split = split_credit(books.schedule, given, books.recognised)
     books.schedule = with_credit(books.schedule, given)
     books.recognised -= split.earned

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.account import billing, lifecycle
+from domain.account import billing, lifecycle, media
 from domain.account.commands import Subscribe
 from domain.account.state import AccountState, Invoice, Subscription, plan_version
 from domain.amendments import Refused
@@ -29,6 +29,18 @@ from domain.rating import rate_subscription
 Tax = Callable[[Draft], None]
 
 
+class GiftFor(BaseModel):
+    """A plan bought for somebody else. `recipient`: a key of the reader it is for, nothing personal; who claims it may
+    name another one as long as none is given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipient: str | None = Field(
+        None, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.:-]+$", description="the reader's key"
+    )
+    starts_on: date | None = Field(None, description="the first day of reading; default: that of the claim")
+
+
 class CartItem(BaseModel):
     """Something in the cart. A plan with one-time prices only is bought once; any other is subscribed to, with add-ons
     and coupons. `name` is what the subscription shall be called, unique among all; default: made of the checkout."""
@@ -42,6 +54,9 @@ class CartItem(BaseModel):
     add_ons: tuple[Code, ...] = Field((), max_length=20, description="plans billed together with it")
     coupons: tuple[str, ...] = Field((), max_length=10, description="codes of the rule book, in this order")
     name: str | None = Field(None, min_length=1, max_length=200)
+    gift: GiftFor | None = Field(
+        None, description="one period of the plan for somebody else, alone in its cart"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,8 @@ def buy(account: AccountState, cart: Sequence[CartItem], name: str, tax: Tax | N
     state = account.dunning[-1][1]
     if blocked(account.policy.dunning, state, Blocked.BILLING):
         raise Refused("the account owes money, and nothing is billed to it until that is paid")
+    if any(item.gift is not None for item in cart):
+        return _give(account, cart, name, tax)
     day = account.today
     names: list[str] = []
     purchases: list[Purchase] = []
@@ -95,6 +112,16 @@ def buy(account: AccountState, cart: Sequence[CartItem], name: str, tax: Tax | N
     else:
         tax(draft)
     return Bought(tuple(names), tuple(purchases), billing.finalise(account, draft))
+
+
+def _give(account: AccountState, cart: Sequence[CartItem], name: str, tax: Tax | None) -> Bought:
+    """A gift, called `name`: nobody reads by it until it is claimed."""
+    item = cart[0]
+    if len(cart) > 1 or item.gift is None:
+        raise Refused("a gift has an invoice of its own: buy it alone, and the rest in another cart")
+    if item.quantity != 1 or item.add_ons or item.coupons or item.name:
+        raise Refused("a gift is one period of one plan: it takes no quantity, add-ons, coupons or name")
+    return Bought((), (), media.buy(account, name, item.plan, None, item.gift.starts_on, tax))
 
 
 def once_only(version: PlanVersion) -> bool:

@@ -276,6 +276,9 @@ class ClaimGift(_Step):
     do: Literal["claim"] = VERB
     gift: str = Field("gift", description="the name of the gift, as its `gift` step gave it")
     starts_on: date | None = Field(None, description="a later first day, as far as the gift policy allows")
+    reader: str | None = Field(
+        None, min_length=1, max_length=200, description="who reads it; left out, the account's own reader"
+    )
 
 
 class RefundGift(_Step):

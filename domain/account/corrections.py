@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from domain import credit_notes
 from domain.account import billing
 from domain.account.state import AccountState, Invoice, Promise, Receipt
 from domain.account_credit import Grant, Source, add_grant, expire
-from domain.adjustments import AdjustmentError, ExtraCharge, adjust
+from domain.adjustments import ExtraCharge, adjust
 from domain.amendments import Refused
 from domain.charge_key import charge_key
 from domain.credit_placement import Destination, place
-from domain.credits import BilledLine, CreditLine, TaxAmount, TooMuchCredit
+from domain.credits import BilledLine, CreditLine, TaxAmount
 from domain.ledger_events import Event
 from domain.lines import ONE, Line
 from domain.media.deliveries import issues_delivered
@@ -181,12 +180,11 @@ def write_credit_note(
 ) -> None:
     """A credit note on an invoice: over the lines at `places` (from 1), or of `amount`, or whole."""
     invoice = account.invoice(number)
-    keys = {_line_at(invoice, place).key: place for place in places}
-    if keys and amount is not None and len(keys) > 1:
+    keys = [_line_at(invoice, place).key for place in places]
+    if amount is not None and len(set(keys)) > 1:
         raise Refused("an amount can be credited on one line or on the whole invoice; name one line, or none")
     if keys:
-        with _named(invoice, keys):
-            lines = credit_notes.by_line(invoice.billed, account.credits, dict.fromkeys(keys, amount))
+        lines = credit_notes.by_line(invoice.billed, account.credits, dict.fromkeys(keys, amount))
     elif amount is not None:
         lines = credit_notes.by_amount(invoice.billed, account.credits, amount)
     else:
@@ -205,24 +203,11 @@ def _line_at(invoice: Invoice, place: int) -> BilledLine:
     raise Refused(f"line {place} of invoice {invoice.number} is a {shown[place - 1].kind}, no charge")
 
 
-@contextmanager
-def _named(invoice: Invoice, places: Mapping[str, int]) -> Iterator[None]:
-    """A refusal inside names lines by their place on the invoice, as whoever asked did, not by their key."""
-    try:
-        yield
-    except (AdjustmentError, credit_notes.CreditNoteError, TooMuchCredit) as error:
-        text = str(error)
-        for key, place in places.items():
-            text = text.replace(f"line {key}", f"line {place} of invoice {invoice.number}")
-        raise type(error)(text) from None
-
-
 def adjust_line(account: AccountState, number: int, place: int, amount: int, reason: str) -> None:
     """A charge adjusted by `amount` minor units before tax: down by a credit note, up on the next invoice."""
     invoice = account.invoice(number)
     line = _line_at(invoice, place)
-    with _named(invoice, {line.key: place}):
-        done = adjust(line, account.credits, amount, reason).line
+    done = adjust(line, account.credits, amount, reason).line
     if isinstance(done, ExtraCharge):
         text = f"adjustment|{account.new_id()}"
         extra = Line(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 from domain.account import billing, collecting, corrections, lifecycle, media
-from domain.account.state import AccountState, Invoice
+from domain.account.state import AccountState, Invoice, snapshot
 from domain.ledger_events import Event
 from domain.revenue import to_recognise
 
@@ -50,16 +51,19 @@ def run_bill(account: AccountState) -> None:
     collecting.judge(account)
 
 
-def bill_by(account: AccountState, day: date) -> Invoice | None:
-    """What a bill run dated `day` makes. One dated ahead bills what is due by then, with its date; the days until then
-    have not passed, so what is dated for them (a pause that ends, a change of interval) is left to its own day, with
-    what follows from it."""
-    today = account.today
-    account.today = max(today, day)
-    try:
-        return bill_only(account, day)
-    finally:
-        account.today = today
+def bill_by(account: AccountState, day: date) -> tuple[AccountState, Invoice | None]:
+    """The account after a bill run dated `day`, and what the run made. One dated ahead bills what is due by then, with
+    its date; the days until then have not passed, so what is dated for them (a pause that ends, a change of interval)
+    is left to its own day, with what follows from it. Nothing is given back ahead: where more would be credited than
+    charged, the account is left as it is."""
+    if day <= account.today:
+        return account, bill_only(account, day)
+    ahead = replace(snapshot(account), bills_on=day)
+    invoice = bill_only(ahead, day)
+    if len(ahead.credit_notes) > len(account.credit_notes):
+        return account, None
+    ahead.bills_on = None
+    return ahead, invoice
 
 
 def bill_only(account: AccountState, day: date | None = None) -> Invoice | None:

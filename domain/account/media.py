@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -78,8 +79,16 @@ def credit_missed_issues(account: AccountState, day: date) -> None:
                 billing.credit_next(account, [each.credit], each.key)
 
 
-def buy(account: AccountState, name: str, plan: str, price: int | None, starts_on: date | None) -> Invoice:
-    """A gift of one period of `plan`, invoiced at once: owed to whoever redeems it until then."""
+def buy(
+    account: AccountState,
+    name: str,
+    plan: str,
+    price: int | None,
+    starts_on: date | None,
+    tax: Callable[[Draft], None] | None = None,
+) -> Invoice:
+    """A gift of one period of `plan`, invoiced at once: owed to whoever redeems it until then. `tax` puts tax on the
+    draft, by default that of the built-in table."""
     if name in account.gifts:
         raise Refused(f"there is a gift {name!r} already; give the new one another name")
     version = plan_version(account, plan, None, account.today)
@@ -111,9 +120,9 @@ def buy(account: AccountState, name: str, plan: str, price: int | None, starts_o
         part.category,
     )
     draft = Draft("", billing.payer(account), account.today, [line])
-    account.put_tax(draft)
-    tax = sum(each.amount for each in draft.lines if each.kind == "tax")
-    net = sum(each.amount for each in draft.lines) - tax
+    (tax or account.put_tax)(draft)
+    taxed = sum(each.amount for each in draft.lines if each.kind == "tax")
+    net = sum(each.amount for each in draft.lines) - taxed
     number = len(account.invoices) + 1
     invoice = Invoice(
         number,
@@ -121,22 +130,23 @@ def buy(account: AccountState, name: str, plan: str, price: int | None, starts_o
         draft.lines,
         billed_lines(str(number), draft.lines),
         net,
-        tax,
-        Balance(str(number), account.currency, net + tax, draft.due_on),
+        taxed,
+        Balance(str(number), account.currency, net + taxed, draft.due_on),
         gift=name,
     )
     account.invoices.append(invoice)
     account.tell(invoice.id, "invoice")
-    account.post(Event.GIFT_SOLD, {"receivable": net + tax, "gift": net, "tax": tax}, f"invoice {number}")
+    account.post(Event.GIFT_SOLD, {"receivable": net + taxed, "gift": net, "tax": taxed}, f"invoice {number}")
     billing.apply_credit(account, invoice)
     return invoice
 
 
-def claim(account: AccountState, name: str, starts_on: date | None) -> None:
-    """A gift claimed: from now on it is a subscription paid in advance, earned over the time of its access."""
+def claim(account: AccountState, name: str, starts_on: date | None, reader: str | None = None) -> None:
+    """A gift claimed by `reader` (the account's own, where nobody is named): from now on it is a subscription paid in
+    advance, earned over the time of its access."""
     gift = _gift(account, name)
     invoice = _invoice_of(account, name)
-    claimed = claim_gift(account.policy.gifts, gift, SOMEBODY, account.today, starts_on)
+    claimed = claim_gift(account.policy.gifts, gift, reader or SOMEBODY, account.today, starts_on)
     line = _left(account, invoice)
     if claimed is gift or claimed.access is None:
         return

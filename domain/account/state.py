@@ -191,6 +191,7 @@ class AccountState:
     promised: list[Promise] = field(default_factory=list)
     latest: datetime | None = None
     recognised_through: date | None = None
+    bills_on: date | None = None
     taxing: Callable[[Draft], None] | None = None
     collected: bool = True
     dunned: bool = False
@@ -202,6 +203,11 @@ class AccountState:
     def currency(self) -> str:
         """Of the account."""
         return self.terms.currency
+
+    @property
+    def billing_day(self) -> date:
+        """The day of the invoices that are made: today, or `bills_on` in a bill run that is dated ahead."""
+        return self.bills_on or self.today
 
     @property
     def policy(self) -> Policy:

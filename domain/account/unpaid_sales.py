@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from domain.account import collecting, corrections, voiding
+from domain.account import collecting, corrections, media, voiding
 from domain.account.buying import never_started
 from domain.account.state import AccountState, Invoice
 from domain.credit_placement import Destination
@@ -34,6 +34,11 @@ def take_back_sale(
 def _take_back(account: AccountState, invoice: Invoice, charged: list[BilledLine], reason: str) -> None:
     balance = invoice.balance
     if balance.status is InvoiceStatus.VOID:
+        return
+    if invoice.gift is not None:
+        # Nobody can claim it any more.
+        if account.gifts[invoice.gift].refunded_on is None:
+            media.refund(account, invoice.gift)
         return
     if balance.status is InvoiceStatus.OPEN and len(charged) == len(invoice.billed):
         try:

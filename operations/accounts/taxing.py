@@ -3,10 +3,11 @@ what was answered is put on the same drafts when they are written. One that has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from domain.invoices import Draft
+from domain.lines import Line
 from domain.tax_documents import EngineTax, put_tax_on
 from operations.accounts.unit import Changing
 from operations.tax.documents import Taxed, record_tax_documents
@@ -20,17 +21,20 @@ class DraftMoved(Exception):
 
 @dataclass(slots=True)
 class Quotes:
-    """What the engine said of drafts, by what the drafts say; and `used`, of those that were written, in order."""
+    """What the engine said of drafts, by what the drafts say; and `used`, the drafts that were taxed by it."""
 
     known: dict[Hashable, EngineTax | None] = field(default_factory=dict)
-    used: list[EngineTax | None] = field(default_factory=list)
+    used: list[tuple[Draft, EngineTax | None]] = field(default_factory=list)
 
     def ask(self, engine: Callable[[Draft], EngineTax | None]) -> Callable[[Draft], None]:
-        """Taxes drafts by asking `engine`, which puts on what it answers, and keeps that."""
+        """Taxes drafts by what is known, and others by asking `engine`, which puts on what it answers; that is kept."""
 
         def tax(draft: Draft) -> None:
             key = saying(draft)
-            self.known[key] = engine(draft)
+            if key in self.known:
+                _put(draft, self.known[key])
+            else:
+                self.known[key] = engine(draft)
 
         return tax
 
@@ -41,10 +45,8 @@ class Quotes:
             key = saying(draft)
             if key not in self.known:
                 raise DraftMoved
-            found = self.known[key]
-            if found is not None:
-                put_tax_on(draft, found)
-            self.used.append(found)
+            _put(draft, self.known[key])
+            self.used.append((draft, self.known[key]))
 
         return tax
 
@@ -52,15 +54,31 @@ class Quotes:
         """Note the documents of the invoices that `unit` wrote, in its transaction."""
         made = len(unit.written.invoices)
         account = unit.account
-        taxes = self.used[-made:] if made else []
+        taxes = {_charges(draft.lines): tax for draft, tax in self.used}
+        invoices = account.invoices[len(account.invoices) - made :]
+        written = zip(invoices, unit.written.invoices, unit.written.numbers, strict=True)
+        documents = [
+            (own, f"{SERIES[account.mode]}-{number}", taxes[_charges(invoice.lines)])
+            for invoice, own, number in written
+        ]
         record_tax_documents(
             connection,
             [
-                Taxed(own, account.id, account.mode, f"{SERIES[account.mode]}-{number}", tax)
-                for own, number, tax in zip(unit.written.invoices, unit.written.numbers, taxes, strict=True)
+                Taxed(own, account.id, account.mode, code, tax)
+                for own, code, tax in documents
                 if tax is not None
             ],
         )
+
+
+def _put(draft: Draft, tax: EngineTax | None) -> None:
+    if tax is not None:
+        put_tax_on(draft, tax)
+
+
+def _charges(lines: Sequence[Line]) -> Hashable:
+    """What an invoice charges, by the keys that no other invoice has."""
+    return tuple(line.charge_key for line in lines if line.kind != "tax")
 
 
 def saying(draft: Draft) -> Hashable:

@@ -30,7 +30,7 @@ from storage.events import append_events
 from storage.whole.access import access_beside
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
-from storage.whole.writing import Written, write_whole
+from storage.whole.writing import Written, number_invoices, write_whole
 
 
 class Changing:
@@ -80,7 +80,6 @@ def changing(
         before,
         rows,
         revenue=(revenue, _untold(account, _told(account))),
-        bill_run_id=unit.bill_run_id,
     )
     if account.promised:
         write_promises(
@@ -112,6 +111,7 @@ def changing(
         changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
     note_follow_ups(connection, account, list(account.subscriptions), before.today, unit.now, rows.follow_ups)
     append_events(connection, [*changed, *told_of_case])
+    number_invoices(connection, account.mode, unit.written, unit.bill_run_id)
 
 
 def passed(now: datetime, zone: ZoneInfo, through: date | None) -> date:

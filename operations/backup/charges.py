@@ -68,6 +68,9 @@ def take_charge(
             _REMEDY,
         )
     charge = find_charge(connection, account_id, no)
+    if charge is not None and (charge.amount, charge.currency) != (payment["amount"], payment["currency"]):
+        why = f"the charge of that number is of {charge.amount} minor units of {charge.currency} here"
+        return park_payment(connection, gateway, mode, payment, why, _REMEDY)
     lost = charge is None
     if charge is None:
         charge = _written_again(connection, gateway, payer, no, payment, now)

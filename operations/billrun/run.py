@@ -268,11 +268,11 @@ class BillRuns:
             chunk = rate_chunk(connection, tariff.book, plain, target, memo)
             report = PreviewReport()
             rows = read_for_preview(connection, tariff, sorted(whole))
-        for each in rows:
-            try:
-                report.add(preview_whole(each, tariff, target, asking))
-            except Exception:  # whatever is wrong with one account must not stop the others
+        for found in preview_whole(rows, tariff, target, asking):
+            if isinstance(found, Exception):
                 report.parked += 1
+            else:
+                report.add(found)
         tax_chunk(chunk, asking or table_tax(tariff.taxes, tariff.tax_policy), tariff.memo)
         report.nothing_due += len(chunk.nothing_due)
         report.parked += len(chunk.refused)

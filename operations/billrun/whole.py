@@ -3,21 +3,17 @@ One transaction each, through the same rules as commands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time
+from collections.abc import Sequence
 
 import psycopg
 from sqlalchemy import Engine
 
-from domain.account.days import advance, bill_by
-from domain.account.state import AccountState
-from domain.invoices import Draft
-from domain.periods import local_date
-from domain.tax_documents import EngineTax
+from domain.account.days import bill_by
 from operations.accounts.taxing import DraftMoved, Quotes
-from operations.accounts.unit import build, changing, passed
+from operations.accounts.unit import changing
 from operations.billrun.post import ChunkRef, Posted
 from operations.billrun.rate import Refusal, TaxStep, refusal
+from operations.billrun.whole_quotes import NotTaxed, due_by, now_of, on_its_day, quote_accounts, quote_rows
 from operations.tariffs import Tariff
 from storage.bill_runs import park_accounts, pending_accounts, record_outcome, resolve_parks
 from storage.billable import Target
@@ -26,8 +22,6 @@ from storage.whole.reading import Rows, read_whole
 
 # How long an account that somebody else holds is waited for before its turn is put off.
 _HELD = "set local lock_timeout = '250ms'"
-# At noon in UTC it is that day, or the next already, in every time zone.
-_EVERYWHERE = time(12)
 
 
 def whole_accounts(connection: PgConnection, accounts: Sequence[str]) -> list[str]:
@@ -38,14 +32,6 @@ def whole_accounts(connection: PgConnection, accounts: Sequence[str]) -> list[st
         (list(accounts),),
     )
     return [row[0] for row in rows]
-
-
-class NotTaxed(Exception):
-    """A tax engine did not tax an account's draft; `refusal` says why."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        self.refusal = refusal
-        super().__init__(refusal.message)
 
 
 def bill_whole(
@@ -60,11 +46,14 @@ def bill_whole(
 ) -> Posted:
     """Bill each of `accounts` up to `target`, and record its outcome in the same transaction. What cannot be billed is
     parked; without `wait`, what another transaction holds stays pending (`held`). `asking` is the step of a connected
-    tax engine: it is asked before anything is locked."""
+    tax engine: it is asked for all of them before anything is locked."""
     posted = Posted()
+    told = {} if asking is None else quote_accounts(engine, tariff, target, accounts, asking)
     for account_id in accounts:
+        quotes = told.get(account_id)
         try:
-            quotes = None if asking is None else _quoted(engine, tariff, target, account_id, asking)
+            if isinstance(quotes, Exception):
+                raise quotes
             with transaction(engine) as connection:
                 posted.add(_bill(connection, ref, tariff, target, account_id, quotes, wait=wait))
         except DraftMoved:
@@ -78,28 +67,6 @@ def bill_whole(
         except Exception as error:  # whatever is wrong with one account must not stop the others
             posted.parked += _park(engine, ref, account_id, refusal(error))
     return posted
-
-
-def _quoted(engine: Engine, tariff: Tariff, target: Target, account_id: str, asking: TaxStep) -> Quotes:
-    """What the engine says of the drafts that the account's bill is made of. Nothing is held while it is asked."""
-    quotes = Quotes()
-
-    with transaction(engine, read_only_snapshot=True) as connection:
-        rows = read_whole(connection, account_id, tariff.book, lock=False)
-    account = _on_its_day(rows, tariff, target)
-    account.taxing = quotes.ask(_engine(asking))
-    bill_by(account, _due_by(account, target))
-    return quotes
-
-
-def _engine(asking: TaxStep) -> Callable[[Draft], EngineTax | None]:
-    def ask(draft: Draft) -> EngineTax | None:
-        answers = asking([draft])
-        if draft.payer.id in answers.refused:
-            raise NotTaxed(answers.refused[draft.payer.id])
-        return answers.given.get(draft.payer.id)
-
-    return ask
 
 
 def _bill(
@@ -117,11 +84,11 @@ def _bill(
         return Posted()
     if not wait:
         connection.execute(_HELD)
-    with changing(connection, tariff, account_id, _now(target), through=target.day) as unit:
+    with changing(connection, tariff, account_id, now_of(target), through=target.day) as unit:
         unit.bill_run_id = ref.run_id
         if quotes is not None:
             unit.account.taxing = quotes.put()
-        invoice = bill_by(unit.account, _due_by(unit.account, target))
+        unit.account, invoice = bill_by(unit.account, due_by(unit.account, target))
     if quotes is not None:
         quotes.record(connection, unit)
     record_outcome(
@@ -135,28 +102,6 @@ def _bill(
     )
     resolve_parks(connection, [account_id])
     return Posted(billed=1) if invoice else Posted(nothing_due=1)
-
-
-def _on_its_day(rows: Rows, tariff: Tariff, target: Target) -> AccountState:
-    """The account of `rows` on the day on which `changing` has it."""
-    now = rows.head.clock_at or _now(target)
-    account, _ = build(rows, tariff, now, through=target.day)
-    advance(account, passed(now, account.zone, target.day), fleet=account.collected)
-    return account
-
-
-def _due_by(account: AccountState, target: Target) -> date:
-    return target.day or local_date(_now(target), account.zone)
-
-
-def _now(target: Target) -> datetime:
-    """When the run bills. One that does not say it is of the day that it bills up to, wherever the account is."""
-    found = target.now or target.instant
-    if found is not None:
-        return found
-    if target.day is None:
-        raise ValueError("a target is a day or an instant")
-    return datetime.combine(target.day, _EVERYWHERE, UTC)
 
 
 def _park(engine: Engine, ref: ChunkRef, account_id: str, reason: Refusal) -> int:
@@ -181,12 +126,24 @@ def read_for_preview(connection: PgConnection, tariff: Tariff, accounts: Sequenc
 
 
 def preview_whole(
-    rows: Rows, tariff: Tariff, target: Target, asking: TaxStep | None = None
-) -> tuple[str, int] | None:
-    """(currency, total in minor units) of the invoice that a run up to `target` would make for an account; None when
-    nothing is due. Writes nothing. Raises NotTaxed where a connected engine does not tax it."""
-    account = _on_its_day(rows, tariff, target)
-    if asking is not None:
-        account.taxing = Quotes().ask(_engine(asking))
-    invoice = bill_by(account, _due_by(account, target))
+    accounts: Sequence[Rows], tariff: Tariff, target: Target, asking: TaxStep | None = None
+) -> list[tuple[str, int] | Exception | None]:
+    """(currency, total in minor units) of the invoice that a run up to `target` would make for each account; None when
+    nothing is due, or why it cannot be billed. Writes nothing."""
+    told = {} if asking is None else quote_rows(accounts, tariff, target, asking)
+    return [_previewed(rows, tariff, target, told.get(str(rows.head.id))) for rows in accounts]
+
+
+def _previewed(
+    rows: Rows, tariff: Tariff, target: Target, quotes: Quotes | Exception | None
+) -> tuple[str, int] | Exception | None:
+    if isinstance(quotes, Exception):
+        return quotes
+    try:
+        account = on_its_day(rows, tariff, target)
+        if quotes is not None:
+            account.taxing = quotes.put()
+        _, invoice = bill_by(account, due_by(account, target))
+    except Exception as error:  # whatever is wrong with one account must not stop the others
+        return error
     return (account.currency, invoice.total) if invoice else None

@@ -12,10 +12,13 @@ from operations.calls.outcome import outcome_of
 from storage.calls import CallRow, change_call, has_newer, older_parked, read_call
 from storage.connections import note_refused
 from storage.database import PgConnection
+from storage.events import NewEvent, append_events
 from storage.parked import Park, park, resolve_parks_of_call
 from storage.write_holds import check_not_held
 
 CALL = "call"  # the kind of parked work
+# What the customer is told of once it is done.
+TOLD = {"shipping.buy": "notice.shipment"}
 BY_A_FLOW = "sync:"  # how the keys of what flows prepare begin
 
 REMEDIES = {
@@ -114,6 +117,8 @@ def succeed(connection: PgConnection, call_id: str, answer: Any) -> CallOutcome:
         },
     )
     resolve_parks_of_call(connection, row.id, CallStatus.SUCCEEDED.value)
+    if row.method in TOLD and row.account_id is not None:
+        append_events(connection, [NewEvent(TOLD[row.method], row.account_id, row.id, 1)])
     for older in older_parked(connection, row):
         change_call(connection, older, {"status": CallStatus.SKIPPED.value, "ended_at": row.now})
         resolve_parks_of_call(connection, older, "superseded")

@@ -33,6 +33,7 @@ from storage.payment_runs import (
     set_status,
     take_pending,
 )
+from storage.write_holds import check_not_held
 
 log = logging.getLogger("masthead.payment_run")
 
@@ -94,7 +95,11 @@ class PaymentRuns:
         """Write the charges of a chunk's pending accounts, all in one transaction, and answer what was written now.
 
         An account that cannot be read is parked, and does not stop the others. Repeated it finds nothing pending.
+        Raises WritesHeld while external writes are held: after a restore the next number of an account may be that of
+        a charge which the rows have lost.
         """
+        with transaction(self._engine) as connection:
+            check_not_held(connection)
         ask = Ask(now, day, run_id=run_id)
         try:
             with transaction(self._engine) as connection:

@@ -18,6 +18,7 @@ from operations.charges.methods import NewMethod, keep_method
 from operations.checkout.begin import OpenedAccount
 from operations.checkout.offer import CART, payable, taxing
 from operations.checkout.quote import ENGINE_TAX
+from operations.follow_ups.carrying import provide
 from operations.tariffs import Tariff
 from operations.tax.documents import Taxed, record_tax_documents
 from storage.checkouts import (
@@ -150,7 +151,7 @@ def settle(
     row = read_checkout(connection, checkout_id, lock=True)
     if CheckoutStatus(row.status).ended:
         return
-    subjects = [*row.subscription_ids, *purchases_of(connection, row.id)]
+    purchases = purchases_of(connection, row.id)
     with changing(connection, tariff, row.account_id, now) as unit:
         payment_came(connection, row.id)
         if row.due:
@@ -164,7 +165,13 @@ def settle(
         kind = "direct_debit" if row.payment["charge"] == "last" else "card"
         method = NewMethod(row.connection, row.payment["method"], row.payment["customer"], kind)
         keep_method(connection, row.account_id, row.mode, method, pays_by_itself=False)
-    request_fulfilment(connection, row, subjects, fulfilled_by)
+    request_fulfilment(connection, row, [*row.subscription_ids, *purchases], fulfilled_by)
+    provisioner = fulfilled_by.get("provisioning")
+    if purchases and provisioner is not None:
+        # What a subscription gives is brought there by what follows from its own changes.
+        provide(
+            connection, row.account_id, row.mode, f"checkout:{row.id}:provisioning", unit.now, provisioner
+        )
     finish(connection, row, CheckoutStatus.COMPLETED, now)
 
 

@@ -27,6 +27,7 @@ from domain.media.metering import (
 )
 from domain.periods import local_date
 from storage.allowances import (
+    FIND_CLOCK,
     FIND_COUNTED,
     FIND_USED_FEATURES,
     FIND_ZONE,
@@ -134,10 +135,21 @@ class Paywall:
         self._metering: dict[str, tuple[float, MeteringPolicy | None]] = {}
         self._taken = 0
 
-    async def check(self, reader: Reader, feature: str, at: datetime, resource: str | None = None) -> Answer:
+    async def check(
+        self,
+        reader: Reader,
+        feature: str,
+        at: datetime,
+        resource: str | None = None,
+        *,
+        by_clock: bool = False,
+    ) -> Answer:
         """Whether `reader` may use `feature` at the instant `at`; of a metered one, whether any more, or `resource` if
-        that is named. Counts nothing. Raises UnknownReader and UnknownFeature."""
+        that is named. Counts nothing. by_clock: `at` is now; where the reader's account lives by a test clock, its
+        time stands in place of that. Raises UnknownReader and UnknownFeature."""
         reader = await self._in_mode(reader)
+        if by_clock:
+            at = await self._now(reader, feature, at)
         found = await self._standing(reader, feature, at)
         if found.reason is Reason.GRANTED:
             return Answer(True, found.reason, found.grant)
@@ -152,9 +164,11 @@ class Paywall:
         return Answer(allowed, _reason(allowed), found.grant if found.open else None, left)
 
     async def use(self, reader: Reader, feature: str, resource: str, at: datetime) -> Answer:
-        """Let `reader` use `resource` by `feature` at the instant `at`, counting it where an allowance is metered: once
-        for as long as it counts, and never more than the allowance has. Raises UnknownReader and UnknownFeature."""
+        """Let `reader` use `resource` by `feature` now, at the instant `at` (or that of the test clock by which the
+        account lives), counting it where an allowance is metered: once for as long as it counts, and never more than
+        the allowance has. Raises UnknownReader and UnknownFeature."""
         reader = await self._in_mode(reader)
+        at = await self._now(reader, feature, at)
         found = await self._standing(reader, feature, at)
         if found.reason is Reason.GRANTED:
             return Answer(True, found.reason, found.grant)
@@ -195,6 +209,7 @@ class Paywall:
         return merged
 
     async def _merge(self, visitor: Reader, reader: Reader, feature: str, at: datetime) -> Left | None:
+        at = await self._now(reader, feature, at)
         found = await self._standing(reader, feature, at)
         meter = None if found.reason is Reason.GRANTED else await self._meter(reader, feature, found)
         if meter is None:
@@ -275,6 +290,13 @@ class Paywall:
         rows = await self._run(FIND_ZONE, (reader.key, feature, reader.mode, _as_id(reader.key)))
         return ZoneInfo(rows[0][0] if rows else "UTC")
 
+    async def _now(self, reader: Reader, feature: str, at: datetime) -> datetime:
+        """`at`, or the instant of the test clock by which the reader's account lives."""
+        if reader.mode != "test" or reader.visitor:
+            return at
+        rows = await self._run(FIND_CLOCK, (reader.key, feature, reader.mode, _as_id(reader.key)))
+        return rows[0][0] if rows else at
+
     async def _counted(self, reader: Reader, feature: str, meter: _Meter, on: date) -> list[tuple[Any, ...]]:
         since = window_start(meter.policy.window, on)
         return await self._run(FIND_COUNTED, (reader.stored, feature, reader.mode, since))
@@ -297,7 +319,8 @@ class Paywall:
             TAKE_PLACE, (*place, resource, day, free_on(window, day), window_start(window, on))
         )
         self._taken += 1
-        if self._taken >= CLEARED_AFTER:
+        # A test clock's day may be years ahead, when what live readers used counts no more.
+        if self._taken >= CLEARED_AFTER and reader.mode == "live":
             self._taken = 0
             await self._run(FORGET_USES, (on - timedelta(days=KEPT_DAYS), 2 * CLEARED_AFTER))
         return bool(taken)

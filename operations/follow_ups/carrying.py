@@ -63,16 +63,24 @@ def _provide(connection: PgConnection, row: FollowUpRow, now: datetime, to: str 
     an older demand does no harm."""
     if to is None:
         return NOT_CONNECTED
+    return (
+        f"call {provide(connection, row.account_id, row.mode, f'{row.subscription_id}/{row.key}', now, to)}"
+    )
+
+
+def provide(connection: PgConnection, account_id: str, mode: str, key: str, now: datetime, to: str) -> str:
+    """Write down the call, under `key`, that brings the account's access at the instant `now` to the identity system
+    `to`; its id. Raises LookupError for an unknown account."""
     found = connection.execute(
         "select a.external_key, p.email, a.currency from account a left join person p on p.account_id = a.id"
         " where a.id = %s",
-        (row.account_id,),
+        (account_id,),
     ).fetchone()
     if found is None:
-        raise LookupError(f"there is no account {row.account_id}")
-    features = _features(connection, row.account_id, now)
+        raise LookupError(f"there is no account {account_id}")
+    features = _features(connection, account_id, now)
     request: dict[str, Any] = {
-        "external_id": row.account_id,
+        "external_id": account_id,
         "user_name": found[1] or found[0],
         "active": bool(features),
         "features": features,
@@ -82,14 +90,14 @@ def _provide(connection: PgConnection, row: FollowUpRow, now: datetime, to: str 
         CallOrder(
             to,
             "provisioning.put",
-            f"{row.subscription_id}/{row.key}",
+            key,
             request,
-            mode=row.mode,
-            account_id=row.account_id,
-            trace_key=f"provisioning/{row.account_id}",
+            mode=mode,
+            account_id=account_id,
+            trace_key=f"provisioning/{account_id}",
         ),
     )
-    return f"call {call.ref.call_id}"
+    return call.ref.call_id
 
 
 def _features(connection: PgConnection, account_id: str, now: datetime) -> list[str]:

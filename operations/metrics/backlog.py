@@ -15,30 +15,36 @@ def _age(column: str) -> str:
     return _AGE.format(column)
 
 
+_RUNS = {"bill": "bill_run where mode = 'live' and not preview", "payment": "payment_run where mode = 'live'"}
+
+
+def _last_run(kind: str, runs: str) -> str:
+    return f"""
+        select '{kind}', coalesce((select {_age("min(started_at)")} from {runs} and ended_at is null), 0),
+               extract(epoch from ended.ended_at - ended.started_at)::float8,
+               extract(epoch from ended.ended_at)::float8
+        from (select) one left join lateral (
+            select started_at, ended_at from {runs} and ended_at is not null order by started_at desc limit 1
+        ) ended on true
+    """
+
+
 RUNS = Question(
     ("kind", "status"),
     (Measure("masthead_runs", "runs of the last seven days by where they stand"),),
-    "select 'bill', status, count(*) from bill_run"
-    " where mode = 'live' and not preview and started_at > now() - interval '7 days' group by status",
+    " union all ".join(
+        f"select '{kind}', status, count(*) from {runs} and started_at > now() - interval '7 days' group by status"
+        for kind, runs in _RUNS.items()
+    ),
 )
 RUN_TIMES = Question(
     ("kind",),
     (
         Measure("masthead_run_open_seconds", "age of the oldest run that has not ended; 0: there is none"),
-        Measure("masthead_run_last_seconds", "how long the run took that ended last"),
-        Measure("masthead_run_last_ended_timestamp_seconds", "when the last run ended, seconds since 1970"),
+        Measure("masthead_run_last_seconds", "how long the run took that was started last and has ended"),
+        Measure("masthead_run_last_ended_timestamp_seconds", "when that run ended, seconds since 1970"),
     ),
-    f"""
-    select 'bill',
-           coalesce((select {_age("min(started_at)")} from bill_run
-                     where ended_at is null and mode = 'live' and not preview), 0),
-           extract(epoch from ended.ended_at - ended.started_at)::float8,
-           extract(epoch from ended.ended_at)::float8
-    from (select) one
-    left join lateral (select started_at, ended_at from bill_run
-                       where ended_at is not null and mode = 'live' and not preview
-                       order by started_at desc limit 1) ended on true
-    """,
+    " union all ".join(_last_run(kind, runs) for kind, runs in _RUNS.items()),
 )
 PARKED = Question(
     ("kind",),
@@ -71,6 +77,36 @@ CHARGES = Question(
     ),
     f"select connection, status, count(*), {_age('min(created_at)')} from charge"
     " where ended_at is null and mode = 'live' group by connection, status",
+)
+DUNNING = Question(
+    ("currency", "state"),
+    (
+        Measure("masthead_dunning_accounts", "accounts that are being dunned, by the state that they are in"),
+        Measure("masthead_dunning_at_risk_amount", "what is open of theirs, minor units"),
+    ),
+    "select d.currency, d.state, count(*), sum(d.amount) from dunning_case d join account a on a.id = d.account_id"
+    " where d.closed_at is null and a.mode = 'live' group by d.currency, d.state",
+)
+REFUNDS = Question(
+    ("status",),
+    (
+        Measure(
+            "masthead_refunds_open", "refunds that were promised and have not been paid, by where they stand"
+        ),
+        Measure("masthead_refunds_oldest_seconds", "age of the oldest of them"),
+    ),
+    f"select status, count(*), {_age('min(created_at)')} from refund"
+    " where promise = 'standing' and mode = 'live' group by status",
+)
+WRITE_HOLD = Question(
+    (),
+    (
+        Measure(
+            "masthead_write_hold_seconds",
+            "for how long nothing has been written to other systems, since a restore; 0: all may be",
+        ),
+    ),
+    f"select coalesce({_age('min(began_at)')}, 0) from write_hold where released_at is null",
 )
 CALLS = Question(
     ("connection", "status"),
@@ -181,6 +217,9 @@ BACKLOG = (
     TAX_PENDING,
     TAX_DOCUMENTS,
     CHARGES,
+    DUNNING,
+    REFUNDS,
+    WRITE_HOLD,
     CALLS,
     CONNECTIONS,
     READERS,

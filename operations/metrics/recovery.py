@@ -68,13 +68,24 @@ class CurrencyRecovery:
 
 
 @dataclass(frozen=True)
+class Dunned:
+    """Accounts in one state of dunning now, whenever their payments failed, and what is open of theirs, minor units."""
+
+    currency: str
+    state: str
+    accounts: int
+    amount: int
+
+
+@dataclass(frozen=True)
 class Recovery:
-    """The figures of a span of days, the last one not in it."""
+    """The figures of a span of days, the last one not in it. dunned: as of now."""
 
     since: date
     until: date
     attempts: tuple[Attempts, ...]
     currencies: tuple[CurrencyRecovery, ...]
+    dunned: tuple[Dunned, ...]
 
 
 def recovery(
@@ -93,6 +104,10 @@ def recovery(
         until,
         tuple(_attempts(connection, span, classes)),
         tuple(_currency(row) for row in connection.execute(_FAILED, span)),
+        tuple(
+            Dunned(currency, state, accounts, int(amount))
+            for currency, state, accounts, amount in connection.execute(_DUNNED, span)
+        ),
     )
 
 
@@ -135,6 +150,11 @@ _ATTEMPTS = b"""
     where mode = %(mode)s and made_on >= %(since)s and made_on < %(until)s and status in ('succeeded', 'failed')
     group by connection, currency, outcome, code
     order by connection, currency, outcome, count(*) desc, code
+"""
+
+_DUNNED = b"""
+    select d.currency, d.state, count(*), sum(d.amount) from dunning_case d join account a on a.id = d.account_id
+    where d.closed_at is null and a.mode = %(mode)s group by d.currency, d.state order by d.currency, d.state
 """
 
 # One row an invoice: its first refusal, where none was before the span; then what came in after it.

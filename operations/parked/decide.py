@@ -22,7 +22,7 @@ from storage.parked import ParkRow, change_payload, read_park, resolve_park
 # done again, which its remedy says.
 _DECIDED_HERE = frozenset({"sync"})
 # Work that is done again in a way of its own, and can be let go here: nobody waits for what was decided.
-_LET_GO_HERE = frozenset({"webhook_out", "tax", "restored"})
+_LET_GO_HERE = frozenset({"refund", "webhook_out", "tax", "restored"})
 
 RequestCheck = Callable[[str, Any], Mapping[str, str]]
 

@@ -31,7 +31,7 @@ DISPUTES = {
 REFUNDS = {"refunded": RefundStatus.SUCCEEDED, "refund_failed": RefundStatus.FAILED}
 ELSEWHERE = (
     "Somebody refunded it at the gateway itself. Write the credit note here and correct the ledger by hand, or ask who "
-    "did it; refunds are made with masthead refund, so that books and tax follow."
+    "did it; refunds are made with masthead refund, so that books and tax follow. Then: masthead errors skip ID."
 )
 
 

@@ -32,7 +32,7 @@ LATE = (
 )
 OTHERWISE = (
     "The gateway has paid a refund that was taken for failed here: compare both, and correct by hand what the customer "
-    "got twice."
+    "got twice. Then: masthead errors skip ID."
 )
 
 

@@ -28,6 +28,7 @@ from runtime.cli import (
     demo,
     doctor,
     dunning,
+    entitlements,
     flows,
     imports,
     invoices,
@@ -38,6 +39,7 @@ from runtime.cli import (
     payment_run,
     payments,
     reconcile,
+    refunds,
     rules,
     runs,
     schedules,
@@ -98,7 +100,10 @@ app.command("verify")(books.verify_books)
 app.command("trial-balance")(books.show_trial_balance)
 app.command("dump")(books.dump_books)
 app.add_typer(invoices.app, name="invoice")
+app.add_typer(refunds.app, name="refund")
+app.add_typer(refunds.disputes_app, name="disputes")
 app.add_typer(mails.app, name="mails")
+app.add_typer(entitlements.app, name="entitlements")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(bench.app, name="bench")
 app.add_typer(schedules.app, name="schedules")

@@ -19,6 +19,7 @@ from runtime.cli.errors import CommandFailed, UserError
 from runtime.cli.tables import wide_console
 from runtime.settings import Settings, load_settings
 from runtime.stack.client import ensure_stack
+from runtime.stack.home import write_private_bytes
 from storage.database import make_engine, transaction
 from storage.invoice_documents import find_document
 
@@ -88,7 +89,7 @@ def _found(settings: Settings, number: str) -> InvoiceDocument:
 
 def _write(file: Path, content: bytes) -> None:
     try:
-        file.write_bytes(content)
+        write_private_bytes(file, content)
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}") from None
     print(f"{file}: {len(content):,} bytes")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runtime.telemetry.reading import for_people
+
 LOG_LIMIT_BYTES = 10_000_000
 _OURS = frozenset(
     {
@@ -118,13 +120,18 @@ class Home:
                 text = file.read().decode(errors="replace")
         except OSError:
             return ""
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(map(for_people, text.splitlines()[-lines:]))
 
 
 def write_private(path: Path, text: str) -> None:
     """Replace `path` by `text` in one step, readable by its owner only."""
+    write_private_bytes(path, text.encode())
+
+
+def write_private_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in one step, readable by its owner only."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
     draft.replace(path)

@@ -28,7 +28,7 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class NoPort(RuntimeError):
-    """Neither the port of MASTHEAD_METRICS_ADDRESS nor one of the next is free."""
+    """Nothing can listen at MASTHEAD_METRICS_ADDRESS; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,7 @@ class Answers:
 
 
 class Listener:
-    """Serves `answers` on `host`, at `port` or the first free one after it, until `close`. Raises NoPort, and OSError
-    for an address that is not this machine's."""
+    """Serves `answers` on `host`, at `port` or the first free one after it, until `close`. Raises NoPort."""
 
     def __init__(self, host: str, port: int, answers: Answers) -> None:
         self._server = _bound(host, port, answers)
@@ -75,7 +74,7 @@ def _bound(host: str, port: int, answers: Answers) -> ThreadingHTTPServer:
             return Server((host, each), Handler)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise
+                raise NoPort(f"MASTHEAD_METRICS_ADDRESS: {host}:{each}: {error.strerror}") from None
     raise NoPort(
         f"MASTHEAD_METRICS_ADDRESS: none of the {PORTS_TRIED} ports from {port} on is free; name another, or `off`"
     )

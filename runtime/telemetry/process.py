@@ -39,7 +39,7 @@ class Telemetry:
     @contextmanager
     def listening(self, checks: Mapping[str, Check], *more: Collector) -> Iterator[str | None]:
         """Serve metrics (of the process, the core library, and `more`) and readiness by `checks` until the end. Gives
-        the address, as HOST:PORT; None where it is off. Raises NoPort, OSError."""
+        the address, as HOST:PORT; None where it is off. Raises NoPort."""
         if self.endpoint is None:
             yield None
             return

@@ -1,7 +1,7 @@
 """Traces: spans of requests to the API, of workflows and activities, and of requests to other systems, sent by OTLP.
 
-Off unless MASTHEAD_TRACES_ENDPOINT is set; then nothing of OpenTelemetry is even imported. A span holds names, ids and
-how it ended; no bodies, no queries, no header.
+Off unless MASTHEAD_TRACES_ENDPOINT is set: then OpenTelemetry's SDK is not even loaded. A span holds names, ids and how
+it ended; no bodies, no paths, no queries, no header.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ from storage.tables.accounts import (
     usage_record,
 )
 from storage.tables.api import api_key_retired, idempotency_key
+from storage.tables.card_notices import card_notice
 from storage.tables.catalog import catalog_load, meter, plan, plan_version, price, product, tax_rate
 from storage.tables.charges import charge, charge_part, payment_method
 from storage.tables.checkout import (
@@ -85,6 +86,7 @@ __all__ = [
     "awaiting_payment",
     "bill_run",
     "bill_run_chunk",
+    "card_notice",
     "catalog_load",
     "charge",
     "charge_part",

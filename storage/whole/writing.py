@@ -12,10 +12,11 @@ from uuid_utils import uuid7
 
 from domain.account.dates import billed_whole, whole_due_on
 from domain.account.state import AccountState, Books
+from domain.receivables import InvoiceStatus
 from domain.received_payments import Payment, PaymentStatus
 from storage.database import PgConnection, execute_each
 from storage.events import FEW, NewEvent, append_events
-from storage.posting import copy_children, copy_invoices
+from storage.posting import Document, copy_children, copy_invoices
 from storage.whole.documents import (
     OF_INVOICE,
     document,
@@ -30,20 +31,22 @@ from storage.whole.history import AccountHistory, account_history, dump_account,
 from storage.whole.reading import WAITS, Rows
 from storage.whole.subscriptions import outdated, write_subscription
 
+GIFT_NOTICE = "notice.gift"
 MAIL_NOTE = "mail "  # how `domain.account.collecting` tells that a mail is due
 
 
 @dataclass(slots=True)
 class Written:
-    """What was written: ids of the account's new invoices, in their order, with their numbers in the series; and the
-    versions of the subscriptions that changed, by their ids; what was voided, and the credit notes that were
-    written."""
+    """What was written: ids of the account's new invoices, in their order, with their numbers in the series once
+    `number_invoices` was called; the versions of the subscriptions that changed, by their ids; what was voided, and the
+    credit notes that were written."""
 
     invoices: list[str]
     numbers: list[int]
     versions: dict[str, int]
     voided: list[str] = field(default_factory=list)
     notes: list[NoteWritten] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
 
 
 class NoteWritten(NamedTuple):
@@ -64,10 +67,10 @@ def write_whole(
     rows: Rows,
     *,
     revenue: tuple[dict[str, Books], dict[str, Books]],
-    bill_run_id: str | None = None,
 ) -> Written:
-    """Write what differs between `before`, the account as it was read in `rows`, and `account`. `revenue` are the
-    schedules that the account's lines do not tell by themselves, before and now."""
+    """Write what differs between `before`, the account as it was read in `rows`, and `account`, but for the invoices
+    themselves: `number_invoices`. `revenue` are the schedules that the account's lines do not tell by themselves,
+    before and now."""
     voided: list[str] = []
     notes: list[NoteWritten] = []
     for number, (was, now) in enumerate(zip(before.invoices, account.invoices, strict=False)):
@@ -97,9 +100,14 @@ def write_whole(
             append_events(connection, events)
     if len(events) > FEW:
         append_events(connection, events)
-    numbers = copy_invoices(connection, account.mode, documents, bill_run_id)
     versions = {event.subject_id: event.version for event in events if event.kind.startswith("subscription.")}
-    return Written(ids[len(rows.invoice_ids) :], numbers, versions, voided, notes)
+    return Written(ids[len(rows.invoice_ids) :], [], versions, voided, notes, documents)
+
+
+def number_invoices(connection: PgConnection, mode: str, written: Written, bill_run_id: str | None) -> None:
+    """Number the new invoices and write them, last of all: whoever invoices in `mode` waits from here on until the
+    transaction ends."""
+    written.numbers = copy_invoices(connection, mode, written.documents, bill_run_id)
 
 
 def _notices(account: AccountState) -> Iterator[NewEvent]:
@@ -138,6 +146,9 @@ def _settlements(
         before_status = was.status if was else None
         if invoice.balance.status is not before_status and invoice.balance.status.value != "open":
             yield NewEvent(f"invoice.{invoice.balance.status.value}", account.id, ids[place], 1)
+            gift = account.gifts.get(invoice.gift or "")
+            if gift is not None and invoice.balance.status is InvoiceStatus.PAID:
+                yield NewEvent(GIFT_NOTICE, account.id, gift.id, 1)  # paid, it waits to be claimed
 
 
 def _corrections(

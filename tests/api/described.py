@@ -24,6 +24,9 @@ IDS: dict[str, str] = {
     "note_id": "credit_note",
     "checkout_id": "checkout",
     "subscriber": "account",
+    "payment_id": "payment",
+    "refund_id": "refund",
+    "dispute_id": "dispute",
 }
 # These find by what the other account is called: a list without it is as good as 404.
 NAMES = {"external_key": "key"}
@@ -50,6 +53,7 @@ NOT_ACCOUNTS = {
     "endpoint_id": "a webhook endpoint's: not for keys of one account",
     "clock_id": "a test clock's: not for keys of one account",
     "wait": "a number",
+    "standing": "yes or no",
     "key_id": "an API key's: not for keys of one account",
     "account": "a filter of parked work: not for keys of one account",
     "connection": "a filter of parked work",
@@ -79,7 +83,8 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def body_schema(operation: dict[str, Any]) -> dict[str, Any]:
     content = operation.get("requestBody", {}).get("content", {})
     schema: dict[str, Any] = content.get("application/json", {}).get("schema", {})
-    return schema
+    (*_, given) = (schema, *(each for each in schema.get("anyOf", ()) if "$ref" in each))
+    return given  # one that may be left out is still one
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:

@@ -111,6 +111,38 @@ def test_a_key_of_another_account_is_taken(api: TestClient) -> None:
     assert buy(api, "k-1", **mine).status_code == 201
 
 
+def test_a_gift_is_paid_by_one_and_read_by_another(api: TestClient) -> None:
+    item = {"plan": "digital-monthly", "gift": {"recipient": "nephew-7"}}
+    check = "/v1/entitlements/check?feature=news&subscriber=nephew-7"
+    bought = buy(api, "g-1", items=[item])
+    assert bought.status_code == 201, bought.text
+    body = bought.json()
+    assert body["due"] == body["total"] > 0
+    assert body["subscription_ids"] == []
+    assert api.get(check).json()["reason"] != "granted"
+    place = f"/v1/checkouts/{body['id']}/claim"
+    assert api.post(place, json={"reader": "thief"}).status_code == 409
+    claimed = api.post(place, json={})
+    assert claimed.status_code == 200, claimed.text
+    assert (claimed.json()["reader"], "news" in claimed.json()["features"]) == ("nephew-7", True)
+    assert api.get(check).json()["reason"] == "granted"
+    assert api.post(place, json={"reader": "nephew-7"}).json() == claimed.json()
+
+
+def test_a_gift_that_is_not_paid_cannot_be_claimed(api: TestClient, gateway: StripeStandIn) -> None:
+    item = {"plan": "digital-monthly", "gift": {}}
+    gateway.inject("rejected", path="/v1/payment_intents/*/capture")
+    refused = buy(api, "g-2", items=[item])
+    assert (refused.status_code, refused.json()["type"]) == (402, "urn:masthead:problem:capture_refused")
+    own = refused.json()["checkout_id"]
+    claim = api.post(f"/v1/checkouts/{own}/claim", json={"reader": "nephew-8"})
+    assert (claim.status_code, claim.json()["type"]) == (409, "urn:masthead:problem:gift_not_paid")
+    mixed = buy(api, "g-3", items=[item, {"plan": "digital-monthly"}])
+    assert (mixed.status_code, mixed.json()["type"]) == (422, "urn:masthead:problem:not_for_sale")
+    none = api.post(f"/v1/checkouts/{buy(api, 'g-4').json()['id']}/claim", json={"reader": "nephew-8"})
+    assert (none.status_code, none.json()["type"]) == (409, "urn:masthead:problem:refused")
+
+
 def test_a_declined_card_is_402(api: TestClient) -> None:
     refused = buy(api, "c-1", card="chargeDeclined")
     assert (refused.status_code, refused.json()["type"]) == (402, "urn:masthead:problem:card_declined")
@@ -202,6 +234,15 @@ def test_a_quote_writes_nothing(api: TestClient, url: str) -> None:
     assert body["total"] == body["subtotal"] + body["tax"] == body["due"]
     assert [each["plan"] for each in body["subscriptions"]] == ["digital-monthly", "digital-trial"]
     assert {line["kind"] for line in body["lines"]} == {"recurring", "one_time", "tax"}
+    assert body["tax_by"] == "table"
+
+
+def test_a_quote_says_when_its_tax_is_an_estimate(api: TestClient) -> None:
+    """Where an engine is connected, which a checkout asks and a quote does not."""
+    told = api.post("/v1/quotes", json=CART).json()
+    api.app.state.engine_taxed = frozenset({"live"})  # type: ignore[attr-defined]
+    estimated = api.post("/v1/quotes", json=CART).json()
+    assert estimated == {**told, "tax_by": "estimate"}
 
 
 def test_another_scope_may_not(api: TestClient) -> None:

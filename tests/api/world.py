@@ -95,6 +95,9 @@ class Reader(NamedTuple):
     invoice: str
     credit_note: str
     checkout: str
+    payment: str = ""
+    refund: str = ""
+    dispute: str = ""
 
 
 class World(NamedTuple):
@@ -124,7 +127,8 @@ def build_world(server: PostgresForTests, name: str) -> World:
             ).fetchone()
             assert row is not None
             note = _credit_note(connection, reader.account, READERS[no][1], row[0])
-            readers[no] = reader._replace(invoice=row[0], credit_note=note)
+            money = _money_back(connection, reader.account, READERS[no][1])
+            readers[no] = reader._replace(invoice=row[0], credit_note=note, **money)
             if READERS[no][1] == "live":
                 insert_case(
                     connection, reader.account, "sweep", "current", "EUR", datetime(2026, 4, 1, tzinfo=UTC)
@@ -249,3 +253,26 @@ def _credit_note(connection: psycopg.Connection[Any], account: str, mode: str, i
         (account, note, invoice, invoice),
     )
     return note
+
+
+def _money_back(connection: psycopg.Connection[Any], account: str, mode: str) -> dict[str, str]:
+    """A payment of five dollars, one of them once to be refunded, and a dispute of it."""
+    made = {name: str(uuid7()) for name in ("payment", "refund", "dispute")}
+    connection.execute(
+        "insert into payment (id, mode, account_id, no, made_on, currency, amount, status, refunded)"
+        " values (%s, %s, %s, 1, %s, 'USD', 500, 'succeeded', 0)",
+        (made["payment"], mode, account, BILLED),
+    )
+    connection.execute("update account set known_whole = true where id = %s", (account,))
+    connection.execute(
+        "insert into refund (id, mode, account_id, payment_id, no, currency, amount, reason, status, promise,"
+        " parts, ended_at) values (%s, %s, %s, %s, 1, 'USD', 100, 'late delivery', 'failed', 'credited', '[]', now())",
+        (made["refund"], mode, account, made["payment"]),
+    )
+    connection.execute(
+        "insert into dispute (id, mode, connection, gateway_id, gateway_payment, reference, account_id, payment_id,"
+        " currency, amount, stage, status) values (%s, %s, 'cards', %s, 'pi', '', %s, %s, 'USD', 500, 'announced',"
+        " 'open')",
+        (made["dispute"], mode, f"dp_{account}", account, made["payment"]),
+    )
+    return made

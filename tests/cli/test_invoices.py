@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from datetime import date
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def test_as_pdf_and_page_in_german(tmp_path: Path, capsys: Capture) -> None:
     assert run(["invoice", "show", "INV-2", "--pdf", str(pdf), "--html", str(page), "--locale", "de-DE"]) == 0
     assert "Rechnung INV-2" in text_of(pdf.read_bytes())
     assert "Rechnung INV-2" in page.read_text()
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (pdf, page)} == {0o600}
     assert f"{pdf}: " in capsys.readouterr().out
 
 

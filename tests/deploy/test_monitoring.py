@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from runtime.cli.app import app
 from tests.deploy.compose import ROOT, services
 from tests.deploy.monitoring import ALERTS, FOLDER, alerts, dashboard, expressions, loaded, metrics_of
 
+PLAYED = ROOT / "tests/deploy/alerts_test.yml"
 RUNBOOK = (ROOT / "docs/operations.md").read_text("utf-8")
 HEADINGS = re.findall(r"^### Alert: (\w+)$", RUNBOOK, re.MULTILINE)
 EACH_ALERT = [pytest.param(alert, id=alert["alert"]) for alert in alerts()]
@@ -93,9 +95,21 @@ def test_gauges_of_the_rows_are_not_added_up_over_processes() -> None:
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_prometheus_takes_the_rules() -> None:
-    checked = subprocess.run(["promtool", "check", "rules", str(ALERTS)], capture_output=True, text=True)
+@pytest.mark.parametrize("words", [("check", ALERTS), ("test", PLAYED)], ids=["reads", "plays"])
+def test_prometheus_takes_the_rules_and_every_alert_fires_when_it_should(words: tuple[str, Path]) -> None:
+    checked = subprocess.run(["promtool", words[0], "rules", str(words[1])], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_alert_is_played() -> None:
+    """That each fires in the play is for promtool to say: the play counts them."""
+    series = "\n".join(each["series"] for play in loaded(PLAYED)["tests"] for each in play["input_series"])
+    of_histograms = {"masthead_api_request_seconds_bucket", "masthead_api_request_seconds_count"}
+    named = {name for alert in alerts() for name in metrics_of(alert["expr"])}
+    assert {name for name in named - of_histograms if f"{name}" not in series} == set()
+    assert of_histograms <= named
+    wrong = loaded(PLAYED)["tests"][1]["promql_expr_test"]
+    assert sum(each["exp_samples"][0]["value"] for each in wrong) == len(alerts())
 
 
 def test_prometheus_scrapes_what_compose_starts() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.card_numbers import holds_card_number, passes_luhn
+from domain.card_numbers import holds_card_number, passes_luhn, without_card_numbers
 
 
 def with_check_digit(digits: str) -> str:
@@ -59,3 +59,26 @@ def test_an_id_is_none(number: object) -> None:
 )
 def test_other_numbers_are_none(text: str) -> None:
     assert not holds_card_number(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("card 4242 4242 4242 4242 was refused", "card [card] was refused"),
+        ("5555-5555-5555-4444", "[card]"),
+        ("378282246310005.", "[card]."),
+        # Instants, ids and amounts stay, whatever their check digit says.
+        ("at 1732900000002", "at 1732900000002"),
+        ("at 1732900000004 ms", "at 1732900000004 ms"),
+        ("01a205bd-4242-4242-4242-424242424242", "01a205bd-4242-4242-4242-424242424242"),
+        ("4242 4242 4242 4241", "4242 4242 4242 4241"),
+        ("", ""),
+    ],
+)
+def test_card_numbers_are_masked_where_they_stand(text: str, shown: str) -> None:
+    assert without_card_numbers(text, "[card]") == shown
+
+
+def test_of_instants_in_milliseconds_none_is_masked() -> None:
+    text = " | ".join(str(1_732_900_000_000 + step) for step in range(100))
+    assert without_card_numbers(text, "[card]") == text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -22,13 +22,12 @@ ROUNDS = (timedelta(seconds=0.02), timedelta(seconds=0.1))
 
 @dataclass(frozen=True)
 class Life:
-    """What a worker has to do. urls: of the gateways by connection. dies: a fail point as MASTHEAD_FAIL_POINT has it,
-    "" for none. timeout: seconds of one call to a gateway."""
+    """What a worker has to do. urls: of the gateways by connection. runs: by id, with how many chunks each has. dies: a
+    fail point as MASTHEAD_FAIL_POINT has it, "" for none. timeout: seconds of one call to a gateway."""
 
     database: str
     urls: Mapping[str, str]
-    run_id: str
-    chunks: int
+    runs: Sequence[tuple[str, int]]
     now: datetime
     day: date
     timeout: float
@@ -36,7 +35,7 @@ class Life:
 
 
 def live(life: Life) -> None:
-    """Charge all chunks of the run, as its activity does, or die on the way."""
+    """Charge all chunks of the runs, as their activity does, or die on the way."""
     fail_points._SPEC = life.dies
     fail_points._hits = 0
     asyncio.run(_charge(life))
@@ -53,9 +52,10 @@ async def _charge(life: Life) -> None:
         engine, open_connector, Tariffs(engine), Patience(send=timedelta(seconds=5)), ROUNDS
     )
     try:
-        for no in range(life.chunks):
-            await asyncio.to_thread(runs.begin, life.run_id, no, life.now, life.day)
-            fail_points.fail_point("after-begin-charges")
-            await sender.send(await asyncio.to_thread(runs.to_send, life.run_id, no), life.now)
+        for run_id, chunks in life.runs:
+            for no in range(chunks):
+                await asyncio.to_thread(runs.begin, run_id, no, life.now, life.day)
+                fail_points.fail_point("after-begin-charges")
+                await sender.send(await asyncio.to_thread(runs.to_send, run_id, no), life.now)
     finally:
         engine.dispose()

@@ -178,7 +178,7 @@ class Seeds:
             going = []
             for dies in lives:
                 runs.append(self._open(fleet, drawn.chunk_size))
-                going.append(self._start(url, gateways, runs[-1], dies))
+                going.append(self._start(url, gateways, runs[-1:], dies))
             for each in going:
                 each.join(60)
                 if each.exitcode is None:
@@ -194,11 +194,10 @@ class Seeds:
             gateway.faults.clear()
         deadline = time.monotonic() + 20
         while True:
-            for run in runs:
-                worker = self._start(url, gateways, run, "")
-                worker.join(60)
-                if worker.exitcode != 0:
-                    return [f"a worker ended with {worker.exitcode}"]
+            worker = self._start(url, gateways, runs, "")
+            worker.join(60)
+            if worker.exitcode != 0:
+                return [f"a worker ended with {worker.exitcode}"]
             left = fleet.rows(
                 "select c.status, l.status, l.error_kind from charge c join connector_call l on l.mode = c.mode"
                 " and l.connection = c.connection and l.key = 'charge:' || c.account_id || ':' || c.no"
@@ -235,12 +234,12 @@ class Seeds:
         )
         return run_id, runs.size(run_id)[0]
 
-    def _start(self, url: str, gateways: dict[str, StandIn], run: tuple[str, int], dies: str) -> Any:
+    def _start(self, url: str, gateways: dict[str, StandIn], runs: list[tuple[str, int]], dies: str) -> Any:
         marker = self._folder / str(uuid4())
         life = Life(
             url,
             {name: gateway.url for name, gateway in gateways.items()},
-            *run,
+            tuple(runs),
             NOW,
             DUE,
             TIMEOUT,

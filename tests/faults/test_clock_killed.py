@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from contracts.test_clock import Clock
 from domain.account import commands as verbs
 from operations.test_clocks.clocks import set_declines
+from operations.test_clocks.playing import play_step
 from runtime.clock_play import wait_for_clock
 from runtime.temporal import connect
 from storage.database import make_engine
@@ -21,6 +23,7 @@ from tests.operations.clocked import FIRST, Clocked, instant
 from workflows.clock_starts import advance_clock
 
 TO = instant("2026-06-15")
+PAUSE_ENDS = date(2026, 2, 20)
 
 
 class Told(NamedTuple):
@@ -99,3 +102,49 @@ async def test_a_worker_killed_on_the_way(
     assert found.notices == undisturbed.notices
     assert all(count == 1 for *_, count in found.notices)
     assert found.dump == undisturbed.dump
+
+
+def pausing(pg_server: PostgresForTests) -> tuple[Clocked, Clock, str]:
+    """A clock with one account, whose pause ends on the day to which the clock will go."""
+    clocked = Clocked(make_engine(pg_server.fresh_database("last_day")))
+    clock = clocked.clock(f"clock {uuid.uuid4()}")
+    account = clocked.account(clock, "cyd")
+    clocked.subscribe(account, "cyd main", "digital-monthly")
+    clocked.do(account, verbs.Pause(at=FIRST, do="pause", subscription="cyd main", until=PAUSE_ENDS))
+    return clocked, clock, account
+
+
+def played(clocked: Clocked, account: str, to: datetime) -> int:
+    """Play the account up to `to`; how often an episode had to be told what time it was."""
+    ticks = 0
+    while not (step := play_step(clocked.engine, clocked.tariffs.current(), account, to)).arrived:
+        for subscription in step.waiting:
+            clocked.tick(subscription, step.at)
+            ticks += 1
+    return ticks
+
+
+@pytest.mark.deep
+async def test_a_worker_killed_on_the_last_day(
+    pg_server: PostgresForTests, temporal: TemporalServer, workers: Workers, tmp_path: Path
+) -> None:
+    """The account stands at the target, and its episode was not told yet that a pause ends there."""
+    to = instant(PAUSE_ENDS)
+    quiet, _, account = pausing(pg_server)
+    ticks = played(quiet, account, to)
+    undisturbed = told(quiet)
+    quiet.engine.dispose()
+    clocked, clock, _ = pausing(pg_server)
+    url = str(clocked.engine.url.render_as_string(hide_password=False)).replace("+psycopg", "")
+    spec = f"clock-tick:{ticks}:{tmp_path / 'killed'}"
+    first = workers.start(url, MASTHEAD_FAIL_POINT=spec)
+    client = await connect(temporal.address, NAMESPACE)
+    await advance_clock(client, clock.id, to)
+    await until("the worker has killed itself", lambda: died_by_sigkill(first))
+    assert clocked.rows("select clock_at from account") == [(to,)]
+    workers.start(url, MASTHEAD_FAIL_POINT=spec)
+    await wait_for_clock(clocked.engine, clock.id, to, seconds=90)
+    found = await asyncio.to_thread(told, clocked)
+    clocked.engine.dispose()
+    assert found == undisturbed
+    assert all(outcome is not None for _, _, due_at, outcome in found.follow_ups if due_at <= to)

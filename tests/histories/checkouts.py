@@ -10,10 +10,14 @@ from typing import Any
 import httpx
 from temporalio.client import WorkflowHandle
 
+from activities.checkout import built_in
 from connectors.sdk.connector import Connector
+from connectors.stripe.connector import Stripe
 from contracts.parked import RESOLVE, Action, Resolve
 from operations.checkout.begin import Order
+from storage.database import transaction
 from tests.activities.acme import Opener
+from tests.workflows.hasty import ApprovedJustNow, TakesAtOnce
 from tests.workflows.selling import BACK, GATEWAY, Shop, order
 from workflows.checkout import CheckoutWorkflow
 
@@ -105,6 +109,45 @@ class CheckoutStories:
         self._shop.gateway.inject("unauthorized_once", path="/v1/payment_intents")
         return await self._shop.start(order(), authorise_within=timedelta(seconds=2))
 
+    async def checkout_taken_after_all(self) -> Handle:
+        """The customer confirms in the moment in which the sale is given up: it completes."""
+        self._shop.connector = ApprovedJustNow
+        payment = {**LAST, "method": "pm_card_threeDSecure2Required"}
+        return await self._patiently(order(payment=payment))
+
+    async def checkout_refunded(self) -> Handle:
+        """What was taken at once for a sale that the books refuse is given back."""
+        self._shop.connector = TakesAtOnce
+        self._shop.taxes = self._somebody_else_opens_it
+        handle = await self._patiently(order(opens={"currency": "USD", "external_key": "taken-meanwhile"}))
+        self._shop.taxes = built_in
+        return handle
+
+    async def _somebody_else_opens_it(self, *_: object) -> None:
+        with transaction(self._shop.engine) as connection:
+            connection.execute(
+                "insert into account (id, mode, external_key, currency, time_zone, locale)"
+                " values (gen_random_uuid(), 'live', 'taken-meanwhile', 'USD', 'UTC', 'en')"
+            )
+
+    async def checkout_void_refused(self) -> Handle:
+        """The gateway does not give back what it holds at once."""
+        self._shop.gateway.inject("rejected", path="/v1/payment_intents/*/cancel")
+        return await self._patiently(order(card="threeDSecure2Required"))
+
+    async def checkout_much_told(self) -> Handle:
+        """News come faster than the gateway is asked."""
+        handle = await self._acting(order(card="threeDSecure2Required"))
+        own = handle.id.partition("/")[2]
+        asked = "select count(*) from connector_call where method = 'payment.find' and key like %s"
+        for looks in (1, 2):
+            await handle.signal(CheckoutWorkflow.confirm, None)
+            await self._shop.until(
+                "it asked", lambda n=looks: self._shop.rows(asked, f"checkout:{own}:%")[0][0] >= n
+            )
+        await self._approve(handle)
+        return handle
+
     def stories(self) -> dict[str, Callable[[], Awaitable[Handle]]]:
         """All of them."""
         told = (
@@ -120,8 +163,22 @@ class CheckoutStories:
             self.checkout_capture_refused,
             self.checkout_stuck,
             self.checkout_gateway_away,
+            self.checkout_taken_after_all,
+            self.checkout_refunded,
+            self.checkout_void_refused,
+            self.checkout_much_told,
         )
         return {story.__name__: story for story in told}
+
+    async def _patiently(self, asked: Order) -> Handle:
+        patience: dict[str, Any] = {
+            "action_within": timedelta(seconds=20),
+            "looks": (timedelta(seconds=9),),
+        }
+        handle = await self._shop.start(asked, **patience)
+        await handle.result()
+        self._shop.connector = Stripe
+        return handle
 
     async def _acting(self, asked: Order) -> Handle:
         handle = await self._shop.start(asked)

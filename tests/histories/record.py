@@ -26,6 +26,7 @@ from temporalio.worker import Worker
 from activities.bill_run import BillRunActivities
 from activities.connectors import ConnectorActivities
 from activities.parked import ParkedActivities
+from activities.refund import RefundActivities
 from activities.renewals import RenewalActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
@@ -44,6 +45,7 @@ from operations.webhooks_out.fan_out import fan_out
 from runtime import registry
 from runtime.process_exit import leave
 from runtime.stack.postgres import EmbeddedPostgres
+from sandbox.adyen.stand_in import AdyenStandIn
 from sandbox.avatax.stand_in import AvaTaxStandIn
 from sandbox.reference.stand_in import ReferenceStandIn
 from sandbox.stripe.stand_in import StripeStandIn
@@ -57,10 +59,12 @@ from tests.histories.checkouts import CheckoutStories
 from tests.histories.clocks import ClockStories
 from tests.histories.dunnings import DunningStories
 from tests.histories.payments import PaymentStories
+from tests.histories.refunds import RefundStories
 from tests.histories.syncs import SyncStories
 from tests.histories.taxes import TaxStories
 from tests.receiver import receiving
 from tests.subscribers import add_subscription, change_dates
+from tests.workflows.refunding import Till
 from tests.workflows.selling import Shop
 from tests.workflows.skipping import time_skipping
 from workflows.bill_run import BillRunWorkflow
@@ -273,9 +277,13 @@ async def record(url: str, wanted: list[str]) -> None:
             ReferenceStandIn() as stand_in,
             AvaTaxStandIn() as avatax,
             StripeStandIn() as gateway,
+            StripeStandIn() as stripe,
+            AdyenStandIn() as adyen,
         ):
             checkouts = CheckoutStories(Shop(engine, environment.client, gateway), Opener(vendor.url))
-            calls = ConnectorActivities(engine, checkouts.open)
+            till = Till(engine, environment.client, {"stripe": stripe, "adyen": adyen})
+            refunds = RefundStories(till, checkouts.open)
+            calls = ConnectorActivities(engine, refunds.open)
             syncs = SyncStories(environment.client, engine, url, stand_in)
             taxes = TaxStories(environment.client, engine, avatax)
             dunnings = DunningStories(environment, engine, gateway)
@@ -291,6 +299,7 @@ async def record(url: str, wanted: list[str]) -> None:
                         *checkouts.activities(),
                         *dunnings.activities(),
                         *ParkedActivities(engine).all(),
+                        *RefundActivities(engine).all(),
                         *payments.activities(),
                         *SubscriptionActivities(engine).all(),
                         *SweepActivities(engine, episodes).all(),
@@ -317,8 +326,10 @@ async def record(url: str, wanted: list[str]) -> None:
                 stories = Recorder(environment, url).stories()
                 stories |= CallStories(environment.client, engine, vendor).stories()
                 stories |= syncs.stories() | taxes.stories() | checkouts.stories()
+                stories |= refunds.stories()
                 stories |= ClockStories(environment.client, engine).stories()
-                stories |= dunnings.stories() | payments.stories()
+                stories |= payments.stories()
+                stories |= dunnings.stories()
                 for name, story in stories.items():
                     if wanted and name not in wanted:
                         continue

@@ -21,6 +21,7 @@ from storage.events import NewEvent, append_events, reset_cursor
 from storage.mails import requeue_mails
 from tests.conftest import PostgresForTests
 from tests.documents.shown import text_of
+from tests.holding import writes_held
 from tests.mails.office import Office, add_payment, add_publisher, add_reader, mails, notice
 from tests.operations.billed import bench_fleet
 
@@ -296,3 +297,15 @@ async def test_a_template_of_the_publisher(
         assert mails(connection) == [("A", name, "sent", None)]
         assert connection.execute("select count(*) from parked where resolved_at is null").fetchone() == (0,)
     await office.aclose()
+
+
+async def test_no_mail_leaves_while_writes_are_held(
+    office: Office, connection: PgConnection, server: SmtpStandIn, url: str
+) -> None:
+    add_payment(connection, add_reader(connection, "A"))
+    with writes_held(url):
+        await office.turn()
+        assert server.mails() == []
+        assert [each[2] for each in mails(connection)] == ["waiting"]
+    await office.turn()
+    assert len(server.mails()) == 1

@@ -81,6 +81,31 @@ def test_a_step_taken_again_changes_nothing(clocked: Clocked) -> None:
     assert clocked.rows("select xmin::text, version from subscription") == rows
 
 
+def test_what_dies_on_the_last_day_goes_on_with_it(clocked: Clocked) -> None:
+    """The day of the target is one on which an episode has to act before it is billed: the account stands there then,
+    and is not through."""
+    to = instant("2026-02-05")
+    clock = clocked.clock()
+    for key in ("ada", "bob"):
+        clocked.subscribe(clocked.account(clock, key), f"{key} main", "digital-monthly")
+    order_advance(clocked.engine, clock.id, to)
+    [ada, bob] = [own for (own,) in clocked.rows("select id::text from account order by external_key")]
+    clocked.do(ada, verbs.Pause(at=FIRST, do="pause", subscription="ada main", until=date(2026, 2, 5)))
+    clocked.do(bob, verbs.Pause(at=FIRST, do="pause", subscription="bob main", until=date(2026, 2, 5)))
+    while not (step := play_step(clocked.engine, clocked.tariffs.current(), ada, to)).waiting or step.at < to:
+        for subscription in step.waiting:
+            clocked.tick(subscription, step.at)
+    clocked.advance(clock, to)
+    billed = clocked.rows(
+        "select a.external_key, i.issued_on, i.total from invoice i join account a on a.id = i.account_id order by 1, 2"
+    )
+    assert [(*rest,) for key, *rest in billed if key == "ada"] == [
+        (*rest,) for key, *rest in billed if key == "bob"
+    ]
+    assert [day for key, day, _ in billed if key == "ada"][-1] == date(2026, 2, 5)
+    assert clocked.rows("select 1 from follow_up where done_at is null and due_at <= %s", to) == []
+
+
 def test_a_long_way_and_many_short_ones_come_to_the_same(
     clocked: Clocked, pg_server: PostgresForTests
 ) -> None:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from pydantic import TypeAdapter
 from sqlalchemy import Engine
-from uuid_utils import uuid7
 
-from domain.account.commands import Step
-from operations.accounts.commands import carry_out
 from operations.accounts.transfers import hand_over
 from operations.catalog import load_catalog
 from operations.tariffs import Tariffs
@@ -25,8 +19,8 @@ from storage.sight import Sight
 from tests.conftest import PostgresForTests, wait_until
 from tests.domain.publisher import CATALOG
 from tests.faults.conftest import waiting_for_locks
+from tests.operations.beside import Beside, do, opened
 
-STEP: TypeAdapter[Any] = TypeAdapter(Step)
 FIRST = datetime(2026, 1, 15, 12, tzinfo=UTC)
 READ = datetime(2026, 1, 19, 9, tzinfo=UTC)
 CANCELED = datetime(2026, 1, 20, 12, tzinfo=UTC)
@@ -43,23 +37,6 @@ def engine(url: str) -> Iterator[Engine]:
     load_catalog(found, CATALOG)
     yield found
     found.dispose()
-
-
-def do(connection: PgConnection, engine: Engine, account: str, now: datetime, **step: Any) -> None:
-    asked = STEP.validate_python({"at": str(now.date()), **step})
-    outcome = carry_out(connection, Tariffs(engine).current(), account, str(uuid4()), asked, now)
-    assert "refused" not in outcome.answer
-
-
-def opened(engine: Engine) -> str:
-    own = str(uuid7())
-    with transaction(engine) as connection:
-        connection.execute(
-            "insert into account (id, external_key, currency, time_zone, locale, auto_pay, settled_on)"
-            " values (%s, %s, 'USD', 'UTC', 'en', false, %s)",
-            (own, own, date(2026, 1, 15)),
-        )
-    return own
 
 
 def reading(engine: Engine, account: str) -> str:
@@ -107,28 +84,6 @@ def charged(engine: Engine, account: str) -> list[int]:
                 (account,),
             )
         ]
-
-
-class Beside(threading.Thread):
-    """Work on a connection of its own, beside ours."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        super().__init__()
-        self.work = work
-        self.came_to: list[Any] = []
-
-    def run(self) -> None:
-        try:
-            self.came_to.append(self.work())
-        except BaseException as error:
-            self.came_to.append(error)
-
-    def result(self) -> Any:
-        self.join(30)
-        [found] = self.came_to
-        if isinstance(found, BaseException):
-            raise found
-        return found
 
 
 def test_a_cancel_waits_for_usage_that_is_being_recorded_and_bills_it(url: str, engine: Engine) -> None:

@@ -19,7 +19,7 @@ from connectors.sdk.config import Secret
 from masthead.sdk import ChargeOrder, Key, PaymentStatus, RefundOrder, memory_context
 from masthead.testing import AdyenStandIn
 from operations.webhooks_in.apply import TRIES, apply_batch
-from operations.webhooks_in.handlers import WebhookHandlers
+from operations.webhooks_in.handlers import Signal, WebhookHandlers
 from runtime import webhook_dispatcher
 from runtime.connection_source import ConnectionSpec
 from runtime.gateway_webhooks import take_gateway_webhooks
@@ -29,6 +29,7 @@ from tests.api.webhooks.hub import endpoint_for, serving
 from tests.conftest import PostgresForTests
 from tests.connectors.sdk.webhooks.senders import BY_NAME
 from tests.operations.webhooks_in.inbox import Told, make_endpoint, put, rows
+from tests.workflows.refunding import Till
 
 CONFIG = AdyenConfig(api_key=Secret("env:KEY"), merchant_account="OurShop")
 SPEC = ConnectionSpec(name="cards", connector=Adyen, mode="live", config=CONFIG)
@@ -86,6 +87,14 @@ def test_another_account_s_notification_is_parked_and_holds_up_nobody(
     assert kind == "OtherAccount"
     assert "TheirShop" in message
     assert "OurShop" in message
+
+
+def test_the_checkout_that_is_named_is_woken(url: str, engine: Engine, handlers: WebhookHandlers) -> None:
+    own = "01a205bd-0000-7000-8000-000000000001"
+    endpoint = make_endpoint(url, "cards")
+    put(url, endpoint, [notification("P1", merchantReference=f"checkout:{own}"), notification("P2")])
+    assert apply_batch(engine, endpoint, handlers).signals == [Signal(f"checkout/{own}", "confirm")]
+    assert rows(url, "select count(*) from vendor_fact") == [(2,)]
 
 
 @pytest.mark.parametrize("order", ["sent", "reversed", "shuffled"])
@@ -159,3 +168,30 @@ def test_gateways_that_are_off_or_not_reachable_are_left_out(monkeypatch: pytest
     away = ConnectionSpec(name="away", connector=Adyen, mode="test", config=None, sandbox=True)
     take_gateway_webhooks([off, away])
     assert webhook_dispatcher._registrars == []
+
+
+def test_what_is_told_of_a_refund_is_in_the_books_once(
+    url: str, engine: Engine, handlers: WebhookHandlers
+) -> None:
+    till = Till(engine, None, {})  # type: ignore[arg-type]  # no workflow runs here
+    account, total = till.invoiced()
+    row = till.ask(till.settled(account, total, "cards", "PAID"), "2.00")
+    endpoint = make_endpoint(url, "cards")
+    told = {
+        "originalReference": "PAID",
+        "merchantReference": row.key,
+        "amount": {"value": 200, "currency": "USD"},
+        "eventCode": "REFUND",
+    }
+    body = notification("REFUND1", **told)
+    put(url, endpoint, [body, Told("REFUND:again", "REFUND1", kind="REFUND", body=body.body)])
+    applied = apply_batch(engine, endpoint, handlers)
+    assert applied.decided == 2
+    assert {(each.workflow_id, each.name) for each in applied.signals} == {
+        (f"refund/{row.id}", "told"),
+        (f"refund/{row.id}", "call_changed"),
+    }
+    after = till.row(row)
+    assert (after.status, after.promise, after.gateway_id) == ("succeeded", "paid", "REFUND1")
+    assert till.balance("payments_in_clearing") == total - 200
+    till.check_books()

@@ -18,19 +18,18 @@ from runtime.settings import load_settings
 from runtime.stack.state import ProcessRef
 from storage.events import NewEvent, append_events
 from tests.conftest import wait_until
-from tests.runtime.conftest import Command, Up, environment, get, masthead, nothing_runs
+from tests.runtime.conftest import Command, Up, environment, get, masthead, nothing_runs, processes_of
 
 
 def test_everything_listens_on_the_loopback_interface_only(up: Up) -> None:
-    listening = [
-        connection.laddr.ip
-        for child in up.state.children
-        for process in [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
-        for connection in process.net_connections(kind="inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
-    assert listening
-    assert set(listening) == {"127.0.0.1"}
+    listening: dict[str, set[str]] = {}
+    # Whoever was started for the home: supervisor, caretaker and all of their children.
+    for process in processes_of(up.home):
+        for connection in process.net_connections(kind="inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                listening.setdefault(connection.laddr.ip, set()).add(" ".join(process.cmdline())[-80:])
+    assert set(listening) == {"127.0.0.1"}, listening
+    assert {child.name for child in up.state.children} >= {"postgres", "temporal", "api", "worker-1"}
 
 
 def test_files_are_private(up: Up) -> None:

@@ -110,7 +110,7 @@ def test_a_pause_that_ends_in_between_goes_on_and_is_billed_on_its_day(engine: E
     [subscription] = account.account().subscriptions.values()
     assert (subscription.resumes_on, subscription.terms.status.value) == (date(2026, 2, 12), "paused")
     account.bill(AHEAD)
-    simulated = play(scenario([*steps, at(TODAY, "bill"), at(AHEAD, "bill")]), CATALOG).account
+    simulated = play(scenario([*steps, at(AHEAD, "bill")]), CATALOG).account
     assert invoiced(account.account()) == invoiced(simulated)
 
 
@@ -121,6 +121,17 @@ def test_a_change_of_interval_in_between_is_not_billed_by_the_old_plan(engine: E
     account.bill(AHEAD)
     simulated = play(scenario([*steps, at(AHEAD, "bill")]), CATALOG).account
     assert invoiced(account.account()) == invoiced(simulated)
+
+
+def test_nothing_is_given_back_ahead(engine: Engine) -> None:
+    steps = [at(TODAY, "pause")]
+    account = billed_ahead(engine, steps)
+    assert (account.account().credit_notes, len(account.account().pending)) == ([], 1)
+    account.bill(AHEAD)
+    simulated = play(scenario([*steps, at(AHEAD, "bill")]), CATALOG).account
+    assert [(note.issued_on, note.gross) for note in account.account().credit_notes] == [
+        (note.issued_on, note.gross) for note in simulated.credit_notes
+    ]
 
 
 def test_the_books_keep_the_laws(engine: Engine) -> None:

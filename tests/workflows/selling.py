@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from sqlalchemy import Engine
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Replayer, Worker
 
 from activities.checkout import CheckoutActivities, Taxes, built_in
 from activities.connectors import ConnectorActivities
@@ -30,6 +30,7 @@ from operations.checkout.quote import Gateway
 from operations.checkout.told_standing import ReadTold
 from operations.verify import verify
 from runtime.catalog_source import read_catalog_file
+from runtime.temporal import MastheadPlugin
 from sandbox.stand_in import StandIn
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.checkouts import CheckoutRow, read_checkout
@@ -128,6 +129,18 @@ class Shop:
         async with asyncio.timeout(60):
             result = await handle.result()
         return result, self.row(result.checkout_id)
+
+    async def replay(self, handle: CheckoutHandle) -> int:
+        """Replay every run of a checkout that has ended; how many there were."""
+        replayer = Replayer(workflows=[CheckoutWorkflow], plugins=[MastheadPlugin()])
+        run_id, runs = handle.first_execution_run_id, 0
+        while run_id:
+            own = self.client.get_workflow_handle(handle.id, run_id=run_id)
+            history = await own.fetch_history()
+            await replayer.replay_workflow(history)
+            closing = history.events[-1].workflow_execution_continued_as_new_event_attributes
+            run_id, runs = closing.new_execution_run_id, runs + 1
+        return runs
 
     def row(self, checkout_id: str) -> CheckoutRow:
         """Its row."""

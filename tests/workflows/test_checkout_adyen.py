@@ -85,6 +85,7 @@ class AdyenShop:
             while not result.done():
                 await self.told()
                 await asyncio.wait([result], timeout=0.1)
+        assert await self.shop.replay(handle) == 1
         return result.result().status
 
     def count(self, kind: str) -> int:

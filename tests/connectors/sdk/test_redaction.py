@@ -185,3 +185,21 @@ def test_an_excerpt_ends() -> None:
     shown = excerpt(json.dumps({"codes": ["x" * 50] * 500}).encode(), "application/json")
     assert shown is not None
     assert len(shown) <= 2001
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("key mh_Qm9yZWQgcGVvcGxlIHJlYWQ here", "key [secret] here"),
+        ("sk_test_4eC39HqLyjWDarjtT1zdp7dc", "[secret]"),
+        (
+            "postgresql://masthead:hush@db.example/masthead",
+            "postgresql://masthead:[secret]@db.example/masthead",
+        ),
+        ("https://db.example/path?a=b", "https://db.example/path?a=b"),
+        ("paid with 4242424242424242", "paid with [card]"),
+        ("mh_short and task_queue_of_the_masthead stay", "mh_short and task_queue_of_the_masthead stay"),
+    ],
+)
+def test_what_looks_like_a_secret_is_one(text: str, shown: str) -> None:
+    assert redact(text) == shown

@@ -104,4 +104,5 @@ class Fleet:
 
     def lawful(self) -> None:
         """The laws of the books hold."""
-        assert [law for law in verify(self.engine) if not law.ok] == []
+        broken = [(law.law, law.violations) for law in verify(self.engine) if not law.ok]
+        assert broken == [], broken

@@ -3,69 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
 
 from contracts.checkout import CheckoutStatus
-from domain.account import collecting
-from domain.account.days import bill_only
-from operations.accounts.unit import changing
 from operations.catalog import load_catalog
-from operations.checkout.begin import begin
-from operations.checkout.books import post, settle, take_back
-from operations.checkout.quote import Gateway, write_quote
-from operations.tariffs import Tariffs
 from operations.verify import verify
 from runtime.catalog_source import read_catalog_file
-from storage.checkouts import CheckoutRow, read_checkout
+from storage.charges import open_invoices
 from storage.database import make_engine, transaction
+from storage.dunning import overdue_accounts
 from tests.conftest import PostgresForTests
-from tests.workflows.selling import BACK, CATALOG, order
-
-SOLD = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
-DEBIT = {"method": "pm_debit", "return_url": BACK, "charge": "last"}
-
-
-class Ledger:
-    """One database, and the steps of sales in it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.tariff = Tariffs(engine).current()
-
-    def sold(self, key: str, **changes: Any) -> CheckoutRow:
-        """A sale in the books whose money is on its way."""
-        with transaction(self.engine) as connection:
-            row, _ = begin(connection, order(payment=DEBIT, **changes), key)
-            write_quote(connection, self.tariff, row.id, SOLD, lambda _: Gateway("cards", True))
-            posted = post(connection, self.tariff, row.id)
-            assert posted.problem is None
-            return read_checkout(connection, row.id)
-
-    def bill(self, row: CheckoutRow, after: timedelta, *, pay: bool = False) -> None:
-        """Bill the account, which may pay what that brings."""
-        with (
-            transaction(self.engine) as connection,
-            changing(connection, self.tariff, row.account_id, SOLD + after) as unit,
-        ):
-            invoice = bill_only(unit.account)
-            assert invoice is not None
-            if pay:
-                collecting.pay(unit.account, invoice.balance.open, [invoice])
-
-    def returned(self, row: CheckoutRow, after: timedelta) -> None:
-        """The debit comes back, which is told twice."""
-        for _ in range(2):
-            with transaction(self.engine) as connection:
-                take_back(connection, self.tariff, row.id, SOLD + after)
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """The rows of one query."""
-        with transaction(self.engine) as connection:
-            return connection.execute(query.encode()).fetchall()
+from tests.operations.checkout.ledger import SOLD, Ledger
+from tests.workflows.selling import CATALOG
 
 
 @pytest.fixture
@@ -99,14 +50,13 @@ def test_what_was_paid_meanwhile_is_credited(ledger: Ledger) -> None:
     ledger.returned(row, timedelta(days=40))
     assert ledger.rows(INVOICES) == [("void", 0), ("paid", 0)]
     paid = "select total from invoice where status = 'paid'"
-    assert ledger.rows("select sum(amount) from credit_grant") == ledger.rows(paid)
+    assert ledger.rows("select sum(amount) from account_credit_grant") == ledger.rows(paid)
     assert ledger.rows(LIVE) == [(0,)]
 
 
 def test_what_else_the_account_has_goes_on(ledger: Ledger) -> None:
     kept = ledger.sold("a")
-    with transaction(ledger.engine) as connection:
-        settle(connection, ledger.tariff, kept.id, SOLD, {})
+    ledger.settled(kept)
     lost = ledger.sold("b", account_id=kept.account_id, opens=None, buyer=None)
     ledger.bill(lost, timedelta(days=31))
     ((_, before),) = ledger.rows(INVOICES)[2:]
@@ -117,3 +67,18 @@ def test_what_else_the_account_has_goes_on(ledger: Ledger) -> None:
     assert third == ("open", before // 2)
     assert ledger.rows(LIVE) == [(1,)]
     assert ledger.rows("select status from checkout where key = 'b'") == [(CheckoutStatus.POSTING.value,)]
+
+
+def test_a_debit_on_its_way_is_neither_charged_again_nor_dunned(ledger: Ledger) -> None:
+    row = ledger.sold("a")
+    later = SOLD + timedelta(days=20)
+    with transaction(ledger.engine) as connection:
+        ((invoice,),) = open_invoices(connection, [row.account_id]).values()
+        assert invoice.charging
+        assert overdue_accounts(connection, later, 9) == []
+        # Where the checkout has ended and it is open still, it is owed like any other.
+        connection.execute("update checkout set ended_at = now() where id = %s", (row.id,))
+        ((invoice,),) = open_invoices(connection, [row.account_id]).values()
+        assert not invoice.charging
+        assert [each[0] for each in overdue_accounts(connection, later, 9)] == [row.account_id]
+        connection.rollback()

@@ -126,3 +126,33 @@ async def test_rows_that_count_no_more_are_cleared_away_by_later_uses(
             "select subscriber, resource from allowance_use where subscriber = any(%s)", ([old.key, new.key],)
         ).fetchall()
     assert rows == [(new.key, "c")]
+
+
+async def test_a_test_clock_s_time_is_the_reader_s(gate: Paywall, url: str, account: str) -> None:
+    """Its account is in May 2031, whatever the day is, and what live readers have used stays counted."""
+    live = put(url, str(uuid_utils.uuid7()), allowance(1))
+    assert await read(gate, live, "a") == [True]
+    with psycopg.connect(url) as connection:
+        clock, at = str(uuid_utils.uuid7()), datetime(2031, 5, 31, 12, tzinfo=UTC)
+        connection.execute(
+            "insert into test_clock (id, name, starts_at, frozen_at) values (%s, %s, %s, %s)",
+            (clock, "ahead", at, at),
+        )
+        connection.execute(
+            "insert into account (id, mode, external_key, currency, time_zone, locale, test_clock_id, clock_at)"
+            " values (%s, 'test', %s, 'USD', 'UTC', 'en', %s, %s)",
+            (account, account, clock, at),
+        )
+        grant = Grant(account, "news", SourceKind.SUBSCRIPTION, account, START, None, allowance(1))
+        put_grants(connection, account, "test", [grant], now=NOON)
+    reader = Reader(account, "test")
+    assert await read(gate, reader, "a", "b") == [True, False]
+    left = (await gate.check(reader, "news", NOON, by_clock=True)).left
+    assert left is not None
+    assert left.next_free_on == datetime(2031, 6, 1, tzinfo=UTC).date()
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "update account set clock_at = clock_at + interval '1 day' where id = %s", (account,)
+        )
+    assert await read(gate, reader, "b") == [True]
+    assert await read(gate, live, "b") == [False]

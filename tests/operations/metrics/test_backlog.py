@@ -28,6 +28,10 @@ def url(pg_server: PostgresForTests) -> str:
     with psycopg.connect(url) as connection:
         for mode in ("live", "test"):
             _fill(connection, mode)
+        connection.execute(
+            f"insert into write_hold (id, reason, since, began_at) values (%s, 'restored', now(), {AGO})".encode(),
+            (new_id(),),
+        )
         book = Book(connection)
         unknown = book.charge(book.invoice(100), 100, datetime.now(UTC).date(), status="unknown")
         connection.execute(f"update charge set created_at = {AGO} where id = %s".encode(), (unknown,))
@@ -67,6 +71,36 @@ def _fill(connection: psycopg.Connection, mode: str) -> None:
             " where status = %s and mode = %s",
             (three, ended, status, mode),
         )
+        if status == "running":
+            add(
+                "payment_run",
+                "id, mode, workflow_id, workflow_run_id, scope, target_date, status",
+                *(new_id(), mode, "w", new_id(), "all", "2026-11-29", status),
+            )
+    account, case = new_id(), "account_id, opened_at, opened_by, state, currency, amount, invoices"
+    add(
+        "account",
+        "id, mode, external_key, currency, time_zone, locale",
+        *(account, mode, account, "SEK", "Europe/Stockholm", "sv"),
+    )
+    opened = datetime.now(UTC)
+    add("dunning_case", f"id, {case}", new_id(), account, opened, "sweep", "grace", "SEK", 900, 1)
+    add(
+        "dunning_case",
+        f"id, {case}, closed_at, outcome",
+        *(new_id(), account, opened, "sweep", "grace", "SEK", 100, 1, opened, "paid"),
+    )
+    payment = new_id()
+    add(
+        "payment",
+        "id, mode, account_id, no, made_on, currency, amount, status",
+        *(payment, mode, account, 1, "2026-11-29", "SEK", 100, "succeeded"),
+    )
+    add(
+        "refund",
+        "id, mode, account_id, payment_id, no, currency, amount, reason, status, parts",
+        *(new_id(), mode, account, payment, 1, "SEK", 100, "asked for", "processing", "[]"),
+    )
     add(
         "tax_document",
         "id, mode, invoice_id, account_id, connection, code, source, currency, total, tax_date, step, call_id",
@@ -160,6 +194,13 @@ MOMENT = pytest.approx(0, abs=120)
         ("runs", ("bill", "completed"), 1),
         ("run_open_seconds", ("bill",), pytest.approx(3 * 3600, abs=120)),
         ("run_last_seconds", ("bill",), pytest.approx(2 * 3600, abs=1)),
+        ("runs", ("payment", "running"), 1),
+        ("run_open_seconds", ("payment",), MOMENT),
+        ("dunning_accounts", ("SEK", "grace"), 1),
+        ("dunning_at_risk_amount", ("SEK", "grace"), 900),
+        ("refunds_open", ("processing",), 1),
+        ("refunds_oldest_seconds", ("processing",), MOMENT),
+        ("write_hold_seconds", (), HOUR),
         ("parked", ("bill-run",), 2),
         ("parked", ("call",), 1),
         ("parked_oldest_seconds", ("call",), HOUR),

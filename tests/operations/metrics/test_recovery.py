@@ -15,7 +15,7 @@ from operations.metrics.recovery import Attempts, DaysToRecover, Sum, recovery
 from operations.metrics.recovery_gauges import recovery_samples
 from tests.api.served import client_for, database_with_keys
 from tests.conftest import PostgresForTests
-from tests.operations.metrics.arrears import Book
+from tests.operations.metrics.arrears import Book, new_id
 
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 
@@ -54,6 +54,13 @@ def url(pg_server: PostgresForTests) -> str:
         # In another currency.
         yen = book.invoice(900, currency="JPY")
         book.charge(yen, 900, day(3), code="authentication_required")
+        # Dunned now, and in test mode.
+        for mode in ("live", "test"):
+            connection.execute(
+                "insert into dunning_case (id, account_id, opened_at, opened_by, state, currency, amount, invoices)"
+                " values (%s, %s, now(), 'sweep', 'grace', 'EUR', 2400, 1)",
+                (new_id(), (partly if mode == "live" else book.invoice(2400, mode=mode))[0]),
+            )
         # None of these fails an invoice of October.
         book.charge(book.invoice(7000, status="paid"), 7000, day(1), status="succeeded")
         book.charge(book.invoice(7000), 7000, day(1), code="technical_problem", technical=True)
@@ -119,6 +126,7 @@ def test_over_http(client: TestClient) -> None:
     assert euros["rate"] == 0.5
     assert euros["days_to_recover"]["mean"] == 8.0
     assert len(answer.json()["attempts"]) == 6
+    assert answer.json()["dunned"] == [{"currency": "EUR", "state": "grace", "accounts": 1, "amount": 2400}]
 
 
 def test_without_days_it_is_the_last_thirty(client: TestClient) -> None:

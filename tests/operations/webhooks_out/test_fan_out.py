@@ -16,12 +16,14 @@ from contracts.parked import Action
 from operations.parked.decide import CannotDecide, Decision, decide
 from operations.webhooks_out import endpoints
 from operations.webhooks_out.fan_out import CURSOR, fan_out
+from operations.webhooks_out.sending import take_turn
 from operations.webhooks_out.upkeep import forget_old_messages
 from storage.database import make_engine
 from storage.encryption import Encryption, new_key
 from storage.events import NewEvent, append_events, reset_cursor
 from storage.webhooks_out import called_endpoints, calls_answered, neglected_endpoints
 from tests.conftest import PostgresForTests
+from tests.holding import writes_held
 from tests.subscribers import add_subscription
 
 CHANGED, POSTED = "subscription.changed", "invoice.posted"
@@ -221,3 +223,17 @@ def test_a_message_can_be_let_go_but_is_sent_again_its_own_way(place: Place, act
     with psycopg.connect(place.url) as connection:
         decide(connection, park, Decision(action, "ops", "they know already"))
     assert place.reader.execute("select resolution from parked").fetchall() == [(action.value,)]
+
+
+def test_nothing_is_sent_while_writes_are_held(place: Place) -> None:
+    encryption = Encryption.of(new_key())
+    issued = endpoints.add_endpoint(place.engine, encryption, url="https://held.example.com/", kinds=["*"])
+    place.happen(POSTED)
+    place.read()
+    now = datetime.now(UTC) + timedelta(minutes=1)
+    with writes_held(place.url):
+        turn = take_turn(place.engine, encryption, issued.endpoint.id, now, now, 10)
+        assert turn.letters == ()
+        assert turn.next_at is not None
+        assert turn.next_at > now
+    assert len(take_turn(place.engine, encryption, issued.endpoint.id, now, now, 10).letters) == 1

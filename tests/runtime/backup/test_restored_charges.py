@@ -12,11 +12,13 @@ import psycopg
 import pytest
 
 from activities.call_attempt import Attempt, Patience
+from activities.charges import ChargeSender
+from activities.errors import Held
 from connectors.sdk.methods import method
 from operations.backup.found import What
 from operations.charges.begin import Begun, Why
 from operations.charges.outcome import call_of, outcome, told_by_call
-from operations.tariffs import Tariffs
+from operations.charges.run import PaymentRuns
 from runtime.backup.errors import BackupError
 from runtime.backup.restoring import restore_backup
 from runtime.backup.taking import Source, take_backup
@@ -24,22 +26,15 @@ from runtime.settings import Settings, load_settings
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.charges import charge_key, read_charge
 from storage.database import make_engine, transaction
+from storage.write_holds import WritesHeld
 from tests.conftest import NAMESPACE, PostgresForTests
+from tests.holding import writes_held
 from tests.operations.billed import bill
 from tests.operations.charges.charged import NOW, Fleet
 from tests.runtime.backup.restored import asked, connected
 
 NEXT_BILL = date(2027, 1, 1)
 LATER = datetime(2027, 1, 1, 15, tzinfo=UTC)
-
-
-def fleet_of(url: str) -> Fleet:
-    """The fleet that lies in a database already."""
-    fleet = Fleet.__new__(Fleet)
-    fleet.engine = make_engine(url)
-    fleet.tariffs = Tariffs(fleet.engine)
-    fleet.accounts = [row[0] for row in fleet.rows("select id::text from account order by id")]
-    return fleet
 
 
 async def carried_out(fleet: Fleet, gateway: StripeStandIn, begun: Sequence[Begun]) -> None:
@@ -100,7 +95,7 @@ async def test_each_charge_made_after_the_backup_is_found_once(
 
         await asyncio.to_thread(restore_backup, empty, file, actor="ops", force=False)
         assert empty.database_url is not None
-        restored = fleet_of(empty.database_url)
+        restored = Fleet.there(make_engine(empty.database_url))
         try:
             # One that nobody has sent is in doubt as well, until the gateway has told all.
             told = await asked(restored.engine, gateway, NOW)
@@ -182,3 +177,25 @@ async def test_a_damaged_backup_changes_nothing(
         assert connection.execute(
             "select count(*) from pg_tables where schemaname = 'public'"
         ).fetchone() == (0,)
+
+
+async def test_no_charge_is_begun_or_sent_while_writes_are_held(pg_server: PostgresForTests) -> None:
+    url = pg_server.fresh_database("held")
+    fleet = Fleet(make_engine(url), 12)
+    try:
+        begun = fleet.begin(fleet.accounts[0]).begun
+        with StripeStandIn() as gateway, writes_held(url):
+            async with connected(fleet.engine, gateway) as connections:
+                sender = ChargeSender(fleet.engine, connections.open, fleet.tariffs)
+                charges = [(each.charge_id, each.call.call_id) for each in begun]
+                with pytest.raises(WritesHeld, match="masthead reconcile"):
+                    await sender.send(charges, NOW)
+                one = Attempt(fleet.engine, Patience(), method("payment.charge"), begun[0].call.call_id, None)
+                with pytest.raises(Held):
+                    await one.go(connections.open)
+            with pytest.raises(WritesHeld):
+                PaymentRuns(fleet.engine).begin("any", 0, NOW, None)
+            assert gateway.count("charge") == 0
+        assert fleet.rows("select status, first_sent_at from connector_call") == [("intent", None)]
+    finally:
+        fleet.engine.dispose()

@@ -7,11 +7,13 @@ import json
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import structlog
+from fastapi.testclient import TestClient
 from temporalio import activity
 from temporalio.worker import Worker
 
@@ -177,7 +179,9 @@ async def test_lines_of_workflows_and_activities_say_which(written: Written, tem
     _shows_nothing(written.text)
 
 
-def test_lines_of_a_request_have_its_id(written: Written, pg_server: PostgresForTests, tmp_path: Any) -> None:
+def test_lines_of_a_request_have_its_id(
+    written: Written, pg_server: PostgresForTests, tmp_path: Path
+) -> None:
     client = client_for(pg_server.fresh_database("requests"), tmp_path)
 
     @open_route
@@ -198,6 +202,26 @@ def test_lines_of_a_request_have_its_id(written: Written, pg_server: PostgresFor
             assert len(made) == 36
         assert client.get("/health/live").headers["x-request-id"] != made
     _shows_nothing(written.text)
+
+
+def test_a_failure_has_the_id_of_its_request(
+    written: Written, pg_server: PostgresForTests, tmp_path: Path
+) -> None:
+    client = client_for(pg_server.fresh_database("failing"), tmp_path)
+
+    @open_route
+    def fails() -> None:
+        raise ValueError(SECRETS["card"])
+
+    client.app.add_api_route("/fails", fails)  # type: ignore[attr-defined]
+    quiet = TestClient(client.app, raise_server_exceptions=False)
+    with quiet:
+        answer = quiet.get("/fails")
+    assert answer.status_code == 500
+    line = written.only("GET /fails failed")
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert "ValueError: [card]" in line["exception"]
+    _shows_nothing(written.text + answer.text)
 
 
 def test_what_settings_hold_is_secret(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:

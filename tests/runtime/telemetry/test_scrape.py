@@ -55,7 +55,7 @@ def test_lines_of_both_are_json_and_the_library_writes_there_too(hub: Hub) -> No
     for part in (hub.worker, hub.api):
         assert all({"timestamp", "level", "logger", "event"} <= line.keys() for line in part.lines)
     loggers = {line["logger"] for line in hub.worker.lines}
-    assert {"masthead.worker", "masthead.telemetry"} <= loggers
+    assert {"masthead.worker", "masthead.telemetry", "temporalio.core"} <= loggers
     assert any(
         "NoSuchWorkflow" in line["event"] or "NoSuchWorkflow" in str(line) for line in hub.worker.lines
     )

@@ -1,0 +1,1 @@
+"""A database that an earlier release filled, under today's code."""
