@@ -85,9 +85,12 @@ CHARGE_CHECKS: tuple[Check, ...] = (
             and l.key = 'charge:' || c.account_id || ':' || c.no
         where l.method = 'payment.charge' and l.status = 'succeeded' and l.answer->>'status' = 'succeeded'
           and c.status in ('failed', 'withdrawn')
+          and not exists (
+            select from payment_fact f where f.connection = c.connection and f.payment = c.gateway_id
+              and f.fact->>'happened' in ('capture_failed', 'voided'))
         order by l.key
         """,
         "{key} at {connection}",
-        "was answered as paid, and the charge is {status}",
+        "was answered as paid, and the charge is {status}, though the gateway did not tell that it took it back",
     ),
 )

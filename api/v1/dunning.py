@@ -169,7 +169,7 @@ async def dispute(request: Request, caller: Writer, once: Once, account_id: UUID
 
 @router.post("/{account_id}/pause", response_model=DunningCase, summary="Pause dunning")
 async def pause(request: Request, caller: Writer, once: Once, account_id: UUID, order: HoldIn) -> Response:
-    """Nobody is reminded, nothing comes worse, and the payment method is not tried. 409 where nothing is owed."""
+    """Nobody is reminded, nothing comes worse, and what failed is not tried again. 409 where nothing is owed."""
     return await _hold(request, caller, once, account_id, HoldKind.PAUSE, order)
 
 

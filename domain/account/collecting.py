@@ -120,7 +120,7 @@ def _rests(account: AccountState, run: Collecting) -> bool:
 
 
 def held(account: AccountState) -> bool:
-    """Whether a promise, a dispute or a pause keeps the account from being dunned, and charged again, today."""
+    """Whether a promise, a dispute or a pause keeps the account from being dunned, and tried again, today."""
     return any(each.on(account.today) for each in account.holds.values())
 
 
@@ -211,6 +211,7 @@ def judge(account: AccountState) -> None:
     collects from does not dun it."""
     if not account.open_invoices():
         account.holds.clear()
+        account.collecting = None
     if not account.collected and not account.dunned:
         return
     now = dunning_state(account.policy.dunning, unpaid(account), account.today, _holds(account))

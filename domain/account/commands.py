@@ -289,8 +289,8 @@ class RefundGift(_Step):
 
 
 class HoldDunning(_Step):
-    """What the account owes is dunned no further for a while: no worse state, no reminder, no try of the payment
-    method. Money that comes clears it as ever."""
+    """What the account owes is dunned no further for a while: no worse state, no reminder, no retry. Money that comes
+    clears it as ever, and a new invoice is charged."""
 
     do: Literal["hold_dunning"] = VERB
     why: Literal["promise", "pause", "dispute"] = Field(

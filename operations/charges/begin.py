@@ -230,7 +230,9 @@ def _after_credit(
     with changing(connection, tariff, payer.id, ask.now, through=ask.day) as unit:
         account = unit.account
         retry = account.policy.dunning.retry
-        if ask.heed_retries and (held(account) or waits(retry, account.collecting, invoices, day)):
+        run = account.collecting
+        rests = run is not None and not run.given_up and held(account)
+        if ask.heed_retries and (rests or waits(retry, run, invoices, day)):
             return Left(payer.id, Why.WAITS_FOR_RETRY)
         places = {own: place for place, own in enumerate(unit.rows.invoice_ids)}
         left = []
