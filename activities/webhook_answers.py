@@ -16,7 +16,9 @@ LONGEST_EXCERPT = 300
 _HIDDEN = (
     (re.compile(r"(?i)\b(bearer|basic)\s+(?!\[)\S+"), r"\1 [hidden]"),
     (
-        re.compile(r"(?i)((?:password|passwd|secret|token|api[_-]?key|authorization)\W{1,4})[^\s\"',;}]+"),
+        re.compile(
+            r"(?i)((?<!\[)(?:password|passwd|secret|token|api[_-]?key|authorization)\W{1,4})[^\s\"',;}]+"
+        ),
         r"\1[hidden]",
     ),
     (re.compile(r"\b(?:whsec|sk|pk|rk|mh)_[\w+/=-]+"), "[hidden]"),

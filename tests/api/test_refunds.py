@@ -15,10 +15,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from connectors.sdk.capabilities.payment_facts import Happened, PaymentFact
+from operations.calls.prepare import CallOrder, prepare_call
 from operations.refunds.facts import apply_facts
 from runtime.temporal import connect
 from sandbox.adyen.stand_in import AdyenStandIn
 from sandbox.stripe.stand_in import StripeStandIn
+from storage.charges import charge_key
 from storage.database import make_engine, transaction
 from tests.api.served import NOBODY, client_for, database_with_keys
 from tests.conftest import NAMESPACE, PostgresForTests
@@ -220,6 +222,8 @@ def test_an_invoice_that_is_being_charged_is_paid_with_a_warning(
             " values (%s, %s, 1, %s, current_date, 'USD', %s, 'stripe', 'token')",
             (own, account, own, total),
         )
+        order = CallOrder("stripe", "payment.charge", charge_key(account, 1), {}, account_id=account)
+        prepare_call(connection, order)
         connection.execute(
             "insert into charge_part (charge_id, invoice_id, amount) select %s, id, total from invoice"
             " where account_id = %s",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -81,6 +82,14 @@ def test_the_examples_of_the_document_can_be_sent(
         },
         headers={"If-Match": "*", "Idempotency-Key": f"{method} {path}".replace(" ", "-")},
     )
+    if path.startswith("/v1/dunning-cases/{"):
+        with psycopg.connect(
+            world.url
+        ) as connection:  # the operations before may have left nothing to dun for
+            connection.execute(
+                "update dunning_case set closed_at = null, outcome = null where account_id = %s",
+                (world.mine.account,),
+            )
     body = example_body(method, path)
     if body is not None:
         case.body = {name: ids.get(name, value) for name, value in body.items()}
