@@ -33,8 +33,8 @@ REFERENCES: tuple[Check, ...] = (
         left join subscription_item t on t.id = l.item_id left join subscription s on s.id = t.subscription_id
         where (l.item_id is not null or l.kind in ('recurring', 'usage', 'minimum'))
           and s.account_id is distinct from i.account_id
-          and not exists (select from invoice_line g where g.invoice_id = i.id and g.kind = 'gift'
-                          and g.item_id = l.item_id)
+          and not exists (select from invoice_line g join invoice h on h.id = g.invoice_id
+                          where h.account_id = i.account_id and g.kind = 'gift' and g.item_id = l.item_id)
         """,
         "invoice {series}-{number} ({mode}), line {no}",
         "a {kind} line of subscription item {item}, which is {found}",

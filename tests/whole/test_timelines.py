@@ -67,6 +67,19 @@ def test_many_timelines_with_real_bill_runs_are_what_is_simulated(engine: Engine
     assert Mirror(engine, scenario, CATALOG, own_rules=False, runs=True).play().told() == simulated
 
 
+def test_a_gift_s_charge_is_adjusted_on_a_later_invoice(engine: Engine) -> None:
+    steps = [
+        {"at": "2026-01-15", "do": "subscribe", "plan": "basic", "name": "main"},
+        {"at": "2026-01-15", "do": "gift", "plan": "basic", "name": "for-ann"},
+        {"at": "2026-01-15", "do": "bill"},
+        {"at": "2026-01-16", "do": "adjust_line", "invoice": 1, "line": 1, "amount": "2", "reason": "sent"},
+        {"at": "2026-02-15", "do": "bill"},
+    ]
+    account = {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365}
+    told = {"format": "masthead.scenario/1", "account": account, "catalog": "-", "steps": steps}
+    same(engine, Scenario.model_validate(told))
+
+
 def test_the_books_of_all_timelines_keep_the_laws(engine: Engine) -> None:
     broken = [(law.law, law.violations) for law in verify(engine) if not law.ok]
     assert broken == []
