@@ -21,6 +21,9 @@ DATABASE_AWAY = (psycopg.OperationalError, sqlalchemy.exc.OperationalError)
 # A connection that was used within this time is taken to be alive; if it is not, the work fails and is done again.
 _FRESH_SECONDS = 1.0
 
+# Reading holds nobody up: books of any size may be read in one transaction.
+_SNAPSHOT = b"set transaction isolation level repeatable read, read only; set local transaction_timeout = 0"
+
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -93,6 +96,6 @@ def transaction(engine: Engine, *, read_only_snapshot: bool = False) -> Iterator
         raw = cast(PgConnection, connection.connection.driver_connection)
         if read_only_snapshot:
             with raw.cursor() as cursor:
-                cursor.execute("set transaction isolation level repeatable read, read only")
+                cursor.execute(_SNAPSHOT)
         yield raw
         connection.connection.commit()

@@ -48,6 +48,7 @@ def upgrade(url: str) -> None:
     engine = create_engine(sqlalchemy_url(url))
     try:
         with engine.begin() as connection:
+            connection.execute(text("set local transaction_timeout = 0"))  # tables may be large
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             command.upgrade(alembic_config(connection), "head")
     finally:

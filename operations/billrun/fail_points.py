@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 _SPEC = os.environ.get("MASTHEAD_FAIL_POINT", "")
@@ -28,3 +29,6 @@ def fail_point(name: str) -> None:
     if _hits >= int(count):
         Path(marker).touch()
         os.kill(os.getpid(), signal.SIGSTOP if frozen else signal.SIGKILL)
+        time.sleep(
+            0.5
+        )  # another thread may be the one that is told: this one must not get any further meanwhile

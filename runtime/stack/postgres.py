@@ -44,7 +44,9 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 unix_socket_permissions = 0700
 # A frozen client would keep its locks for ever: whoever took its work over goes on after this, and its commit fails.
+# The second is for transactions with a pipeline in them, in which the first does not count.
 idle_in_transaction_session_timeout = 2min
+transaction_timeout = 10min
 """
 _INCLUDE = "include_if_exists = 'masthead.conf'"
 

@@ -37,7 +37,7 @@ async def test_a_worker_frozen_at(point: str, pg_server: PostgresForTests, tmp_p
     url = pg_server.fresh_database("frozen")
     with psycopg.connect(url, autocommit=True) as connection:
         name = connection.info.dbname
-        connection.execute(f"alter database {name} set idle_in_transaction_session_timeout = '2s'".encode())
+        connection.execute(f"alter database {name} set transaction_timeout = '2s'".encode())
     engine = make_engine(url)
     fleet = Fleet(engine, ACCOUNTS)
     processes = multiprocessing.get_context("spawn")
@@ -54,7 +54,7 @@ async def test_a_worker_frozen_at(point: str, pg_server: PostgresForTests, tmp_p
         spec = f"frozen/{point}:1:{tmp_path / 'frozen'}"
         urls = {CARDS: gateway.url}
         first, second = (
-            processes.Process(target=live, args=(Life(url, urls, run_id, 1, NOW, DUE, 2.0, dies),))
+            processes.Process(target=live, args=(Life(url, urls, [(run_id, 1)], NOW, DUE, 2.0, dies),))
             for dies in (spec, "")
         )
         first.start()
