@@ -210,7 +210,7 @@ class Seeds:
         found = [f"a charge has no end: {row}" for row in left]
         found += differences(fleet, gateways)
         found += [
-            f"law {law.name} does not hold: {law.problems[:3]}" for law in verify(fleet.engine) if not law.ok
+            f"law {law.law} does not hold: {law.violations[:3]}" for law in verify(fleet.engine) if not law.ok
         ]
         found += [str(crash) for gateway in gateways.values() for crash in gateway.crashes]
         return found
