@@ -7,11 +7,10 @@ Operators pause, resume and cancel it by update; canceling stops new chunks, and
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from functools import partial
 from typing import NoReturn
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.bill_run import BillRunActivities
@@ -20,38 +19,30 @@ with workflow.unsafe.imports_passed_through():
         BillRunResult,
         ChunkInput,
         Control,
-        ControlRecord,
         FinishInput,
         OpenRunInput,
         PreviewInput,
         Progress,
         RunInput,
         RunStatus,
-        StatusInput,
     )
-    from contracts.names import BILLING_DATE, STATUS
-    from workflows._options import BOOKS, CHUNK, SELECTION, Options
+    from contracts.names import STATUS
+    from workflows._chunked_run import ChunkedRun
+    from workflows._options import BOOKS, CHUNK, SELECTION
 
 
 @workflow.defn(name="BillRun")
-class BillRunWorkflow:
+class BillRunWorkflow(ChunkedRun):
     """One bill run, from selection to its final counts."""
+
+    RECORD_CONTROL = BillRunActivities.record_control
+    SET_STATUS = BillRunActivities.set_status
 
     @workflow.init
     def __init__(self, request: BillRunRequest) -> None:
+        super().__init__(request)
         self._request = request
-        self._run_id = request.resume_run_id
-        self._status = RunStatus.SELECTING
         self._steps = request.resume_steps.model_copy()
-        self._parked = 0
-        self._selected = 0
-        self._chunks = 0
-        self._done = 0
-        self._pause_asked = False
-        self._cancel_asked = False
-        self._ending = False
-        self._status_lock = asyncio.Lock()
-        self._instant: datetime | None = None if request.as_of else (request.instant or workflow.now())
 
     @workflow.run
     async def run(self, request: BillRunRequest) -> BillRunResult:
@@ -59,7 +50,7 @@ class BillRunWorkflow:
         if request.preview:
             return await self._preview()
         await self._open()
-        await self._bill_chunks(list(range(request.resume_chunk, self._chunks)), wait=False)
+        await self._go_through(range(request.resume_chunk, self._chunks), self._bill_chunk)
         if not self._cancel_asked:
             await self._sweep()
         return await self._finish()
@@ -86,39 +77,7 @@ class BillRunWorkflow:
         self._done = self._request.resume_chunk
         await self._record_status(RunStatus.RUNNING)
 
-    async def _bill_chunks(self, chunks: list[int], *, wait: bool) -> None:
-        """Keep `concurrency` chunks going until all are done, a cancel stops new ones, or history is long."""
-        waiting = list(reversed(chunks))
-        going: set[asyncio.Task[None]] = set()
-        while waiting or going:
-            if not going:
-                await workflow.wait_condition(lambda: not self._pause_asked or self._cancel_asked)
-            while waiting and len(going) < self._request.concurrency and not self._held_back(wait):
-                going.add(asyncio.create_task(self._bill_chunk(waiting.pop(), wait=wait)))
-            if going:
-                finished, still_going = await workflow.wait(going, return_when=asyncio.FIRST_COMPLETED)
-                for task in finished:
-                    task.result()
-                going = set(still_going)
-            if self._cancel_asked and not going:
-                return
-            if waiting and not going and self._history_is_long(wait):
-                await workflow.wait_condition(workflow.all_handlers_finished)
-                # A new execution knows nothing of a pause or cancel that came meanwhile: those are seen to here.
-                if not self._pause_asked and not self._cancel_asked:
-                    self._go_on_as_new(waiting[-1])
-
-    def _held_back(self, sweeping: bool) -> bool:
-        return self._pause_asked or self._cancel_asked or self._history_is_long(sweeping)
-
-    def _history_is_long(self, sweeping: bool) -> bool:
-        # The sweep is short, and its chunks are no range that a next run could go on with.
-        return not sweeping and workflow.info().is_continue_as_new_suggested()
-
-    def _watched(self, preset: Options) -> Options:
-        return {**preset, "heartbeat_timeout": timedelta(seconds=self._request.heartbeat_seconds)}
-
-    async def _bill_chunk(self, no: int, *, wait: bool) -> None:
+    async def _bill_chunk(self, no: int, *, wait: bool = False) -> None:
         done = await workflow.execute_activity_method(
             BillRunActivities.bill,
             ChunkInput(
@@ -149,7 +108,8 @@ class BillRunWorkflow:
             **BOOKS,
         )
         if left.chunks:
-            await self._bill_chunks(left.chunks, wait=True)
+            # The sweep is short, and its chunks are no range that a next run could go on with.
+            await self._go_through(left.chunks, partial(self._bill_chunk, wait=True), may_go_on=False)
 
     async def _finish(self) -> BillRunResult:
         self._ending = True
@@ -267,24 +227,19 @@ class BillRunWorkflow:
     @workflow.update
     async def pause(self, order: Control) -> Progress:
         """Start no more chunks until resumed; those under way end."""
-        await self._control("pause", order)
-        self._pause_asked = True
-        await self._record_status(RunStatus.PAUSED)
+        await self._pause(order)
         return self.progress()
 
     @workflow.update
     async def resume(self, order: Control) -> Progress:
         """Go on after a pause."""
-        await self._control("resume", order)
-        self._pause_asked = False
-        await self._record_status(RunStatus.RUNNING)
+        await self._resume(order)
         return self.progress()
 
     @workflow.update
     async def cancel(self, order: Control) -> Progress:
         """Start no more chunks, and end. What is posted stays."""
-        await self._control("cancel", order)
-        self._cancel_asked = True
+        await self._cancel(order)
         return self.progress()
 
     @pause.validator
@@ -312,45 +267,7 @@ class BillRunWorkflow:
             parked=self._parked,
         )
 
-    def _refuse_unless(self, *allowed: RunStatus) -> None:
-        if self._request.preview:
-            raise ApplicationError("a preview writes nothing; to end it early, cancel its workflow")
-        if self._ending:
-            raise ApplicationError("all chunks are done and the run is ending; there is nothing left to stop")
-        if self._cancel_asked:
-            raise ApplicationError("the run is being canceled already")
-        if self._status not in allowed:
-            needed = " or ".join(status.value for status in allowed)
-            raise ApplicationError(f"the run is {self._status.value}; this needs it to be {needed}")
-
-    async def _control(self, action: str, order: Control) -> None:
-        await workflow.execute_activity_method(
-            BillRunActivities.record_control,
-            ControlRecord(run_id=self._known_run(), action=action, actor=order.actor, reason=order.reason),
-            summary=f"{action}, asked by an operator",
-            **BOOKS,
-        )
-
     # --- what people see ---
-
-    async def _record_status(self, status: RunStatus) -> None:
-        # Two operators at once must not leave the row saying one thing and the workflow another.
-        async with self._status_lock:
-            self._status = status
-            await workflow.execute_activity_method(
-                BillRunActivities.set_status,
-                StatusInput(run_id=self._known_run(), status=status),
-                summary=status.value,
-                **BOOKS,
-            )
-        target = str(self._request.as_of or self._instant)
-        workflow.upsert_search_attributes([STATUS.value_set(status.value), BILLING_DATE.value_set(target)])
-        self._show()
-
-    def _known_run(self) -> str:
-        if self._run_id is None:
-            raise ApplicationError("the run has not been opened yet")
-        return self._run_id
 
     def _show(self) -> None:
         steps = self._steps
