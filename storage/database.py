@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -25,14 +25,6 @@ _FRESH_SECONDS = 1.0
 _SNAPSHOT = b"set transaction isolation level repeatable read, read only; set local transaction_timeout = 0"
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]
-
-
-def execute_each(connection: PgConnection, statement: str, rows: Iterable[Sequence[object]]) -> None:
-    """Carry out `statement` for each of a few rows. Within a pipeline nothing is waited for, which psycopg's own
-    `executemany` would do."""
-    query = statement.encode()
-    for row in rows:
-        connection.execute(query, row)
 
 
 def sqlalchemy_url(url: str) -> str:

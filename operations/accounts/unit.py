@@ -27,7 +27,7 @@ from operations.tax.documents import GivenBack, refund_tax_document, void_tax_do
 from storage.database import PgConnection
 from storage.entitlements import put_grants
 from storage.events import append_events
-from storage.whole.access import access_beside
+from storage.round_trip import RoundTrip, round_trip
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
 from storage.whole.writing import Written, number_invoices, write_whole
@@ -74,13 +74,41 @@ def changing(
     unit = Changing(account, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
-    unit.written = write_whole(
-        connection,
+    with round_trip(connection) as trip:
+        _write(trip, unit, account, before, (revenue, _untold(account, _told(account))), command)
+    number_invoices(connection, account.mode, unit.written, unit.bill_run_id)
+
+
+def _write(
+    trip: RoundTrip,
+    unit: Changing,
+    account: AccountState,
+    before: AccountState,
+    revenue: tuple[dict[str, Books], dict[str, Books]],
+    command: str | None,
+) -> None:
+    rows = unit.rows
+    unit.written = written = write_whole(trip, account, before, rows, revenue=revenue)
+    if account.promised or written.voided or written.notes:
+        trip.send()
+        _tell_beside(trip.connection, unit, account, command)
+    told_of_case = note_case(trip, account, rows.case, unit.now, own=unit.of_case)
+    access = grants(
         account,
-        before,
-        rows,
-        revenue=(revenue, _untold(account, _told(account))),
+        dunned=account.collected or account.dunned,
+        awaiting=rows.awaiting,
+        purchases=rows.purchases,
     )
+    changed = put_grants(trip, account.id, account.mode, access, now=unit.now, known=rows.access)
+    names = list(account.subscriptions)
+    note_follow_ups(trip, account, names, before.today, unit.now, rows.follow_ups, access)
+    append_events(trip, [*changed, *told_of_case])
+
+
+def _tell_beside(
+    connection: PgConnection, unit: Changing, account: AccountState, command: str | None
+) -> None:
+    """Refunds that the account promised, and what tax documents have to hear."""
     if account.promised:
         write_promises(
             connection,
@@ -88,7 +116,7 @@ def changing(
             account.mode,
             account.currency,
             account.promised,
-            [*rows.invoice_ids, *unit.written.invoices],
+            [*unit.rows.invoice_ids, *unit.written.invoices],
             command,
             unit.now,
         )
@@ -99,19 +127,6 @@ def changing(
         refund_tax_document(
             connection, note.invoice_id, credit_note_id=note.id, code=note.code, on=note.on, lines=back
         )
-    told_of_case = note_case(connection, account, rows.case, unit.now, own=unit.of_case)
-    awaiting, purchases = access_beside(connection, account.id)
-    access = grants(
-        account,
-        dunned=account.collected or account.dunned,
-        awaiting=awaiting,
-        purchases=purchases,
-    )
-    with connection.pipeline():
-        changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
-    note_follow_ups(connection, account, list(account.subscriptions), before.today, unit.now, rows.follow_ups)
-    append_events(connection, [*changed, *told_of_case])
-    number_invoices(connection, account.mode, unit.written, unit.bill_run_id)
 
 
 def passed(now: datetime, zone: ZoneInfo, through: date | None) -> date:

@@ -9,13 +9,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from psycopg.rows import namedtuple_row
-
 from domain.account.state import Invoice, Receipt, Subscription, UsageRecord
 from domain.account_credit import AccountCredit, Grant, Movement, MovementKind, Source
 from domain.credit_notes import CreditNote
 from domain.credits import CreditLine, TaxAmount
 from domain.discounts import Discount
+from domain.entitlements import Given
 from domain.invoice_lines import billed_lines
 from domain.lines import Line
 from domain.pending import Waiting
@@ -29,6 +28,8 @@ from storage.database import PgConnection
 from storage.dunning import ACCOUNT_CASE, ACCOUNT_DOUBTS, CaseRow
 from storage.entitlements import ACCOUNT_GRANTS, StoredGrant, stored_grant
 from storage.follow_ups import ACCOUNT_FOLLOW_UPS, FollowUpRow
+from storage.round_trip import round_trip
+from storage.whole.access import ACCOUNT_AWAITING, ACCOUNT_PURCHASES, awaiting, purchases
 from storage.whole.history import load_subscription, load_swap, load_waiting
 
 # A charge whose document is not there yet is billed by this.
@@ -46,7 +47,7 @@ class Rows:
     `invoice_ids` and `payment_ids` in the order of the account's documents. `recorded` is what the row of each
     subscription says of its state, and of when that changes; `command` kind, content and outcome of the command that
     was asked for. `case` is the dunning case that is open, `in_doubt` are the numbers of invoices in a charge whose end
-    is not known, with its day."""
+    is not known, with its day. `awaiting` and `purchases`: what access depends on beside its subscriptions."""
 
     head: Any
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
@@ -66,6 +67,8 @@ class Rows:
     command: tuple[str, Any, Any] | None = None
     case: CaseRow | None = None
     in_doubt: dict[int, date] = field(default_factory=dict)
+    awaiting: frozenset[str] = frozenset()
+    purchases: tuple[Given, ...] = ()
     usage: list[UsageRecord] = field(default_factory=list)
 
 
@@ -109,6 +112,8 @@ _QUERIES = (
     _Query("follow_ups", ACCOUNT_FOLLOW_UPS),
     _Query("case", ACCOUNT_CASE),
     _Query("doubts", ACCOUNT_DOUBTS),
+    _Query("awaiting", ACCOUNT_AWAITING),
+    _Query("purchases", ACCOUNT_PURCHASES),
     _Query(
         "command",
         "select kind, asked, outcome from command where account_id = %(account)s and id = %(command)s",
@@ -185,6 +190,7 @@ def read_whole(
     rows.command = tuple(found["command"][0]) if found["command"] else None
     if head.known_whole:
         _ask(connection, _WHOLE, values, found)
+    rows.awaiting, rows.purchases = awaiting(found["awaiting"]), purchases(found["purchases"])
     rows.case = CaseRow(*found["case"][0]) if found["case"] else None
     _subscriptions(rows, found)
     _invoices(rows, found, book)
@@ -220,14 +226,10 @@ def _ask(
     found: dict[str, list[Any]],
     lock: str = "",
 ) -> None:
-    cursors = {}
-    with connection.pipeline():
-        for name, sql in queries:
-            cursor = connection.cursor(row_factory=namedtuple_row)
-            cursor.execute(sql.format(lock=lock).encode(), values)
-            cursors[name] = cursor
-    for name, cursor in cursors.items():
-        found[name] = cursor.fetchall()
+    with round_trip(connection) as trip:
+        answers = {name: trip.execute(sql.format(lock=lock).encode(), values) for name, sql in queries}
+    for name, answer in answers.items():
+        found[name] = answer.named()
 
 
 def _subscriptions(rows: Rows, found: dict[str, list[Any]]) -> None:
