@@ -56,6 +56,8 @@ class Answer:
     def named(self) -> list[Any]:
         """All rows, as named tuples."""
         result = self._arrived()
+        if not result.ntuples:
+            return []
         row = _row_type(tuple(result.fname(no) for no in range(result.nfields)))
         return self._rows(0, None, row._make)
 
@@ -130,6 +132,10 @@ class RoundTrip:
         pgconn.send_query_prepared(name, parameters, formats)
         self._sent.append(_Sent(key, answer, name))
         return answer
+
+    def commit(self) -> None:
+        """Collect the transaction's end; `send` tells whether it came to that."""
+        self.execute(b"commit")
 
     def send(self) -> None:
         """Send what was collected, and wait until all of it is done. Raises psycopg's error of the first statement

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -55,6 +55,7 @@ def changing(
     *,
     through: date | None = None,
     command: str | None = None,
+    last: RoundTrip | None = None,
 ) -> Iterator[Changing]:
     """The account `account_id` at the instant `now`, in the transaction of `connection`: locked, with all that was
     dated until then recorded, to be changed in the block and written back at its end. An exception writes nothing: let
@@ -63,7 +64,7 @@ def changing(
     With `through` the days pass up to that one, where the account's local day of `now` is a later one. Days never go
     back: an account whose later days are recorded stays on the last of them. An account that lives by a test clock has
     that clock's time, whatever `now` says. `command`: the id of one whose outcome is read with it, into `rows.command`.
-    Raises LookupError for an unknown account.
+    `last`: what is written is left there, for the caller to send. Raises LookupError for an unknown account.
     """
     rows = read_whole(connection, account_id, tariff.book, command=command)
     now = rows.head.clock_at or now
@@ -74,9 +75,12 @@ def changing(
     unit = Changing(account, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
-    with round_trip(connection) as trip:
+    with nullcontext(last) if last else round_trip(connection) as trip:
         _write(trip, unit, account, before, (revenue, _untold(account, _told(account))), command)
-    number_invoices(connection, account.mode, unit.written, unit.bill_run_id)
+    if unit.written.documents:
+        if last:
+            last.send()
+        number_invoices(connection, account.mode, unit.written, unit.bill_run_id)
 
 
 def _write(
