@@ -142,7 +142,8 @@ def _fingerprint(request: Request, body: bytes) -> bytes:
         content = json.dumps(json.loads(body), sort_keys=True).encode() if body else b""
     except (ValueError, RecursionError):
         content = body
-    address = f"{request.method} {request.url.path}?{request.url.query}\n"
+    scope = request.scope
+    address = f"{request.method} {scope['path']}?{scope['query_string'].decode('latin-1')}\n"
     return hashlib.sha256(address.encode() + content).digest()
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from psycopg import OperationalError, errors, pq
+from psycopg import errors, pq
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.waiting import Ready, Wait
 
@@ -31,15 +31,17 @@ Values = Sequence[object] | Mapping[str, object]
 _Prepared = dict[tuple[bytes, tuple[int, ...]], bytes]
 _prepared: WeakKeyDictionary[PgConnection, _Prepared] = WeakKeyDictionary()
 _names = count(1)
+_row_types: dict[bytes, Any] = {}
 
 
 class Answer:
     """What a statement answers; to look at it sends what was not sent yet, and waits."""
 
-    __slots__ = ("_at", "_result", "_trip")
+    __slots__ = ("_at", "_result", "_text", "_trip")
 
-    def __init__(self, trip: RoundTrip) -> None:
+    def __init__(self, trip: RoundTrip, text: bytes) -> None:
         self._trip = trip
+        self._text = text
         self._result: pq.abc.PGresult | None = None
         self._at = 0
 
@@ -58,7 +60,10 @@ class Answer:
         result = self._arrived()
         if not result.ntuples:
             return []
-        row = _row_type(tuple(result.fname(no) for no in range(result.nfields)))
+        row: Any = _row_types.get(self._text)
+        if row is None or len(row._fields) != result.nfields:
+            names = [(result.fname(no) or b"").decode() for no in range(result.nfields)]
+            row = _row_types[self._text] = namedtuple("Row", names)
         return self._rows(0, None, row._make)
 
     def __iter__(self) -> Iterator[Any]:
@@ -76,8 +81,8 @@ class Answer:
     def _arrived(self) -> pq.abc.PGresult:
         if self._result is None:
             self._trip.send()
-        if self._result is None:
-            raise errors.ProgrammingError("the statement was not carried out")
+            if self._result is None:
+                raise errors.ProgrammingError("the statement was not carried out")
         return self._result
 
     def _rows(self, first: int, end: int | None, make: Callable[[Sequence[Any]], Any]) -> list[Any]:
@@ -85,52 +90,38 @@ class Answer:
         last = result.ntuples if end is None else min(end, result.ntuples)
         if first >= last:
             return []
-        transformer = Transformer(self._trip.connection)
-        transformer.set_pgresult(result)
-        return transformer.load_rows(first, last, make)
+        reading = self._trip.reading
+        reading.set_pgresult(result)
+        return reading.load_rows(first, last, make)
 
 
-class _Sent(NamedTuple):
-    key: tuple[bytes, tuple[int, ...]]
-    answer: Answer | None  # None: of what prepares it
-    name: bytes
+_Key = tuple[bytes, tuple[int, ...]]  # a statement's text, and the types of its values
 
 
 class RoundTrip:
     """Statements of one transaction that are collected, and sent together by `send` or when an answer is looked at. A
-    transaction is begun with the first. Between two of those calls the connection is not to be used otherwise."""
+    transaction is begun with the first. Between two of those calls the connection may be used otherwise, and what that
+    does comes first."""
 
     def __init__(self, connection: PgConnection) -> None:
         self.connection = connection
-        self._transformer = Transformer(connection)
-        self._sent: list[_Sent | None] = []
+        self.reading = Transformer(connection)
+        self._writing = Transformer(connection)
+        self._collected: list[tuple[_Key, Sequence[Any], Any, Answer]] = []
         known = _prepared.get(connection)
         self._prepared: _Prepared = _prepared.setdefault(connection, {}) if known is None else known
 
     def execute(self, query: str | bytes, values: Values | None = None, /) -> Answer:
         """Collect a statement with psycopg's placeholders. What is wrong with it is raised by whoever sends."""
-        pgconn = self.connection.pgconn
-        if not self._sent:
-            self._open(pgconn)
         text, names = _numbered(query)
         if values is None:
             given: Sequence[Any] = ()
         else:
             given = [values[name] for name in names] if isinstance(values, Mapping) else values
-        transformer = self._transformer
-        parameters = transformer.dump_sequence(given, _AUTO[len(given)])
-        types, formats = transformer.types or (), transformer.formats
-        answer = Answer(self)
-        key = text, types
-        name = self._prepared.get(key)
-        if name is None:
-            name = b""
-            if self.connection.prepare_threshold is not None and len(self._prepared) < _MOST_PREPARED:
-                self._prepared[key] = name = b"masthead_%d" % next(_names)
-            pgconn.send_prepare(name, text, types)
-            self._sent.append(_Sent(key, None, name))
-        pgconn.send_query_prepared(name, parameters, formats)
-        self._sent.append(_Sent(key, answer, name))
+        writing = self._writing
+        parameters = writing.dump_sequence(given, _AUTO[len(given)])
+        answer = Answer(self, text)
+        self._collected.append(((text, writing.types or ()), parameters, writing.formats, answer))
         return answer
 
     def commit(self) -> None:
@@ -140,63 +131,55 @@ class RoundTrip:
     def send(self) -> None:
         """Send what was collected, and wait until all of it is done. Raises psycopg's error of the first statement
         that failed, after which the transaction is lost."""
-        if not self._sent:
+        if not self._collected:
             return
-        sent, results = self._sent, self._swap()
-        failed = None
-        for each, result in zip(sent, results, strict=True):
-            if result.status in _OK:
-                if each is not None and each.answer is not None:
-                    each.answer.arrived(result)
-            else:
-                failed = failed or result
-                self._forget([each])
-        if failed is not None:
-            raise errors.error_from_result(failed, encoding="utf-8")
-
-    def abandon(self) -> None:
-        """Have what was collected done without looking at what comes of it, so that the connection can roll back."""
-        if self._sent and self.connection.pgconn.status == pq.ConnStatus.OK:
-            with suppress(OperationalError):
-                self._swap()
-
-    def _swap(self) -> list[pq.abc.PGresult]:
-        """The results of what was sent."""
+        collected, self._collected = self._collected, []
         pgconn = self.connection.pgconn
-        self._sent = []
         results: list[pq.abc.PGresult] = []
+        pgconn.enter_pipeline_mode()
         try:
+            sent = list(self._hand_over(pgconn, collected))
             pgconn.pipeline_sync()
             self.connection.wait(_exchange(pgconn, results))
         except BaseException:
             pgconn.finish()  # what is under way on it belongs to nobody any more
             raise
         pgconn.exit_pipeline_mode()
-        return results
+        failed = None
+        for (key, answer), result in zip(sent, results, strict=True):
+            if result.status in _OK:
+                if answer is not None:
+                    answer.arrived(result)
+                continue
+            failed = failed or result
+            # What may not be prepared, or no longer fits the tables, is prepared anew the next time.
+            self._prepared.pop(key, None)
+        if failed is not None:
+            raise errors.error_from_result(failed, encoding="utf-8")
 
-    def _open(self, pgconn: pq.abc.PGconn) -> None:
-        pgconn.enter_pipeline_mode()
+    def _hand_over(
+        self, pgconn: pq.abc.PGconn, collected: Iterable[tuple[_Key, Sequence[Any], Any, Answer]]
+    ) -> Iterator[tuple[_Key, Answer | None]]:
         if pgconn.transaction_status == pq.TransactionStatus.IDLE and not self.connection.autocommit:
             pgconn.send_query_params(b"begin", None)
-            self._sent.append(None)
-
-    def _forget(self, sent: Sequence[_Sent | None]) -> None:
-        """What may not be prepared, or no longer fits the tables, is prepared anew the next time."""
-        for each in sent:
-            if each is not None:
-                self._prepared.pop(each.key, None)
+            yield (b"begin", ()), None
+        for key, parameters, formats, answer in collected:
+            name = self._prepared.get(key)
+            if name is None:
+                name = b""
+                if self.connection.prepare_threshold is not None and len(self._prepared) < _MOST_PREPARED:
+                    self._prepared[key] = name = b"masthead_%d" % next(_names)
+                pgconn.send_prepare(name, *key)
+                yield key, None
+            pgconn.send_query_prepared(name, parameters, formats)
+            yield key, answer
 
 
 @contextmanager
 def round_trip(connection: PgConnection) -> Iterator[RoundTrip]:
-    """A round trip, sent at the end of the block. After an exception in it nothing more is to be asked of the
-    transaction but its end."""
+    """A round trip, sent at the end of the block; an exception in it leaves unsent what was not sent."""
     trip = RoundTrip(connection)
-    try:
-        yield trip
-    except BaseException:
-        trip.abandon()
-        raise
+    yield trip
     trip.send()
 
 
@@ -245,8 +228,3 @@ def _numbered(query: str | bytes) -> tuple[bytes, tuple[str, ...]]:
         return b"$%d" % (names.index(name) + 1)
 
     return _PLACE.sub(place, text), tuple(names)
-
-
-@lru_cache(maxsize=200)
-def _row_type(names: tuple[bytes | None, ...]) -> Any:
-    return namedtuple("Row", [(name or b"").decode() for name in names])
