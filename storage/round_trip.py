@@ -2,7 +2,8 @@
 
 psycopg's own pipeline waits for the socket once for each statement and makes a cursor for each: of a transaction of
 thirty small statements, that is most of the processor time. Here they are handed to libpq one behind the other, sent
-together, and waited for once. Adaptation of values stays psycopg's.
+together, and waited for once. Adaptation of values stays psycopg's, and so does the list of what a connection has
+prepared, for it deallocates all of that after a rollback (`Connection._prepared` is not public: the version is pinned).
 """
 
 from __future__ import annotations
@@ -13,24 +14,21 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple
 
 from psycopg import errors, pq
+from psycopg._preparing import Prepare
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.waiting import Ready, Wait
 
 from storage.database import PgConnection
 
 _PLACE = re.compile(rb"%(?:%|s|\((\w+)\)s)")
-_MOST_PREPARED = 400  # of one connection; what comes after them is parsed each time
+_PREPARED = Prepare.YES
 _OK = frozenset((pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.EMPTY_QUERY))
 _AUTO: list[list[PyFormat]] = [[PyFormat.AUTO] * number for number in range(100)]
 
 Values = Sequence[object] | Mapping[str, object]
-_Prepared = dict[tuple[bytes, tuple[int, ...]], bytes]
-_prepared: WeakKeyDictionary[PgConnection, _Prepared] = WeakKeyDictionary()
-_names = count(1)
 _row_types: dict[bytes, Any] = {}
 
 
@@ -95,7 +93,18 @@ class Answer:
         return reading.load_rows(first, last, make)
 
 
-_Key = tuple[bytes, tuple[int, ...]]  # a statement's text, and the types of its values
+class _Statement(NamedTuple):
+    """Text and types of the values, in the form in which psycopg knows what a connection has prepared."""
+
+    query: bytes
+    types: tuple[int, ...]
+
+
+class _Collected(NamedTuple):
+    statement: _Statement
+    parameters: Sequence[Any]
+    formats: Any
+    answer: Answer
 
 
 class RoundTrip:
@@ -107,9 +116,7 @@ class RoundTrip:
         self.connection = connection
         self.reading = Transformer(connection)
         self._writing = Transformer(connection)
-        self._collected: list[tuple[_Key, Sequence[Any], Any, Answer]] = []
-        known = _prepared.get(connection)
-        self._prepared: _Prepared = _prepared.setdefault(connection, {}) if known is None else known
+        self._collected: list[_Collected] = []
 
     def execute(self, query: str | bytes, values: Values | None = None, /) -> Answer:
         """Collect a statement with psycopg's placeholders. What is wrong with it is raised by whoever sends."""
@@ -121,7 +128,9 @@ class RoundTrip:
         writing = self._writing
         parameters = writing.dump_sequence(given, _AUTO[len(given)])
         answer = Answer(self, text)
-        self._collected.append(((text, writing.types or ()), parameters, writing.formats, answer))
+        self._collected.append(
+            _Collected(_Statement(text, writing.types or ()), parameters, writing.formats, answer)
+        )
         return answer
 
     def commit(self) -> None:
@@ -134,11 +143,15 @@ class RoundTrip:
         if not self._collected:
             return
         collected, self._collected = self._collected, []
+        # What psycopg has in mind to deallocate goes before anything new is prepared: it may be all there is.
+        prepared: Any = self.connection._prepared
+        if prepared._to_flush:
+            self.connection.wait(prepared.maintain_gen(self.connection))
         pgconn = self.connection.pgconn
         results: list[pq.abc.PGresult] = []
         pgconn.enter_pipeline_mode()
         try:
-            sent = list(self._hand_over(pgconn, collected))
+            answers = list(self._hand_over(pgconn, prepared, collected))
             pgconn.pipeline_sync()
             self.connection.wait(_exchange(pgconn, results))
         except BaseException:
@@ -146,33 +159,31 @@ class RoundTrip:
             raise
         pgconn.exit_pipeline_mode()
         failed = None
-        for (key, answer), result in zip(sent, results, strict=True):
-            if result.status in _OK:
-                if answer is not None:
-                    answer.arrived(result)
-                continue
-            failed = failed or result
-            # What may not be prepared, or no longer fits the tables, is prepared anew the next time.
-            self._prepared.pop(key, None)
+        for answer, result in zip(answers, results, strict=True):
+            if result.status not in _OK:
+                failed = failed or result
+            elif answer is not None:
+                answer.arrived(result)
         if failed is not None:
+            # Any of them may not be prepared, or no longer fit the tables: the next time they are prepared anew.
+            prepared.clear()
             raise errors.error_from_result(failed, encoding="utf-8")
 
     def _hand_over(
-        self, pgconn: pq.abc.PGconn, collected: Iterable[tuple[_Key, Sequence[Any], Any, Answer]]
-    ) -> Iterator[tuple[_Key, Answer | None]]:
+        self, pgconn: pq.abc.PGconn, prepared: Any, collected: Iterable[_Collected]
+    ) -> Iterator[Answer | None]:
+        """To whom the results will go, which come in that order."""
         if pgconn.transaction_status == pq.TransactionStatus.IDLE and not self.connection.autocommit:
             pgconn.send_query_params(b"begin", None)
-            yield (b"begin", ()), None
-        for key, parameters, formats, answer in collected:
-            name = self._prepared.get(key)
-            if name is None:
-                name = b""
-                if self.connection.prepare_threshold is not None and len(self._prepared) < _MOST_PREPARED:
-                    self._prepared[key] = name = b"masthead_%d" % next(_names)
-                pgconn.send_prepare(name, *key)
-                yield key, None
+            yield None
+        for statement, parameters, formats, answer in collected:
+            how, name = prepared.get(statement, True)
+            if how is not _PREPARED:
+                pgconn.send_prepare(name, *statement)
+                yield None
+            prepared.maybe_add_to_cache(statement, how, name)
             pgconn.send_query_prepared(name, parameters, formats)
-            yield key, answer
+            yield answer
 
 
 @contextmanager

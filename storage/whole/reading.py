@@ -119,6 +119,8 @@ _QUERIES = (
         "select kind, asked, outcome from command where account_id = %(account)s and id = %(command)s",
     ),
 )
+_LOCKING = tuple(_Query(name, sql.format(lock=" for update")) for name, sql in _QUERIES)
+_LOOKING = tuple(_Query(name, sql.format(lock="")) for name, sql in _QUERIES)
 _WHOLE = (
     _Query(
         "notes",
@@ -181,7 +183,7 @@ def read_whole(
     LookupError when there is no such account, TooMuchUsage for more unbilled usage than can be read at once."""
     found: dict[str, list[Any]] = {}
     values = {"account": account_id, "command": command}
-    _ask(connection, _QUERIES, values, found, " for update" if lock else "")
+    _ask(connection, _LOCKING if lock else _LOOKING, values, found)
     if not found["head"]:
         raise LookupError(f"there is no account {account_id}")
     head = found["head"][0]
@@ -224,10 +226,9 @@ def _ask(
     queries: Sequence[_Query],
     values: dict[str, str | None],
     found: dict[str, list[Any]],
-    lock: str = "",
 ) -> None:
     with round_trip(connection) as trip:
-        answers = {name: trip.execute(sql.format(lock=lock).encode(), values) for name, sql in queries}
+        answers = {name: trip.execute(sql, values) for name, sql in queries}
     for name, answer in answers.items():
         found[name] = answer.named()
 
