@@ -110,14 +110,20 @@ _QUERIES = (
     ),
     _Query("access", ACCOUNT_GRANTS),
     _Query("follow_ups", ACCOUNT_FOLLOW_UPS),
+    _Query(
+        "beside",
+        f"select exists ({ACCOUNT_CASE}) as case, exists ({ACCOUNT_DOUBTS}) as doubts,"
+        f" exists ({ACCOUNT_AWAITING}) as awaiting, exists ({ACCOUNT_PURCHASES}) as purchases,"
+        " c.kind, c.asked, c.outcome"
+        " from (select) as one left join command c on c.account_id = %(account)s and c.id = %(command)s",
+    ),
+)
+# What few accounts have: asked for where "beside" says that there is some.
+_RARE = (
     _Query("case", ACCOUNT_CASE),
     _Query("doubts", ACCOUNT_DOUBTS),
     _Query("awaiting", ACCOUNT_AWAITING),
     _Query("purchases", ACCOUNT_PURCHASES),
-    _Query(
-        "command",
-        "select kind, asked, outcome from command where account_id = %(account)s and id = %(command)s",
-    ),
 )
 _LOCKING = tuple(_Query(name, sql.format(lock=" for update")) for name, sql in _QUERIES)
 _LOOKING = tuple(_Query(name, sql.format(lock="")) for name, sql in _QUERIES)
@@ -160,11 +166,11 @@ _USAGE = f"""
 def lock_together(connection: PgConnection, account_ids: Sequence[str]) -> None:
     """Lock accounts, and then the subscriptions of all of them, each in the order of their ids: as a bill run and
     recorded usage lock subscriptions of several accounts."""
-    with connection.pipeline():
-        connection.execute(
+    with round_trip(connection) as trip:
+        trip.execute(
             "select from account where id = any(%s::uuid[]) order by id for update", (list(account_ids),)
         )
-        connection.execute(
+        trip.execute(
             "select from subscription where account_id = any(%s::uuid[]) order by id for update",
             (list(account_ids),),
         )
@@ -189,9 +195,11 @@ def read_whole(
     head = found["head"][0]
     rows = Rows(head, access=[stored_grant(row) for row in found["access"]])
     rows.follow_ups = [FollowUpRow(*row) for row in found["follow_ups"]]
-    rows.command = tuple(found["command"][0]) if found["command"] else None
-    if head.known_whole:
-        _ask(connection, _WHOLE, values, found)
+    beside = found["beside"][0]
+    rows.command = None if beside.kind is None else (beside.kind, beside.asked, beside.outcome)
+    rare = [query for query in _RARE if getattr(beside, query.name)]
+    found |= {query.name: [] for query in _RARE}
+    _ask(connection, [*(_WHOLE if head.known_whole else ()), *rare], values, found)
     rows.awaiting, rows.purchases = awaiting(found["awaiting"]), purchases(found["purchases"])
     rows.case = CaseRow(*found["case"][0]) if found["case"] else None
     _subscriptions(rows, found)

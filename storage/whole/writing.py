@@ -90,7 +90,7 @@ def write_whole(
     events += _payments(trip, account, before, rows, ids)
     events += _credit(trip, account, before)
     if account.pending != before.pending:
-        _pending(trip, account)
+        _pending(trip, account, before)
     _usage(trip, account, before, ids)
     _entries(trip, account)
     _history(trip, account, before, revenue)
@@ -269,8 +269,9 @@ def _credit(trip: RoundTrip, account: AccountState, before: AccountState) -> Ite
         yield NewEvent("account_credit.expired", account.id, account.id, len(account.credit.movements))
 
 
-def _pending(trip: RoundTrip, account: AccountState) -> None:
-    trip.execute("delete from pending_charge where account_id = %s", (account.id,))
+def _pending(trip: RoundTrip, account: AccountState, before: AccountState) -> None:
+    if before.pending:
+        trip.execute("delete from pending_charge where account_id = %s", (account.id,))
     execute_each(
         trip,
         "insert into pending_charge (account_id, no, lines, uncut) values (%s, %s, %s::jsonb, %s::jsonb)",
