@@ -28,6 +28,7 @@ from storage.database import PgConnection
 from storage.entitlements import put_grants
 from storage.events import append_events
 from storage.round_trip import RoundTrip, round_trip
+from storage.whole.access import access_beside
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
 from storage.whole.writing import Written, number_invoices, write_whole
@@ -64,7 +65,8 @@ def changing(
     With `through` the days pass up to that one, where the account's local day of `now` is a later one. Days never go
     back: an account whose later days are recorded stays on the last of them. An account that lives by a test clock has
     that clock's time, whatever `now` says. `command`: the id of one whose outcome is read with it, into `rows.command`.
-    `last`: what is written is left there, for the caller to send. Raises LookupError for an unknown account.
+    `last`: what is written is left there, for the caller to send, who changes nothing but the account in the block.
+    Raises LookupError for an unknown account.
     """
     rows = read_whole(connection, account_id, tariff.book, command=command)
     now = rows.head.clock_at or now
@@ -75,6 +77,9 @@ def changing(
     unit = Changing(account, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
+    if last is None:
+        # Whoever changes more than the account may have changed that, too.
+        rows.awaiting, rows.purchases = access_beside(connection, account.id)
     with nullcontext(last) if last else round_trip(connection) as trip:
         _write(trip, unit, account, before, (revenue, _untold(account, _told(account))), command)
     if unit.written.documents:
