@@ -11,7 +11,8 @@ from connectors.sdk.key import Key
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
 from tests.conftest import PostgresForTests
-from tests.faults.payment_seeds import Seeds, draw
+from tests.faults.payment_draw import draw
+from tests.faults.payment_play import Seeds
 from tests.operations.charges.charged import Fleet
 from tests.workflows.paying import CARDS, differences, opened
 
@@ -37,9 +38,9 @@ def test_more_seeds_charge_each_paid_invoice_once(seeds: Seeds, first: int) -> N
 def test_a_seed_tells_all_that_it_draws() -> None:
     drawn = draw(3)
     assert draw(3) == drawn
-    told = drawn.told()
+    told = drawn.words()
     for fault in drawn.faults:
-        assert fault[1] in told
+        assert fault.name in told
     assert told.startswith("seed 3\n")
 
 

@@ -1,0 +1,247 @@
+"""A seed played: its faults, kills, refunds and webhooks, then calm, then the gateways' own logs against our rows."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+
+from bench.fleet import DUE
+from contracts.parked import Action
+from domain.rule_book import RuleBook
+from operations.charges.run import PaymentRuns
+from operations.charges.scope import PaymentScope
+from operations.parked.decide import Decision, decide
+from operations.verify import verify
+from runtime.stack.postgres import EmbeddedPostgres
+from sandbox.adyen.stand_in import AdyenStandIn
+from sandbox.stand_in import StandIn
+from sandbox.stripe.stand_in import StripeStandIn
+from storage.billable import Target
+from storage.database import make_engine, transaction
+from tests.conftest import PostgresForTests
+from tests.faults.payment_draw import ACCOUNTS, Drawn, Round, draw
+from tests.faults.payment_life import Life, live
+from tests.faults.payment_refunds import Asking, refund_differences
+from tests.faults.payment_webhooks import Post
+from tests.operations.billed import copied
+from tests.operations.charges.charged import NOW, Fleet
+from tests.workflows.paying import CARDS, RESERVE, differences
+
+TIMEOUT = 0.25
+HELD = 0.6  # seconds of a stall: longer than the timeout
+SETTLES_WITHIN = timedelta(minutes=2)  # by the stand-ins' clocks: what ends by itself, as a refund that fails
+IN_DOUBT = (
+    "select 'charge', c.status, l.status, l.error_kind from charge c join connector_call l on l.mode = c.mode"
+    " and l.connection = c.connection and l.key = 'charge:' || c.account_id || ':' || c.no"
+    " where c.status in ('intent', 'unknown')"
+    " union all select 'refund', r.status, l.status, l.error_kind from refund r left join connector_call l"
+    " on l.id = r.call_id where r.status = 'pending'"
+)
+# What a person has to look at only where something went wrong.
+ALARMS = (
+    "select kind, error_kind, message from parked where resolved_at is null and (kind in ('payment', 'webhook')"
+    " or (kind = 'refund' and error_kind <> 'refund_failed'))"
+)
+
+
+class Broken(AssertionError):
+    """A law does not hold after the faults of a seed; the message says all that was drawn."""
+
+
+class Seeds:
+    """Plays seeds on copies of one billed fleet of the Postgres server `server`."""
+
+    def __init__(self, server: PostgresForTests, folder: Path) -> None:
+        self._server = server
+        self._folder = folder
+        self._template = server.fresh_database("seeds")
+        engine = make_engine(self._template)
+        Fleet(engine, ACCOUNTS)
+        engine.dispose()
+        self._processes = multiprocessing.get_context("forkserver")
+        self._processes.set_forkserver_preload(["tests.faults.payment_play"])
+
+    def play(self, seed: int) -> Counter[str]:
+        """Play one seed; how much of what happened. Raises Broken."""
+        drawn = draw(seed)
+        url = copied(self._server, self._template)
+        play = _Play(url, drawn, self._folder, self._processes)
+        try:
+            with play.gateways[CARDS], play.gateways[RESERVE]:
+                found = play.found()
+        except Exception as error:
+            raise Broken(f"{drawn.words()}\n  WRONG: {type(error).__name__}: {error}") from error
+        finally:
+            play.engine.dispose()
+        if found:
+            raise Broken("\n".join([drawn.words(), *(f"  WRONG: {each}" for each in found)]))
+        self._drop(url)
+        return play.counts
+
+    def _drop(self, url: str) -> None:
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        with psycopg.connect(self._server.server.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(str(name))))
+
+
+class _Play:
+    """One seed on a database of its own."""
+
+    def __init__(self, url: str, drawn: Drawn, folder: Path, processes: Any) -> None:
+        self.engine = make_engine(url)
+        self.gateways: dict[str, StandIn] = {CARDS: StripeStandIn(), RESERVE: AdyenStandIn()}
+        self.counts = drawn.counts()
+        self._url = url
+        self._drawn = drawn
+        self._folder = folder
+        self._processes = processes
+        self._fleet = Fleet.there(self.engine)
+        self._asking = Asking(self._fleet)
+        self._runs: list[tuple[str, int]] = []
+        self._wrong: list[str] = []
+
+    def found(self) -> list[str]:
+        """Play it; what is wrong then."""
+        self._prepare()
+        post = Post(self.engine, self._url, self.gateways, self._drawn.told, self._drawn.seed)
+        with post:
+            for each in self._drawn.rounds:
+                self._round(each)
+                post.between()
+        self._calm(post)
+        self.counts.update(
+            webhooks=post.delivered,
+            refunds=len({row.id for row in self._asking.asked}),
+            refunds_refused=self._asking.refused,
+        )
+        self._wrong += [f"in doubt: {row}" for row in self._fleet.rows(IN_DOUBT)]
+        self._wrong += [f"parked: {row}" for row in self._fleet.rows(ALARMS)]
+        self._wrong += [*self._asking.wrong, *differences(self._fleet, self.gateways)]
+        self._wrong += refund_differences(self._fleet, self.gateways)
+        self._wrong += [
+            f"law {law.law} does not hold: {law.violations[:3]}" for law in verify(self.engine) if not law.ok
+        ]
+        return self._wrong + [str(crash) for gateway in self.gateways.values() for crash in gateway.crashes]
+
+    def _prepare(self) -> None:
+        rules: dict[str, Any] = {"policy": {"refunds": {"failed": self._drawn.refused_refunds}}}
+        if self._drawn.routes:
+            rules["gateways"] = {"rules": [{"to": [CARDS, RESERVE]}]}
+        self._fleet.rule(RuleBook.model_validate(rules))
+        self._fleet.do("delete from payment_method")
+        for account, cards in zip(self._fleet.accounts, self._drawn.cards, strict=True):
+            for gateway, token in cards:
+                self._fleet.give_card(account, gateway, token)
+        self._fleet.do(
+            "update payment_method set customer = 'shopper-' || account_id where connection = %s", RESERVE
+        )
+        for each in self._drawn.faults:
+            self.gateways[each.at].inject(
+                each.name,
+                method="POST",
+                path=each.path,
+                times=each.times,
+                skip=each.skip,
+                seconds=HELD,
+                after=0,
+            )
+
+    def _round(self, drawn: Round) -> None:
+        """A life, or two at once, each with a run of its own, while refunds are asked for."""
+        going = []
+        for dies in drawn.lives:
+            self._runs.append(self._open())
+            going.append(self._start(self._runs[-1:], dies))
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(self._asking.ask, drawn.wishes))
+        for each in going:
+            self._end(each)
+
+    def _end(self, worker: Any) -> None:
+        worker.join(60)
+        if worker.exitcode is None:
+            worker.kill()
+            raise TimeoutError("a worker did not end within 60 s")
+        if worker.exitcode not in (0, -9):
+            self._wrong.append(f"a worker ended with {worker.exitcode}; its trace is above")
+
+    def _calm(self, post: Post) -> None:
+        """All is well again: what is left is carried on until nothing is in doubt, and the gateways tell the rest."""
+        for gateway in self.gateways.values():
+            gateway.faults.clear()
+        deadline = time.monotonic() + 20
+        while True:
+            self._end(self._start(self._runs, ""))
+            if not self._fleet.rows(IN_DOUBT) or time.monotonic() > deadline:
+                break
+            self._act_on_parks()
+            time.sleep(0.2)
+        for gateway in self.gateways.values():
+            gateway.settle()
+            gateway.advance(SETTLES_WITHIN)
+        while post.rest():
+            pass
+        post.again()
+
+    def _act_on_parks(self) -> None:
+        """What waits for a person is tried again by one, as it is advised to."""
+        retry = Decision(Action.RETRY, "ops", "the gateway is well again")
+        for (park,) in self._fleet.rows(
+            "select id::text from parked where resolved_at is null and kind = 'call'"
+        ):
+            with transaction(self.engine) as connection:
+                decide(connection, park, retry)
+
+    def _open(self) -> tuple[str, int]:
+        runs = PaymentRuns(self.engine)
+        run_id = runs.open(
+            workflow_id=f"payment-run/all/{DUE}",
+            workflow_run_id=str(uuid4()),
+            mode="live",
+            scope=PaymentScope.parse("all"),
+            target=Target(DUE, None),
+            chunk_size=self._drawn.chunk_size,
+        )
+        return run_id, runs.size(run_id)[0]
+
+    def _start(self, runs: list[tuple[str, int]], dies: str) -> Any:
+        marker = self._folder / str(uuid4())
+        life = Life(
+            self._url,
+            {name: gateway.url for name, gateway in self.gateways.items()},
+            tuple(runs),
+            NOW,
+            DUE,
+            TIMEOUT,
+            f"{dies}:{marker}" if dies else "",
+            self._drawn.patient,
+        )
+        process = self._processes.Process(target=live, args=(life,), daemon=True)
+        process.start()
+        return process
+
+
+@contextmanager
+def seeds_on_a_server() -> Iterator[Seeds]:
+    """Seeds on an embedded server of their own."""
+    folder = Path(tempfile.mkdtemp(prefix="masthead-seeds-"))
+    server = EmbeddedPostgres(folder / "postgres")
+    server.start()
+    try:
+        yield Seeds(PostgresForTests(server), folder)
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
