@@ -30,7 +30,7 @@ REFUND_PLACES = (
     "after-begin-refund", "before-note-refund", "before-note-refund-commit", "after-note-refund"
 )  # fmt: skip
 REFUNDS_AT = {CARDS: "/v1/refunds", RESERVE: "*/payments/*/refunds"}
-ONE_IN_TEMPORAL = 12
+ONE_IN_TEMPORAL = 20  # through Temporal: each takes ten times as long as another
 
 
 class Fault(NamedTuple):

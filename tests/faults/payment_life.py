@@ -23,6 +23,7 @@ from operations.charges.run import PaymentRuns
 from operations.refunds.settling import begin, note_answer
 from operations.tariffs import Tariffs
 from storage.database import make_engine, transaction
+from tests.faults.payment_temporal import serve
 from tests.workflows.paying import opened
 
 T = TypeVar("T")
@@ -69,6 +70,9 @@ async def _work(life: Life) -> None:
     sender = ChargeSender(engine, open_connector, Tariffs(engine), PATIENCE, rounds)
     refunds = Refunds(engine, open_connector, life.now)
     try:
+        if life.temporal is not None:
+            await serve(life.temporal, engine, open_connector, sender, PATIENCE)
+            return
         async with asyncio.TaskGroup() as both:
             both.create_task(refunds.pay())
             for run_id, chunks in life.runs:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -19,12 +19,14 @@ import psycopg
 from psycopg import sql
 
 from bench.fleet import DUE
+from contracts.connector_call import CALL_CHANGED
 from contracts.parked import Action
 from domain.rule_book import RuleBook
 from operations.charges.run import PaymentRuns
 from operations.charges.scope import PaymentScope
 from operations.parked.decide import Decision, decide
 from operations.verify import verify
+from operations.webhooks_in.handlers import Signal
 from runtime.stack.postgres import EmbeddedPostgres
 from sandbox.adyen.stand_in import AdyenStandIn
 from sandbox.stand_in import StandIn
@@ -35,6 +37,7 @@ from tests.conftest import PostgresForTests
 from tests.faults.payment_draw import ACCOUNTS, Drawn, Round, draw
 from tests.faults.payment_life import Life, live
 from tests.faults.payment_refunds import Asking, refund_differences
+from tests.faults.payment_temporal import Server, Through, temporal_server
 from tests.faults.payment_webhooks import Post
 from tests.operations.billed import copied
 from tests.operations.charges.charged import NOW, Fleet
@@ -62,10 +65,12 @@ class Broken(AssertionError):
 
 
 class Seeds:
-    """Plays seeds on copies of one billed fleet of the Postgres server `server`."""
+    """Plays seeds on copies of one billed fleet of the Postgres server `server`, some of them through the Temporal
+    server at the address `temporal`."""
 
-    def __init__(self, server: PostgresForTests, folder: Path) -> None:
+    def __init__(self, server: PostgresForTests, folder: Path, temporal: str) -> None:
         self._server = server
+        self._temporal = Server(temporal)
         self._folder = folder
         self._template = server.fresh_database("seeds")
         engine = make_engine(self._template)
@@ -81,7 +86,11 @@ class Seeds:
         play = _Play(url, drawn, self._folder, self._processes)
         try:
             with play.gateways[CARDS], play.gateways[RESERVE]:
-                found = play.found()
+                if drawn.temporal:
+                    with self._temporal.taken:
+                        found = play.found(self._temporal)
+                else:
+                    found = play.found()
         except Exception as error:
             raise Broken(f"{drawn.words()}\n  WRONG: {type(error).__name__}: {error}") from error
         finally:
@@ -113,14 +122,17 @@ class _Play:
         self._runs: list[tuple[str, int]] = []
         self._wrong: list[str] = []
 
-    def found(self) -> list[str]:
-        """Play it; what is wrong then."""
+    def found(self, server: Server | None = None) -> list[str]:
+        """Play it, through Temporal where there is a `server`; what is wrong then."""
         self._prepare()
-        post = Post(self.engine, self._url, self.gateways, self._drawn.told, self._drawn.seed)
-        with post:
-            for each in self._drawn.rounds:
-                self._round(each)
-                post.between()
+        if server is None:
+            post = self._post()
+            with post:
+                for each in self._drawn.rounds:
+                    self._round(each)
+                    post.between()
+        else:
+            post = self._through(server)
         self._calm(post)
         self.counts.update(
             webhooks=post.delivered,
@@ -135,6 +147,43 @@ class _Play:
             f"law {law.law} does not hold: {law.violations[:3]}" for law in verify(self.engine) if not law.ok
         ]
         return self._wrong + [str(crash) for gateway in self.gateways.values() for crash in gateway.crashes]
+
+    def _post(self, wake: Callable[[Sequence[Signal]], None] = lambda _: None) -> Post:
+        return Post(self.engine, self._url, self.gateways, self._drawn.told, self._drawn.seed, wake)
+
+    def _through(self, server: Server) -> Post:
+        """The rounds as workflows, each with one worker at a time; their refunds end before it is calm."""
+        through = Through(server, lambda dies: self._start([], dies, server.place))
+        try:
+            post = self._post(through.wake)
+            with post:
+                for each in self._drawn.rounds:
+                    through.run(self._drawn.chunk_size, each.lives[0])
+                    self._ask(each)
+                    through.refund(self._asking.asked)
+                    self._ended(through.until_ended("payment-run"))
+                    post.between()
+            for gateway in self.gateways.values():
+                gateway.faults.clear()
+
+            def meanwhile() -> None:
+                for gateway in self.gateways.values():
+                    gateway.settle()
+                    gateway.advance(SETTLES_WITHIN)
+                post.rest()
+                through.wake(self._act_on_parks())
+
+            self._ended(through.until_ended("refund", meanwhile))
+        finally:
+            through.close()
+        runs = PaymentRuns(self.engine)
+        self._runs = [
+            (run, runs.size(run)[0]) for (run,) in self._fleet.rows("select id::text from payment_run")
+        ]
+        return post
+
+    def _ended(self, not_: str) -> None:
+        self._wrong += [not_] if not_ else []
 
     def _prepare(self) -> None:
         rules: dict[str, Any] = {"policy": {"refunds": {"failed": self._drawn.refused_refunds}}}
@@ -165,10 +214,13 @@ class _Play:
         for dies in drawn.lives:
             self._runs.append(self._open())
             going.append(self._start(self._runs[-1:], dies))
-        with ThreadPoolExecutor(4) as threads:
-            list(threads.map(self._asking.ask, drawn.wishes))
+        self._ask(drawn)
         for each in going:
             self._end(each)
+
+    def _ask(self, drawn: Round) -> None:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(self._asking.ask, drawn.wishes))
 
     def _end(self, worker: Any) -> None:
         worker.join(60)
@@ -196,14 +248,18 @@ class _Play:
             pass
         post.again()
 
-    def _act_on_parks(self) -> None:
-        """What waits for a person is tried again by one, as it is advised to."""
+    def _act_on_parks(self) -> list[Signal]:
+        """What waits for a person is tried again by one, as it is advised to; who is to be told."""
+        told = []
         retry = Decision(Action.RETRY, "ops", "the gateway is well again")
         for (park,) in self._fleet.rows(
             "select id::text from parked where resolved_at is null and kind = 'call'"
         ):
             with transaction(self.engine) as connection:
-                decide(connection, park, retry)
+                decided = decide(connection, park, retry)
+            if decided.workflow_id is not None:
+                told.append(Signal(decided.workflow_id, CALL_CHANGED, decided.call))
+        return told
 
     def _open(self) -> tuple[str, int]:
         runs = PaymentRuns(self.engine)
@@ -217,7 +273,7 @@ class _Play:
         )
         return run_id, runs.size(run_id)[0]
 
-    def _start(self, runs: list[tuple[str, int]], dies: str) -> Any:
+    def _start(self, runs: list[tuple[str, int]], dies: str, temporal: tuple[str, str] | None = None) -> Any:
         marker = self._folder / str(uuid4())
         life = Life(
             self._url,
@@ -228,6 +284,7 @@ class _Play:
             TIMEOUT,
             f"{dies}:{marker}" if dies else "",
             self._drawn.patient,
+            temporal,
         )
         process = self._processes.Process(target=live, args=(life,), daemon=True)
         process.start()
@@ -241,7 +298,8 @@ def seeds_on_a_server() -> Iterator[Seeds]:
     server = EmbeddedPostgres(folder / "postgres")
     server.start()
     try:
-        yield Seeds(PostgresForTests(server), folder)
+        with temporal_server(folder) as temporal:
+            yield Seeds(PostgresForTests(server), folder, temporal)
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)

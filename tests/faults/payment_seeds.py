@@ -5,7 +5,7 @@ our rows (I6, I7).
 
 Each seed draws who pays by which card where, which faults the gateways commit, when workers are killed (SIGKILL, at
 named places), how often and how many at once they run, what is refunded beside them, and how the gateways' webhooks
-come: beside the workers or withheld, late, more than once, in which order. One in some goes through Temporal. At last
+come: beside the workers or withheld, late, more than once, in which order. One in twenty goes through Temporal. At last
 all is well again and what is left is carried on. On a failure it prints the seed, every option drawn from it, and what
 is wrong.
 """

@@ -1,7 +1,9 @@
-"""Seeded faults against payment runs; a thousand by hand: `python -m tests.faults.payment_seeds --seeds 1000`."""
+"""Seeded faults against payments; many by hand: `python -m tests.faults.payment_seeds --seeds 1000 --workers 3`."""
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,23 +18,32 @@ from tests.faults.payment_play import Seeds
 from tests.operations.charges.charged import Fleet
 from tests.workflows.paying import CARDS, differences, opened
 
+AT_ONCE = 3
+
 
 @pytest.fixture(scope="module")
-def seeds(pg_server: PostgresForTests, tmp_path_factory: pytest.TempPathFactory) -> Seeds:
+def seeds(
+    pg_server: PostgresForTests, temporal_address: str, tmp_path_factory: pytest.TempPathFactory
+) -> Seeds:
     folder: Path = tmp_path_factory.mktemp("seeds")
-    return Seeds(pg_server, folder)
+    return Seeds(pg_server, folder, temporal_address)
 
 
 def test_five_seeds_charge_each_paid_invoice_once(seeds: Seeds) -> None:
-    for seed in range(1, 6):
-        seeds.play(seed)
+    counts = _play(seeds, range(1, 6))
+    assert all(counts[each] for each in ("faults", "kills", "refunds", "webhooks"))
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("first", range(1001, 1201, 25))
 def test_more_seeds_charge_each_paid_invoice_once(seeds: Seeds, first: int) -> None:
-    for seed in range(first, first + 25):
-        seeds.play(seed)
+    _play(seeds, range(first, first + 25))
+
+
+def _play(seeds: Seeds, chosen: range) -> Counter[str]:
+    """They mostly wait for gateways that do not answer: some at once."""
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return sum(threads.map(seeds.play, chosen), Counter())
 
 
 def test_a_seed_tells_all_that_it_draws() -> None:
