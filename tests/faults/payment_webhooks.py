@@ -97,13 +97,17 @@ class Post:
         if self._told.when == "between":
             self._some()
 
-    def rest(self) -> int:
-        """Deliver all that was not yet delivered; how many."""
+    def rest(self) -> bool:
+        """Deliver all that was not yet delivered, and what could not be applied once more; whether there was any."""
         before = self.delivered
         self._put([*self._news(), *self._kept])
         self._kept = []
+        with transaction(self._engine) as connection:
+            rested = connection.execute(
+                "update webhook_delivery set retry_at = null where status = 'new' and retry_at is not null"
+            )
         self._apply()
-        return self.delivered - before
+        return self.delivered > before or rested.rowcount > 0
 
     def again(self) -> None:
         """Apply all once more, where that was drawn."""
@@ -124,8 +128,9 @@ class Post:
         news = self._news()
         late = [self._chance.randrange(100) < self._told.late for _ in news]
         self._kept += [each for each, kept in zip(news, late, strict=True) if kept]
-        self._put([each for each, kept in zip(news, late, strict=True) if not kept])
-        self._apply()
+        if news:
+            self._put([each for each, kept in zip(news, late, strict=True) if not kept])
+            self._apply()
 
     def _news(self) -> list[tuple[str, Delivery]]:
         found = []
