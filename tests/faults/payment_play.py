@@ -43,7 +43,8 @@ from tests.operations.billed import copied
 from tests.operations.charges.charged import NOW, Fleet
 from tests.workflows.paying import CARDS, RESERVE, differences
 
-TIMEOUT = 0.25
+TIMEOUT = 0.25  # seconds of a call to a gateway that commits faults
+CALM_TIMEOUT, CALM_WITHIN = 10.0, 60.0  # where all is well, only the machine may be slow
 HELD = 0.6  # seconds of a stall: longer than the timeout
 SETTLES_WITHIN = timedelta(minutes=2)  # by the stand-ins' clocks: what ends by itself, as a refund that fails
 IN_DOUBT = (
@@ -234,9 +235,9 @@ class _Play:
         """All is well again: what is left is carried on until nothing is in doubt, and the gateways tell the rest."""
         for gateway in self.gateways.values():
             gateway.faults.clear()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + CALM_WITHIN
         while True:
-            self._end(self._start(self._runs, ""))
+            self._end(self._start(self._runs, "", timeout=CALM_TIMEOUT))
             if not self._fleet.rows(IN_DOUBT) or time.monotonic() > deadline:
                 break
             self._act_on_parks()
@@ -273,7 +274,13 @@ class _Play:
         )
         return run_id, runs.size(run_id)[0]
 
-    def _start(self, runs: list[tuple[str, int]], dies: str, temporal: tuple[str, str] | None = None) -> Any:
+    def _start(
+        self,
+        runs: list[tuple[str, int]],
+        dies: str,
+        temporal: tuple[str, str] | None = None,
+        timeout: float = TIMEOUT,
+    ) -> Any:
         marker = self._folder / str(uuid4())
         life = Life(
             self._url,
@@ -281,7 +288,7 @@ class _Play:
             tuple(runs),
             NOW,
             DUE,
-            TIMEOUT,
+            timeout,
             f"{dies}:{marker}" if dies else "",
             self._drawn.patient,
             temporal,

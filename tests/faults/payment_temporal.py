@@ -41,7 +41,7 @@ from workflows.starts import start_payment_run
 
 HEARTBEAT_SECONDS = 1.0
 LOOK = timedelta(seconds=1)
-ENDS_WITHIN = 60.0  # seconds of a run, or of a refund
+ENDS_WITHIN = 120.0  # seconds of a run, or of a refund
 KEEPS_UNTIL = 30.0
 
 
