@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +14,9 @@ from connectors.sdk.key import Key
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
 from tests.conftest import PostgresForTests
-from tests.faults.payment_draw import draw
+from tests.faults.payment_draw import Wish, draw
 from tests.faults.payment_play import Seeds
+from tests.faults.payment_refunds import Asking, refund_differences
 from tests.operations.charges.charged import Fleet
 from tests.workflows.paying import CARDS, differences, opened
 
@@ -70,6 +72,27 @@ async def test_a_second_charge_and_one_that_is_lost_are_found(pg_server: Postgre
             await connector.aclose()
         found = differences(fleet, {CARDS: gateway})
     assert [each.split(":")[0] for each in found] == ["charged 2 times", "a payment without a charge"]
+    engine.dispose()
+
+
+def test_a_refund_that_is_lost_and_one_that_nobody_asked_for_are_found(pg_server: PostgresForTests) -> None:
+    engine = make_engine(pg_server.fresh_database("found"))
+    fleet = Fleet(engine, 1)
+    [begun] = fleet.begin().begun
+    fleet.tell(begun.charge_id, "succeeded", gateway_id="pi_1")
+    with StripeStandIn() as gateway:
+        Asking(fleet).ask(Wish(0, "full", 100))
+        unfinished = refund_differences(fleet, {CARDS: gateway})
+        fleet.do("update refund set status = 'succeeded', promise = 'paid', ended_at = now()")
+        for _ in range(2):
+            gateway.effect("refund", "refund:other:1", amount=100)
+        found = refund_differences(fleet, {CARDS: gateway})
+    assert [each.rpartition(" ")[2] for each in unfinished] == ["pending"]
+    assert [re.sub("refund:[^ ,]+", "KEY", each) for each in found] == [
+        f"KEY of {begun.amount} is paid, and cards has paid [], 0 failed",
+        "cards refunded KEY, and nobody asked here",
+        "cards refunded KEY 2 times",
+    ]
     engine.dispose()
 
 
