@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -20,32 +17,16 @@ from tests.faults.payment_refunds import Asking, refund_differences
 from tests.operations.charges.charged import Fleet
 from tests.workflows.paying import CARDS, differences, opened
 
-AT_ONCE = 3
 
-
-@pytest.fixture(scope="module")
-def seeds(
-    pg_server: PostgresForTests, temporal_address: str, tmp_path_factory: pytest.TempPathFactory
-) -> Seeds:
-    folder: Path = tmp_path_factory.mktemp("seeds")
-    return Seeds(pg_server, folder, temporal_address)
-
-
-def test_five_seeds_charge_each_paid_invoice_once(seeds: Seeds) -> None:
-    counts = _play(seeds, range(1, 6))
+def test_five_seeds_charge_each_paid_invoice_once(payment_seeds: Seeds) -> None:
+    counts = payment_seeds.play_all(range(1, 6))
     assert all(counts[each] for each in ("faults", "kills", "refunds", "webhooks"))
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("first", range(1001, 1201, 25))
-def test_more_seeds_charge_each_paid_invoice_once(seeds: Seeds, first: int) -> None:
-    _play(seeds, range(first, first + 25))
-
-
-def _play(seeds: Seeds, chosen: range) -> Counter[str]:
-    """They mostly wait for gateways that do not answer: some at once."""
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        return sum(threads.map(seeds.play, chosen), Counter())
+@pytest.mark.parametrize("first", range(1001, 1101, 25))
+def test_more_seeds_charge_each_paid_invoice_once(payment_seeds: Seeds, first: int) -> None:
+    payment_seeds.play_all(range(first, first + 25))
 
 
 def test_a_seed_tells_all_that_it_draws() -> None:
