@@ -54,6 +54,12 @@ IN_DOUBT = (
     " union all select 'refund', r.status, l.status, l.error_kind from refund r left join connector_call l"
     " on l.id = r.call_id where r.status = 'pending'"
 )
+# What each life would import for itself.
+PRELOADED = (
+    "tests.faults.payment_play", "anyio._backends._asyncio", "anyio.to_thread", "anyio.streams.tls", "sniffio",
+    "stripe._stripe_client", "stripe._event", "stripe._object_classes", "stripe._payment_intent_service",
+    "stripe._payment_intent", "stripe._charge", "stripe._refund_service", "stripe._refund",
+)  # fmt: skip
 # What a person has to look at only where something went wrong.
 ALARMS = (
     "select kind, error_kind, message from parked where resolved_at is null and (kind in ('payment', 'webhook')"
@@ -78,7 +84,7 @@ class Seeds:
         Fleet(engine, ACCOUNTS)
         engine.dispose()
         self._processes = multiprocessing.get_context("forkserver")
-        self._processes.set_forkserver_preload(["tests.faults.payment_play"])
+        self._processes.set_forkserver_preload(list(PRELOADED))
 
     def play(self, seed: int) -> Counter[str]:
         """Play one seed; how much of what happened. Raises Broken."""
