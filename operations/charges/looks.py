@@ -116,7 +116,9 @@ def told_by_its_call(connection: PgConnection, tariff: Tariff, charge_id: str, n
     told = None if call is None else told_by_call(call)
     if told is None or told.status is ChargeStatus.UNKNOWN:
         return None
-    return outcome(connection, tariff, charge.id, told, now)
+    came = outcome(connection, tariff, charge.id, told, now)
+    # What was on its way when the call was answered may have come to its end since.
+    return None if told.status.open and not came.changed else came
 
 
 def found_at_gateway(

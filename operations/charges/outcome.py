@@ -43,6 +43,7 @@ from storage.events import NewEvent, append_events
 # When the gateway is asked the first time after an outcome that nobody knows.
 FIRST_LOOK = timedelta(minutes=1)
 NO_CODE = "generic_decline"
+ACTION_NEEDED = "notice.payment-action-needed"
 
 
 class ChargeStatus(StrEnum):
@@ -295,9 +296,10 @@ def _still_open(connection: PgConnection, charge: ChargeRow, told: Told, now: da
         return _unchanged(charge)
     change_charge(connection, charge.id, changed)
     if "status" in changed:
-        append_events(
-            connection, [NewEvent(f"charge.{status.value}", charge.account_id, charge.id, charge.no)]
-        )
+        events = [NewEvent(f"charge.{status.value}", charge.account_id, charge.id, charge.no)]
+        if status is ChargeStatus.REQUIRES_ACTION and not charge.present:
+            events.append(NewEvent(ACTION_NEEDED, charge.account_id, charge.id, charge.no))
+        append_events(connection, events)
     return Came(charge.id, status, changed=True)
 
 
