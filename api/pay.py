@@ -122,7 +122,7 @@ async def pay(request: Request, token: str) -> Response:
 
 
 async def _hand_in(request: Request, charge_id: str, result: str, now: datetime) -> None:
-    ref = await _do(request, lambda connection: bring_back(connection, charge_id, result))
+    ref = await _do(request, lambda connection: bring_back(connection, charge_id, result, now))
     if ref is None:
         return
     await _carried_out(request, ref)

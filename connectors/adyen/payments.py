@@ -85,6 +85,14 @@ class Taken(_Answer):
     status: str
 
 
+class TakenByReference(_Answer):
+    """The answer to a cancel by our reference: it was taken."""
+
+    pspReference: str
+    paymentReference: str
+    status: str
+
+
 def charge_request(order: ChargeOrder, config: AdyenConfig) -> dict[str, Any]:
     """What /payments gets for a charge: taken at once, or held until it is captured by hand. Raises Rejected naming
     the field that Adyen would not take."""
@@ -133,6 +141,16 @@ def capture_request(order: CaptureOrder, config: AdyenConfig) -> dict[str, Any]:
 def cancel_request(order: VoidOrder, config: AdyenConfig) -> dict[str, Any]:
     """What a cancel is asked for with. Raises Rejected as capture_request does."""
     return {"merchantAccount": config.merchant_account, **_told_by(known(order))}
+
+
+def technical_cancel_request(order: VoidOrder, config: AdyenConfig) -> dict[str, Any]:
+    """What a cancel by our reference is asked for with. Raises Rejected as capture_request does."""
+    reference = known(order).reference
+    return {
+        "merchantAccount": config.merchant_account,
+        "paymentReference": _reference(reference),
+        "reference": _reference(reference),
+    }
 
 
 def _told_by(held: Payment) -> dict[str, str]:

@@ -16,7 +16,7 @@ _INTENTS = {
     "payment_intent.amount_capturable_updated": Happened.CHARGED,
     "payment_intent.payment_failed": Happened.CHARGE_FAILED,
     "payment_intent.processing": Happened.CHARGE_PENDING,
-    "payment_intent.requires_action": Happened.CHARGE_PENDING,
+    "payment_intent.requires_action": Happened.ACTION_PENDING,
     "payment_intent.canceled": Happened.VOIDED,
 }
 _REFUNDS = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")

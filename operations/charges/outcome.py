@@ -44,6 +44,7 @@ from storage.events import NewEvent, append_events
 FIRST_LOOK = timedelta(minutes=1)
 NO_CODE = "generic_decline"
 ACTION_NEEDED = "notice.payment-action-needed"
+NOT_CONFIRMED = "not_confirmed_in_time"
 
 
 class ChargeStatus(StrEnum):
@@ -166,12 +167,15 @@ def outcome(
     charge = read_charge(connection, charge_id)
     if not _is_news(charge, told):
         return _unchanged(charge)
+    if told.status is ChargeStatus.WITHDRAWN and charge.status == ChargeStatus.REQUIRES_ACTION:
+        # Whoever canceled it, the customer has not done what the bank asked for.
+        told = Told(ChargeStatus.FAILED, told.gateway_id, NOT_CONFIRMED)
     if told.status is ChargeStatus.FAILED:
         return _failed(connection, tariff, charge, told, now, workflow_id)
     if told.status is ChargeStatus.WITHDRAWN:
         _close(connection, charge, told, now)
         return Came(charge.id, ChargeStatus.WITHDRAWN, changed=True)
-    return _still_open(connection, charge, told, now)
+    return _still_open(connection, tariff, charge, told, now)
 
 
 def _is_news(charge: ChargeRow, told: Told) -> bool:
@@ -277,17 +281,29 @@ def _elsewhere(connection: PgConnection, tariff: Tariff, charge: ChargeRow, told
     )
 
 
-def _still_open(connection: PgConnection, charge: ChargeRow, told: Told, now: datetime) -> Came:
+def _still_open(
+    connection: PgConnection, tariff: Tariff, charge: ChargeRow, told: Told, now: datetime
+) -> Came:
     status = told.status
     if status is ChargeStatus.UNKNOWN and charge.status != ChargeStatus.INTENT:
         status = ChargeStatus(charge.status)
     look_at = told.look_at or charge.next_look_at
     if status is ChargeStatus.UNKNOWN and look_at is None:
         look_at = now + FIRST_LOOK
+    acts = status is ChargeStatus.REQUIRES_ACTION
+    url, act_until = None, charge.act_until
+    if acts:
+        act_until = act_until or _act_until(connection, tariff, charge, now)
+        url = told.next_action_url or charge.next_action_url
+        if url is None and charge.status != ChargeStatus.REQUIRES_ACTION:
+            look_at = now  # a webhook tells of it without the address, which the gateway is asked for
+        elif act_until > now:
+            look_at = min(look_at or act_until, act_until)
     changes = {
         "status": status.value,
         "gateway_id": told.gateway_id or charge.gateway_id,
-        "next_action_url": told.next_action_url if status is ChargeStatus.REQUIRES_ACTION else None,
+        "next_action_url": url,
+        "act_until": act_until,
         "next_look_at": look_at,
         "sent_at": charge.sent_at or now,
     }
@@ -301,6 +317,13 @@ def _still_open(connection: PgConnection, charge: ChargeRow, told: Told, now: da
             events.append(NewEvent(ACTION_NEEDED, charge.account_id, charge.id, charge.no))
         append_events(connection, events)
     return Came(charge.id, status, changed=True)
+
+
+def _act_until(connection: PgConnection, tariff: Tariff, charge: ChargeRow, now: datetime) -> datetime:
+    """When a charge that waits for the customer since `now` is given up."""
+    [payer] = lock_payers(connection, [charge.account_id])
+    hours = tariff.rules(payer.rule_book).policy.dunning.retry.action_hours
+    return now + timedelta(hours=hours)
 
 
 def _close(

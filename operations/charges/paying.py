@@ -15,6 +15,7 @@ from domain.periods import local_date
 from domain.rule_book import RuleBook
 from operations.calls.prepare import CallOrder, prepare_call
 from operations.charges.begin import Ask, Begun, begin
+from operations.charges.looks import is_overdue
 from operations.charges.outcome import Came, ChargeStatus, call_of, outcome, told_by
 from operations.tariffs import Tariff
 from storage.calls import read_call
@@ -138,14 +139,16 @@ def begin_there(
     return begun[0] if begun else None
 
 
-def bring_back(connection: PgConnection, charge_id: str, result: str) -> CallRef | None:
+def bring_back(connection: PgConnection, charge_id: str, result: str, now: datetime) -> CallRef | None:
     """Write down the call that hands in what the customer brought back from the bank, once for each `result`; None
-    where the charge waits for none. Raises NoSuchCharge."""
+    where the charge waits for none, or no longer. Raises NoSuchCharge."""
     charge = read_charge(connection, charge_id)
     lock_payers(connection, [charge.account_id])
     charge = read_charge(connection, charge_id)
     call = call_of(connection, charge)
-    if charge.status != ChargeStatus.REQUIRES_ACTION or call is None or not isinstance(call.answer, dict):
+    if charge.status != ChargeStatus.REQUIRES_ACTION or is_overdue(charge, now):
+        return None
+    if call is None or not isinstance(call.answer, dict):
         return None
     mark = sha256(result.encode()).hexdigest()[:8]
     key = f"{charge_key(charge.account_id, charge.no)}:{mark}"

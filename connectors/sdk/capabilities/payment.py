@@ -76,7 +76,8 @@ class CaptureOrder(Value):
 
 
 class VoidOrder(Value):
-    """Release what was held. known: the payment as it was last answered, as in CaptureOrder."""
+    """Release what was held, or what waits for the customer. known: the payment as it was last answered, as in
+    CaptureOrder. payment: empty where the gateway names none yet; it is then found by the reference in `known`."""
 
     payment: str
     known: Payment | None = None

@@ -23,7 +23,8 @@ C = TypeVar("C", bound=Config)
 class Happened(StrEnum):
     """What happened to a payment at the gateway."""
 
-    CHARGE_PENDING = "charge_pending"  # in flight, or waiting for the customer
+    CHARGE_PENDING = "charge_pending"  # in flight
+    ACTION_PENDING = "action_pending"  # waiting for the customer
     CHARGE_FAILED = "charge_failed"
     CHARGED = (
         "charged"  # authorised, and taken where the order asked for that; of nothing: a card was verified
@@ -127,8 +128,10 @@ def _without_charge(told: Collection[PaymentFact]) -> Standing:
     failed = _first(told, Happened.CHARGE_FAILED)
     if failed is not None:
         return Standing(PaymentStatus.FAILED, decline=failed.decline)
-    pending = _first(told, Happened.CHARGE_PENDING)
-    return Standing(None if pending is None else PaymentStatus.PROCESSING)
+    if _first(told, Happened.CHARGE_PENDING) is not None:
+        return Standing(PaymentStatus.PROCESSING)
+    waits = _first(told, Happened.ACTION_PENDING)
+    return Standing(None if waits is None else PaymentStatus.REQUIRES_ACTION)
 
 
 def _order(fact: PaymentFact) -> tuple[str, str, int, str]:
