@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from contracts.connector_call import CallStatus
 from operations.audit import append_action
 from operations.calls.sending import succeed
+from operations.charges.cards import learn_cards
 from operations.charges.outcome import (
     Came,
     ChargeStatus,
@@ -142,6 +143,7 @@ def found_at_gateway(
     call = call_of(connection, charge)
     if call is not None and not CallStatus(call.status).settled:
         succeed(connection, call.id, payment)
+    learn_cards(connection, [(charge, payment)])
     return outcome(connection, tariff, charge.id, told_by(payment), now)
 
 

@@ -45,6 +45,7 @@ payment_method = Table(
     Column("expires_on", Date, comment="the first day on which it is of no use any more"),
     Column("is_default", Boolean, nullable=False, server_default=text("true")),
     now_column("added_at"),
+    Column("told_at", DateTime(timezone=True), comment="the gateway's time of what it told last of it"),
     Column(
         "renewed_at", DateTime(timezone=True), comment="when the gateway last told of a new card behind it"
     ),
@@ -53,6 +54,7 @@ payment_method = Table(
     CheckConstraint(MODE_CHECK, name="mode"),
     CheckConstraint("kind in ('card', 'direct_debit', 'wallet')", name="kind"),
     CheckConstraint("last4 ~ '^[0-9]{4}$'", name="last4"),
+    Index("payment_method_token_idx", "connection", "method"),
     Index(
         "payment_method_default_key",
         "account_id",

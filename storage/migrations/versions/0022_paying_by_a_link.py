@@ -55,4 +55,14 @@ def upgrade() -> None:
             comment="when the gateway last told of a new card behind it",
         ),
     )
+    op.add_column(
+        "payment_method",
+        sa.Column(
+            "told_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="the gateway's time of what it told last of it",
+        ),
+    )
+    op.create_index("payment_method_token_idx", "payment_method", ["connection", "method"])
     op.create_check_constraint(op.f("payment_method_last4"), "payment_method", "last4 ~ '^[0-9]{4}$'")
