@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from storage.tables.schema import MODE_CHECK, id_column, metadata, mode_column, now_column, uuid_type
 
@@ -141,6 +141,13 @@ payment_run = Table(
     Column("target_instant", DateTime(timezone=True)),
     Column("status", Text, nullable=False),
     Column("selected", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "unselected",
+        JSONB,
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="where it selected nobody: accounts by the reason",
+    ),
     now_column("started_at"),
     Column("ended_at", DateTime(timezone=True)),
     CheckConstraint(

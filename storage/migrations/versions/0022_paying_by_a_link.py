@@ -1,10 +1,12 @@
-"""Links to a page for paying; charges that wait for the customer no longer than they may.
+"""Links to a page for paying, charges that wait no longer than they may, cards as gateways tell of them, runs that say
+why they selected nobody.
 
 Revision: 0022, after 0021.
 """
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0022"
 down_revision = "0021"
@@ -40,6 +42,16 @@ def upgrade() -> None:
             sa.DateTime(timezone=True),
             nullable=True,
             comment="when what waits for the customer is given up",
+        ),
+    )
+    op.add_column(
+        "payment_run",
+        sa.Column(
+            "unselected",
+            postgresql.JSONB(),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+            comment="where it selected nobody: accounts by the reason",
         ),
     )
     op.add_column(
