@@ -21,7 +21,13 @@ _INTENTS = {
     "payment_intent.canceled": Happened.VOIDED,
 }
 _REFUNDS = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
-_DISPUTES = {"charge.dispute.created", "charge.dispute.closed", "charge.dispute.updated"}
+_DISPUTES = {
+    "charge.dispute.created",
+    "charge.dispute.closed",
+    "charge.dispute.updated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+}
 _CARDS = {
     "payment_method.automatically_updated": CardChange.RENEWED,
     "payment_method.updated": CardChange.TOLD,
@@ -142,5 +148,14 @@ def _of_dispute(dispute: Mapping[str, Any], at: datetime) -> tuple[PaymentFact, 
             amount=dispute["amount"],
             currency=dispute["currency"].upper(),
             occurred_at=at,
+            fee=_fee(dispute),
         ),
     )
+
+
+def _fee(dispute: Mapping[str, Any]) -> int:
+    """What Stripe keeps for the dispute by now: its movements of the balance tell. In another currency than the
+    dispute's, where the account is paid out in that, it is part of the payout and not told here."""
+    moved = dispute.get("balance_transactions") or ()
+    fees = sum(each.get("fee") or 0 for each in moved if each.get("currency") == dispute["currency"])
+    return max(fees, 0)

@@ -13,6 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
+from pydantic import Field
+
 from connectors.sdk.capabilities.payment import Decline, PaymentStatus
 from connectors.sdk.config import Config
 from connectors.sdk.values import Currency, Value
@@ -44,7 +46,8 @@ class Happened(StrEnum):
 class PaymentFact(Value):
     """One thing that a gateway told. payment: the gateway's id of the payment. reference: our own, of the payment, or
     of the refund where one was told of. id: the gateway's id of the capture, refund or dispute; of the payment else.
-    amount: minor units. decline: why, where something failed."""
+    amount: minor units. decline: why, where something failed. fee: of a dispute,
+    what the gateway keeps for it by then, minor units of `currency`."""
 
     happened: Happened
     payment: str
@@ -54,6 +57,7 @@ class PaymentFact(Value):
     currency: Currency
     decline: Decline | None = None
     occurred_at: datetime | None = None
+    fee: int = Field(default=0, ge=0)
 
 
 class OtherAccount(ValueError):

@@ -1,5 +1,5 @@
 """Links to a page for paying, charges that wait no longer than they may, cards as gateways tell of them, runs that say
-why they selected nobody.
+why they selected nobody, fees of disputes.
 
 Revision: 0022, after 0021.
 """
@@ -44,6 +44,20 @@ def upgrade() -> None:
             comment="when what waits for the customer is given up",
         ),
     )
+    op.add_column(
+        "dispute",
+        sa.Column(
+            "fee",
+            sa.BigInteger(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="what the gateway keeps for it, by the latest stage",
+        ),
+    )
+    op.add_column(
+        "dispute", sa.Column("booked_fee", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
+    )
+    op.create_check_constraint(op.f("dispute_fees"), "dispute", "fee >= 0 and booked_fee >= 0")
     op.add_column(
         "payment_run",
         sa.Column(
