@@ -23,6 +23,13 @@ def keep_payment_link(connection: PgConnection, token_hash: bytes, account_id: s
     )
 
 
+def forget_old_links(connection: PgConnection) -> int:
+    """Delete links that have led nowhere for 90 days: they are answered as unknown from then on. How many."""
+    return connection.execute(
+        "delete from payment_link where expires_at < clock_timestamp() - interval '90 days'"
+    ).rowcount
+
+
 def linked_account(connection: PgConnection, token_hash: bytes) -> LinkedAccount | None:
     """Whose page the link with that token leads to; None for a token that is nobody's."""
     row = connection.execute(

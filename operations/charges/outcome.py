@@ -42,6 +42,8 @@ from storage.events import NewEvent, append_events
 
 # When the gateway is asked the first time after an outcome that nobody knows.
 FIRST_LOOK = timedelta(minutes=1)
+# When it is asked the first time for what is in flight, in case the webhook that tells of its end is lost.
+FIRST_LOOK_IN_FLIGHT = timedelta(days=1)
 NO_CODE = "generic_decline"
 ACTION_NEEDED = "notice.payment-action-needed"
 NOT_CONFIRMED = "not_confirmed_in_time"
@@ -70,7 +72,7 @@ class Told:
 
     technical: it failed and the gateway is known not to have charged (`domain.gateway_routing.Attempt`).
     look_at: when the gateway is asked (again), for one that stays open; None leaves it as it is, but what becomes
-    unknown is asked for after FIRST_LOOK.
+    unknown is asked for after FIRST_LOOK, and what is in flight after FIRST_LOOK_IN_FLIGHT.
     """
 
     status: ChargeStatus
@@ -290,6 +292,8 @@ def _still_open(
     look_at = told.look_at or charge.next_look_at
     if status is ChargeStatus.UNKNOWN and look_at is None:
         look_at = now + FIRST_LOOK
+    elif status is ChargeStatus.PROCESSING and look_at is None:
+        look_at = now + FIRST_LOOK_IN_FLIGHT
     acts = status is ChargeStatus.REQUIRES_ACTION
     url, act_until = None, charge.act_until
     if acts:
