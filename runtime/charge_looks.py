@@ -19,9 +19,9 @@ from connectors.sdk.config import MissingSecret
 from connectors.sdk.errors import ConnectorError, DefinitionError
 from connectors.sdk.methods import method
 from contracts.connector_call import CallStatus
-from operations.charges.giving_up import VOID, canceled, not_canceled, order_cancel
+from operations.charges.giving_up import canceled, not_canceled, order_cancel
 from operations.charges.looks import Look, due_looks, found_at_gateway, told_by_its_call
-from operations.charges.outcome import Came
+from operations.charges.outcome import VOID, Came
 from operations.tariffs import Tariff, Tariffs
 from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
 from storage.database import transaction

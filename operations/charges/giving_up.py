@@ -14,7 +14,17 @@ from typing import Any
 from contracts.connector_call import CallStatus
 from operations.calls.prepare import CallOrder, prepare_call
 from operations.charges.looks import is_overdue
-from operations.charges.outcome import NOT_CONFIRMED, Came, ChargeStatus, Told, call_of, outcome, told_by
+from operations.charges.outcome import (
+    NOT_CONFIRMED,
+    VOID,
+    Came,
+    ChargeStatus,
+    Told,
+    call_of,
+    outcome,
+    told_by,
+    void_key,
+)
 from operations.charges.paying import COMPLETE
 from operations.tariffs import Tariff
 from storage.calls import change_call, read_call
@@ -22,7 +32,6 @@ from storage.charges import ChargeRow, charge_key, lock_payers, read_charge
 from storage.database import PgConnection
 from storage.parked import resolve_parks_of_call
 
-VOID = "payment.void"
 # What a gateway answers that takes a cancel, and tells later how it ended.
 _TAKEN = "processing"
 
@@ -42,7 +51,7 @@ def order_cancel(connection: PgConnection, charge_id: str, now: datetime) -> str
     order = CallOrder(
         connection=charge.connection,
         method=VOID,
-        key=f"{charge_key(charge.account_id, charge.no)}:void",
+        key=void_key(charge),
         request={"payment": charge.gateway_id or "", "known": known},
         mode=charge.mode,
         account_id=charge.account_id,

@@ -23,6 +23,7 @@ from operations.accounts.unit import changing
 from operations.charges.begin import CHARGE, Begun, route_of, stop_if_paid, write
 from operations.tariffs import Tariff
 from storage.calls import CallRow, find_call
+from storage.charge_calls import give_back_unsent
 from storage.charges import (
     ChargeRow,
     NewCharge,
@@ -45,6 +46,7 @@ FIRST_LOOK = timedelta(minutes=1)
 # When it is asked the first time for what is in flight, in case the webhook that tells of its end is lost.
 FIRST_LOOK_IN_FLIGHT = timedelta(days=1)
 NO_CODE = "generic_decline"
+VOID = "payment.void"
 ACTION_NEEDED = "notice.payment-action-needed"
 NOT_CONFIRMED = "not_confirmed_in_time"
 
@@ -113,6 +115,8 @@ def told_by(payment: Mapping[str, Any]) -> Told:
     decline = payment.get("decline")
     code = decline.get("code") if isinstance(decline, Mapping) else None
     url = payment.get("next_action_url") if status is ChargeStatus.REQUIRES_ACTION else None
+    if url is not None and not str(url).startswith(("https://", "http://")):
+        url = None  # it becomes a link of a page
     return Told(status, payment.get("id") or None, code, next_action_url=url)
 
 
@@ -135,6 +139,11 @@ def told_by_call(call: CallRow) -> Told | None:
         # Of one in doubt a person says so that it was done, as its remedy asks for.
         return Told(ChargeStatus.SUCCEEDED if call.error_kind == "unknown" else ChargeStatus.UNKNOWN)
     return None
+
+
+def void_key(charge: ChargeRow) -> str:
+    """The key under which the charge is canceled at its gateway."""
+    return f"{charge_key(charge.account_id, charge.no)}:void"
 
 
 def call_of(connection: PgConnection, charge: ChargeRow) -> CallRow | None:
@@ -354,6 +363,9 @@ def _close(
         },
     )
     close_parts(connection, [charge.id])
+    if charge.act_until is not None:
+        # Nobody cancels at the gateway what has ended: it may be paid.
+        give_back_unsent(connection, charge.mode, charge.connection, VOID, void_key(charge))
     if payment_id is None:  # a payment has an event of its own
         append_events(
             connection, [NewEvent(f"charge.{told.status.value}", charge.account_id, charge.id, charge.no)]

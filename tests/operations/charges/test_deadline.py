@@ -21,6 +21,8 @@ from domain.rule_book import RuleBook
 from operations.charges.begin import Why
 from operations.charges.giving_up import order_cancel
 from operations.charges.looks import due_looks
+from operations.charges.outcome import ChargeStatus, told_by
+from operations.charges.outcome import Told as ToldOf
 from operations.charges.paying import bring_back
 from operations.webhooks_in.apply import apply_batch
 from operations.webhooks_in.handlers import WebhookHandlers
@@ -90,7 +92,7 @@ class Shop:
 @pytest.fixture(scope="module")
 def fleet(pg_server: PostgresForTests) -> Iterator[Fleet]:
     engine = make_engine(pg_server.fresh_database("deadline"))
-    made = Fleet(engine, 12)
+    made = Fleet(engine, 16)
     yield made
     made.lawful()
     engine.dispose()
@@ -139,6 +141,29 @@ async def test_a_policy_may_give_less_time(shop: Shop, fleet: Fleet) -> None:
     assert shop.came(charge) == GIVEN_UP
 
 
+def test_who_was_not_there_is_written_to_once(shop: Shop, fleet: Fleet) -> None:
+    account = fleet.accounts.pop()
+    [begun] = fleet.begin(account).begun
+    bank = "https://bank.example/confirm"
+    for _ in range(2):
+        fleet.tell(begun.charge_id, "requires_action", gateway_id="pi_1", next_action_url=bank)
+    told = "select kind from event_log where account_id = %s and kind like 'notice.%%'"
+    assert fleet.rows(told, account) == [("notice.payment-action-needed",)]
+    assert told_by({"id": "pi_1", "status": "requires_action", "next_action_url": "javascript:x"}) == ToldOf(
+        ChargeStatus.REQUIRES_ACTION, "pi_1"
+    )
+    fleet.tell(begun.charge_id, "withdrawn")
+    assert fleet.payments(account) == [("failed", begun.amount, "not_confirmed_in_time")]
+
+
+async def test_who_was_on_the_page_is_not_written_to(shop: Shop, fleet: Fleet) -> None:
+    account, charge = await shop.waiting()
+    assert charge.present
+    assert fleet.rows("select from event_log where account_id = %s and kind like 'notice.%%'", account) == []
+    await confirm(charge)
+    await shop.looks.look(TOO_LATE)
+
+
 async def test_a_customer_who_was_faster_has_paid(shop: Shop, fleet: Fleet) -> None:
     account, charge = await shop.waiting()
     await confirm(charge)
@@ -157,6 +182,19 @@ async def test_a_customer_who_confirms_between_look_and_cancel_has_paid(shop: Sh
     assert shop.came(charge) == ("succeeded", None)
     assert fleet.invoices(account)[0][0] == "paid"
     assert shop.parked() == 0, "nobody has to decide about a cancel that was not needed"
+
+
+async def test_a_cancel_that_was_not_sent_yet_is_not_sent_once_the_charge_is_paid(
+    shop: Shop, fleet: Fleet
+) -> None:
+    _, charge = await shop.waiting()
+    with transaction(fleet.engine) as connection:
+        call_id = order_cancel(connection, charge.id, TOO_LATE)
+    await confirm(charge)
+    await shop.looks.look(TOO_LATE)
+    assert shop.came(charge) == ("succeeded", None)
+    assert fleet.rows("select status from connector_call where id = %s", call_id) == [("failed",)]
+    assert shop.stripe.effects.of("void") == []
 
 
 @pytest.mark.parametrize("fault", ["stall_after", "server_error", "server_error_after", "stall_before"])
