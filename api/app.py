@@ -14,7 +14,7 @@ from fastapi.telemetry import TelemetryConfig
 from sqlalchemy import Engine, text
 from temporalio.client import Client
 
-from api import openapi, problems, unsubscribe
+from api import openapi, pay, problems, unsubscribe
 from api.body_guard import BodyGuard
 from api.checkout_news import CheckoutNews
 from api.key_ring import KeyRing
@@ -56,6 +56,7 @@ from api.webhooks.routes import webhook_route
 from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.webhooks.shelf import bundled_recipes
 from documents.invoice_page import InvoicePages
+from documents.pay_page import PayPages
 from documents.shelf import Shelf
 from operations.entitlements.paywall import Paywall
 from operations.tariffs import Tariffs
@@ -178,7 +179,8 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
     app.state.engine_taxed = frozenset(tax_uses(chosen))
-    app.state.invoice_pages = InvoicePages(Shelf(chosen.templates))
+    shelf = Shelf(chosen.templates)
+    app.state.invoice_pages, app.state.pay_pages = InvoicePages(shelf), PayPages(shelf)
     problems.install(app)
     openapi.describe(app, (health_routes, *ROUTERS))
     app.add_middleware(BodyGuard)
@@ -187,6 +189,7 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
         app.include_router(router)
     app.include_router(health_routes)
     app.include_router(unsubscribe.router)
+    app.include_router(pay.router)
     # First: matching a path costs a microsecond a route, and this one is the hot one.
     app.router.routes.insert(0, webhook_route())
     return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -10,8 +10,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from connectors.sdk.capabilities.card_facts import CardChange, CardFact, TellsOfCards
 from connectors.sdk.capabilities.payment_facts import PaymentFact, TellsOfPayments, standing
 from connectors.sdk.config import Config
+from operations.charges.cards import ToldOfCard, note_card
 from operations.charges.facts import AtGateway, apply_standing, charge_of
 from operations.charges.outcome import told_by
 from operations.checkout.told import keep_and_wake
@@ -44,7 +46,9 @@ def checked(gateway: type[TellsOfPayments[Any]], config: Config, tariffs: Tariff
     def apply(
         connection: PgConnection, endpoint: InboundEndpoint, deliveries: Sequence[StoredDelivery]
     ) -> Sequence[Outcome]:
-        told = [gateway.facts(config, payload_of(delivery)) for delivery in deliveries]
+        payloads = [payload_of(delivery) for delivery in deliveries]
+        told = [gateway.facts(config, payload) for payload in payloads]
+        cards = _cards(gateway, config, payloads)
         outcomes = keep_and_wake(connection, endpoint, deliveries)
         _apply_to_charges(
             connection,
@@ -56,6 +60,7 @@ def checked(gateway: type[TellsOfPayments[Any]], config: Config, tariffs: Tariff
                 for no, fact in enumerate(facts, 1)
             ],
         )
+        _apply_to_cards(connection, endpoint, cards)
         tariff = tariffs.current(connection)
         return [
             replace(
@@ -71,6 +76,31 @@ def checked(gateway: type[TellsOfPayments[Any]], config: Config, tariffs: Tariff
         ]
 
     return apply
+
+
+def _cards(
+    gateway: type[TellsOfPayments[Any]], config: Config, payloads: Sequence[Mapping[str, Any]]
+) -> list[CardFact]:
+    if not issubclass(gateway, TellsOfCards):
+        return []
+    return [fact for payload in payloads for fact in gateway.card_facts(config, payload)]
+
+
+def _apply_to_cards(connection: PgConnection, endpoint: InboundEndpoint, facts: Sequence[CardFact]) -> None:
+    """Write down what was told of cards on file, in the order of their tokens."""
+    now = datetime.now(UTC)
+    for fact in sorted(facts, key=lambda each: each.method):
+        told = ToldOfCard(
+            fact.method,
+            fact.customer,
+            fact.card.brand,
+            fact.card.last4,
+            fact.card.expires_on,
+            renewed=fact.change is CardChange.RENEWED,
+            closed=fact.change is CardChange.CLOSED,
+            at=fact.occurred_at or now,
+        )
+        note_card(connection, endpoint.mode, endpoint.connection, told, now)
 
 
 def _apply_to_charges(

@@ -16,6 +16,7 @@ from domain.account.unpaid_sales import take_back_sale
 from operations.accounts.unit import Changing, changing
 from operations.charges.methods import NewMethod, keep_method
 from operations.checkout.begin import OpenedAccount
+from operations.checkout.card_told import card_told
 from operations.checkout.offer import CART, payable, taxing
 from operations.checkout.quote import ENGINE_TAX
 from operations.follow_ups.carrying import provide
@@ -163,7 +164,10 @@ def settle(
         )
     if row.payment is not None and row.connection is not None:
         kind = "direct_debit" if row.payment["charge"] == "last" else "card"
-        method = NewMethod(row.connection, row.payment["method"], row.payment["customer"], kind)
+        brand, last4, ends = card_told(connection, row) or (None, None, None)
+        method = NewMethod(
+            row.connection, row.payment["method"], row.payment["customer"], kind, brand, ends, last4
+        )
         keep_method(connection, row.account_id, row.mode, method, pays_by_itself=False)
     request_fulfilment(connection, row, [*row.subscription_ids, *purchases], fulfilled_by)
     provisioner = fulfilled_by.get("provisioning")

@@ -65,6 +65,7 @@ from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
 from storage.tables.mails import mail
 from storage.tables.operators import api_key, audit, parked
+from storage.tables.payment_links import payment_link
 from storage.tables.refunds import dispute, manual_payment, refund
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
@@ -126,6 +127,7 @@ __all__ = [
     "payment",
     "payment_application",
     "payment_fact",
+    "payment_link",
     "payment_method",
     "pending_charge",
     "person",
