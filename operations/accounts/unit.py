@@ -21,6 +21,7 @@ from domain.revenue import ScheduleRefused, schedule_of, to_recognise
 from domain.tax import Treatment
 from operations.dunning.case import note_case
 from operations.follow_ups.writing import note_follow_ups
+from operations.fulfilment.noting import note_fulfilment
 from operations.refunds.promising import write_promises
 from operations.tariffs import Tariff
 from operations.tax.documents import GivenBack, refund_tax_document, void_tax_document
@@ -110,6 +111,7 @@ def changing(
     with connection.pipeline():
         changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
     note_follow_ups(connection, account, list(account.subscriptions), before.today, unit.now, rows.follow_ups)
+    note_fulfilment(connection, tariff, account, unit.now, purchases=bool(purchases))
     append_events(connection, [*changed, *told_of_case])
     number_invoices(connection, account.mode, unit.written, unit.bill_run_id)
 
