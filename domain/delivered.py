@@ -31,13 +31,15 @@ class _Strict(BaseModel):
 
 class Content(_Strict):
     """Protected content: `id` is what the DRM system calls it, a title or a collection. `devices`: on how many it may
-    be read; `days`: how long, for what is bought once. What is subscribed to is licensed as far as it is billed."""
+    be read; `days`: how long, for what is bought once. What is subscribed to is licensed as far as it is billed, and
+    `grace_days` longer, so that the next bill comes before the licence runs out."""
 
     id: str = Field(min_length=1, max_length=100, description="what the DRM system calls the content")
     devices: int | None = Field(default=None, ge=1, le=100, description="devices at a time; none: no limit")
     days: int | None = Field(
         default=None, ge=1, le=36_500, description="days of reading, where it is bought once"
     )
+    grace_days: int = Field(default=1, ge=0, le=30, description="days beyond what is billed")
 
 
 class SenderAddress(_Strict):

@@ -62,14 +62,15 @@ class Capability(StrEnum):
 
 
 class Source(NamedTuple):
-    """What gives it: a subscription that is read by, until `until` as far as is billed (None: nothing ahead is), or a
-    purchase that is paid for, on the local day `since`."""
+    """What gives it: a subscription that is read by, billed until the local day `until` (exclusive) or `over` then, or
+    a purchase that is paid for, of the local day `since`."""
 
     kind: str
     id: str
     delivered: Delivered
     since: date
-    until: datetime | None
+    until: date | None
+    over: bool = False
     copies: int = 1
     stopped: tuple[tuple[date, date], ...] = ()
 
@@ -162,14 +163,16 @@ def wanted(
 def _licence(
     source: Source, content: Content, known: Sequence[Entry], zone: ZoneInfo, now: datetime
 ) -> list[Wanted]:
-    until = source.until
-    if source.kind == "purchase":
+    if source.until is None:
         until = start_of_day(source.since + timedelta(days=content.days or 1), zone)
+    else:
+        grace = 0 if source.over else content.grace_days
+        until = start_of_day(source.until + timedelta(days=grace), zone)
     number = _number(known, Capability.DRM, content.id, now)
     there = [each for each in known if each.capability == Capability.DRM and each.item == content.id]
-    if until is None or (until <= now and not any(each.number == number for each in there)):
+    if until <= now and not any(each.number == number for each in there):
         return []
-    terms = {"devices": content.devices}
+    terms = {"devices": content.devices, "grace_days": content.grace_days}
     return [Wanted(source, Capability.DRM, content.id, number, now, until, None, terms)]
 
 

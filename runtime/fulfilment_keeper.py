@@ -80,15 +80,15 @@ class FulfilmentKeeper:
 
     async def round(self, now: datetime) -> bool:
         """Everything that there is to do at `now`, up to a few hundred of each; whether there may be more."""
-        noted = await asyncio.to_thread(self._take_note)
+        noted = await asyncio.to_thread(self._take_note, now)
         looked = await asyncio.to_thread(self._look, now)
         calls = await asyncio.to_thread(self._ask, now)
         await self._start(calls)
         return noted >= settling.AT_ONCE or looked >= looking.AT_ONCE or len(calls) >= sending.AT_ONCE
 
-    def _take_note(self) -> int:
+    def _take_note(self, now: datetime) -> int:
         with transaction(self._engine) as connection:
-            return settling.take_note(connection)
+            return settling.take_note(connection, now)
 
     def _look(self, now: datetime) -> int:
         return looking.look_anew(self._engine, self._tariffs.current(), now)

@@ -133,13 +133,14 @@ class SettledCall(NamedTuple):
     at: datetime
 
 
-def settled_fulfilments(connection: PgConnection, limit: int) -> list[SettledCall]:
-    """Up to `limit` entries whose call is settled, which do not say so yet."""
+def settled_fulfilments(connection: PgConnection, now: datetime, limit: int) -> list[SettledCall]:
+    """Up to `limit` entries whose call is settled, which do not say so yet; `at` is `now`, or what time it is by the
+    account's clock."""
     rows = connection.execute(
-        "select f.id::text, c.status, c.request, c.answer, coalesce(a.clock_at, clock_timestamp())"
+        "select f.id::text, c.status, c.request, c.answer, coalesce(a.clock_at, %s)"
         " from fulfilment f join connector_call c on c.id = f.call_id join account a on a.id = f.account_id"
         " where f.call_id is not null and c.status in ('succeeded', 'skipped', 'failed') order by f.id limit %s",
-        (limit,),
+        (now, limit),
     )
     return [SettledCall(*row) for row in rows]
 
@@ -156,7 +157,8 @@ def accounts_to_look_at(connection: PgConnection, now: datetime, limit: int) -> 
          from fulfilment f join account a on a.id = f.account_id join subscription s on s.id = f.source_id
          where f.capability = 'drm' and f.wish = 'given' and f.until < %(now)s + interval '3 days'
            and f.until > %(now)s - interval '60 days' and s.ends_on is null
-           and coalesce(s.next_bill_on, s.charged_through) > (f.until at time zone a.time_zone)::date
+           and coalesce(s.next_bill_on, s.charged_through) + coalesce((f.terms->>'grace_days')::int, 0)
+               > (f.until at time zone a.time_zone)::date
            and {_NOT_PARKED}
          limit %(limit)s)
         """.encode(),

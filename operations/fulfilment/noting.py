@@ -120,14 +120,19 @@ def _sources(
                     subscription.terms.id,
                     delivered,
                     subscription.terms.starts_on,
-                    _billed_until(account, subscription),
+                    *_billed_until(account, subscription),
                     copies,
                     stops,
                 )
     for bought in paid_purchases(connection, account.id):
         if bought.plan in tariff.delivered:
             yield Source(
-                "purchase", bought.id, tariff.delivered[bought.plan], bought.bought_on, None, bought.quantity
+                "purchase",
+                bought.id,
+                tariff.delivered[bought.plan],
+                bought.bought_on,
+                None,
+                copies=bought.quantity,
             )
 
 
@@ -147,14 +152,15 @@ def _of_subscription(subscription: Subscription, tariff: Tariff, today: date) ->
     return Delivered(tuple(content.values()), tuple(shipping.values())), max(copies, 1)
 
 
-def _billed_until(account: AccountState, subscription: Subscription) -> datetime:
-    """How far the subscription is billed, or its trial lasts; what is billed in arrears, to its next bill."""
+def _billed_until(account: AccountState, subscription: Subscription) -> tuple[date, bool]:
+    """How far the subscription is billed, or its trial lasts; what is billed in arrears, to its next bill. And whether
+    it is over then."""
     terms = subscription.terms
     ends = [terms.charged_through, terms.trial_ends_on, terms.next_bill_on]
     end = max(each for each in ends if each is not None)
-    if terms.ends_on is not None:
-        end = min(end, terms.ends_on) if terms.ends_on > account.today else terms.ends_on
-    return start_of_day(end, account.zone)
+    if terms.ends_on is not None and terms.ends_on <= end:
+        return terms.ends_on, True
+    return end, False
 
 
 def _row_of(rows: Sequence[FulfilmentRow], each: Wanted) -> FulfilmentRow | None:

@@ -23,8 +23,8 @@ class LicenceStatus(StrEnum):
 
 
 class LicenceOrder(Value):
-    """A licence for one reader and one title. reference: our own id. until: never beyond what is paid. devices: on how
-    many at a time; None: no limit."""
+    """A licence for one reader and one title. reference: our own id. until: never beyond what access is given
+    for. devices: on how many at a time; None: no limit."""
 
     reference: str = Field(min_length=1, max_length=100)
     content: str
