@@ -213,7 +213,7 @@ def test_a_good_catalog_is_told_and_shown(loaded: str, capsys: pytest.CaptureFix
     assert run(["catalog", "load", str(CATALOG)]) == 0
     assert "nothing changed" in capsys.readouterr().out
     assert run(["catalog", "check", str(CATALOG), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["plans"] == 19
+    assert json.loads(capsys.readouterr().out)["plans"] == 20
     assert run(["catalog", "show", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["plans"]) == 19
     assert run(["catalog", "show"]) == 0
