@@ -14,11 +14,12 @@ from domain.subscriptions import State, next_change, state_on
 from operations.accounts.unit import build, changing
 from operations.follow_ups.carrying import ProvisionerOf, carry_out_follow_ups, first_due, nobody
 from operations.follow_ups.writing import note_follow_ups
-from operations.fulfilment.noting import note_fulfilment
+from operations.fulfilment.noting import delivers, note_fulfilment
 from operations.fulfilment.sending import FulfilledBy, ask, nothing_connected
 from operations.tariffs import Tariff
 from storage.database import PgConnection, transaction
 from storage.events import NewEvent, append_events
+from storage.whole.access import access_beside
 from storage.whole.reading import read_whole
 
 
@@ -155,8 +156,12 @@ def _note(
     account, _ = build(rows, tariff, now)
     account.today = max(account.today, local_date(now, account.zone))
     names = [name for name, each in account.subscriptions.items() if each.terms.id == subscription_id]
-    note_follow_ups(connection, account, names, since or account.today, now)
-    note_fulfilment(connection, tariff, account, now)
+    granted = [each.grant for each in rows.access]
+    note_follow_ups(connection, account, names, since or account.today, now, rows.follow_ups, granted)
+    if tariff.delivered:
+        _, purchases = access_beside(connection, account_id)
+        if delivers(account, tariff, purchases):
+            note_fulfilment(connection, tariff, account, now, granted, purchases)
 
 
 def _row(connection: PgConnection, subscription_id: str, *, lock: bool = False) -> _Row:

@@ -215,16 +215,6 @@ def paid_purchases(connection: PgConnection, account_id: str) -> list[PaidPurcha
     return [PaidPurchase(*row) for row in rows]
 
 
-def open_sources(connection: PgConnection, account_id: str, at: datetime) -> set[str]:
-    """The ids of the account's subscriptions by which somebody reads at the instant `at`."""
-    rows = connection.execute(
-        "select distinct source_id::text from entitlement_grant where account_id = %s"
-        " and source_kind = 'subscription' and starts_at <= %s and coalesce(ends_at > %s, true)",
-        (account_id, at, at),
-    )
-    return {row[0] for row in rows}
-
-
 def parcel_address(connection: PgConnection, account_id: str) -> tuple[str, dict[str, Any]]:
     """To whom and where the account's parcels go; empty where nobody said."""
     row = connection.execute(

@@ -15,6 +15,7 @@ from operations.tariffs import Tariff
 from storage.database import DATABASE_AWAY, transaction
 from storage.fulfilments import accounts_to_look_at
 from storage.parked import Park, park, resolve_parks_of
+from storage.whole.access import access_beside
 from storage.whole.reading import read_whole
 
 log = logging.getLogger("masthead.fulfilment")
@@ -47,7 +48,9 @@ def look_at(engine: Engine, tariff: Tariff, account_id: str, now: datetime) -> N
         now = rows.head.clock_at or now
         account, _ = build(rows, tariff, now)
         account.today = max(account.today, local_date(now, ZoneInfo(rows.head.time_zone)))
-        note_fulfilment(connection, tariff, account, now, looked=True)
+        granted = [each.grant for each in rows.access]
+        _, purchases = access_beside(connection, account_id)
+        note_fulfilment(connection, tariff, account, now, granted, purchases)
         resolve_parks_of(connection, KIND, account_id)
 
 

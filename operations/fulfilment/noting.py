@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
 from domain.account.follow_ups import plan_of
 from domain.account.state import AccountState, Subscription
 from domain.delivered import Delivered
+from domain.entitlements import Given, Grant, SourceKind
 from domain.fulfilment import STANDING, Entry, Source, Told, Wanted, Wish, is_issue, wanted
 from domain.periods import start_of_day
 from operations.calls.withdrawing import withdraw
@@ -19,7 +21,6 @@ from storage.fulfilments import (
     change_fulfilment,
     fulfilments_of,
     insert_fulfilment,
-    open_sources,
     paid_purchases,
 )
 
@@ -27,27 +28,32 @@ NOT_CONNECTED = "not connected"
 MISSED = "missed"
 
 
+def delivers(account: AccountState, tariff: Tariff, purchases: Sequence[Given]) -> bool:
+    """Whether plans of the account, those that it bought once with them, deliver content or parcels."""
+    if not tariff.delivered:
+        return False
+    plans = chain(
+        (each.plan for each in purchases),
+        (item.plan for each in account.subscriptions.values() for item in each.terms.items),
+        (plan for each in account.subscriptions.values() for _, plan in each.entitled),
+    )
+    return any(plan in tariff.delivered for plan in plans)
+
+
 def note_fulfilment(
     connection: PgConnection,
     tariff: Tariff,
     account: AccountState,
     at: datetime,
-    *,
-    purchases: bool = True,
-    looked: bool = False,
+    granted: Sequence[Grant],
+    purchases: Sequence[Given],
 ) -> None:
     """Write down the licences and parcels that the account shall have at the instant `at`, and wish away those that it
-    shall have no more. Its row has to be locked, its grants and purchases written. An account whose plans deliver
-    nothing costs nothing, unless it is `looked` at because of its entries. `purchases`: whether it bought anything."""
-    if not looked:
-        if not tariff.delivered:
-            return
-        if not _delivering(account, tariff) and not (purchases and _bought(connection, tariff, account.id)):
-            return
+    shall have no more. Its row has to be locked, and what it was `granted` and its `purchases` written."""
     rows = fulfilments_of(connection, account.id)
     at = max(at, start_of_day(account.today, account.zone))
     seen: set[str] = set()
-    for source in _sources(connection, tariff, account, at):
+    for source in _sources(connection, tariff, account, at, granted, purchases):
         known = [entry_of(row) for row in rows if row.source_id == source.id]
         for each in wanted(source, known, account.zone, account.today, at):
             row = _row_of(rows, each)
@@ -90,26 +96,21 @@ def recall(connection: PgConnection, row: FulfilmentRow, at: datetime) -> bool:
     return True
 
 
-def _delivering(account: AccountState, tariff: Tariff) -> bool:
-    return any(
-        plan in tariff.delivered
-        for each in account.subscriptions.values()
-        for plan in (*(item.plan for item in each.terms.items), *(plan for _, plan in each.entitled))
-    )
-
-
-def _bought(connection: PgConnection, tariff: Tariff, account_id: str) -> bool:
-    row = connection.execute(
-        "select exists (select from purchase where account_id = %s and plan_code = any(%s))",
-        (account_id, list(tariff.delivered)),
-    ).fetchone()
-    return bool(row and row[0])
-
-
 def _sources(
-    connection: PgConnection, tariff: Tariff, account: AccountState, at: datetime
+    connection: PgConnection,
+    tariff: Tariff,
+    account: AccountState,
+    at: datetime,
+    granted: Sequence[Grant],
+    purchases: Sequence[Given],
 ) -> Iterator[Source]:
-    read = open_sources(connection, account.id, at)
+    read = {
+        grant.source_id
+        for grant in granted
+        if grant.source_kind is SourceKind.SUBSCRIPTION
+        and grant.starts_at <= at
+        and (grant.ends_at is None or at < grant.ends_at)
+    }
     for subscription in account.subscriptions.values():
         if subscription.terms.id in read:
             delivered, copies = _of_subscription(subscription, tariff, account.today)
@@ -124,7 +125,7 @@ def _sources(
                     copies,
                     stops,
                 )
-    for bought in paid_purchases(connection, account.id):
+    for bought in paid_purchases(connection, account.id) if purchases else ():
         if bought.plan in tariff.delivered:
             yield Source(
                 "purchase",
