@@ -167,14 +167,14 @@ def accounts_to_look_at(connection: PgConnection, now: datetime, limit: int) -> 
     return [row[0] for row in rows]
 
 
-def begun_calls(connection: PgConnection, account_id: str) -> list[str]:
-    """The ids of the calls of an account's entries that were written down and not sent yet."""
+def begun_calls(connection: PgConnection, account_id: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """The calls of an account's entries that were written down and not sent yet: (id, item, terms)."""
     rows = connection.execute(
-        "select c.id::text from fulfilment f join connector_call c on c.id = f.call_id"
+        "select c.id::text, f.item, f.terms from fulfilment f join connector_call c on c.id = f.call_id"
         " where f.account_id = %s and c.status = 'intent' order by c.id",
         (account_id,),
     )
-    return [row[0] for row in rows]
+    return list(rows)
 
 
 def has_entries(connection: PgConnection, source_id: str) -> bool:

@@ -57,6 +57,7 @@ HOLDS_TAKE_TIME = "holds-take-time"
 # Since then licences and parcels are asked for.
 FULFILS = "fulfils"
 
+ENDS = frozenset(each.value for each in CheckoutStatus if each.ended)
 GIVE_BACK = "give back what is held"
 TAKE_BACK = "take the sale out of the books"
 
@@ -267,7 +268,7 @@ class CheckoutWorkflow:
         asked = await workflow.execute_activity_method(
             CheckoutActivities.fulfil, self._ref(), summary="ask for licences, parcels and access", **BOOKS
         )
-        await start_beside(asked.calls, self._order.account_id)
+        await start_beside(asked.calls)
         self._show("completed", f"paid, and access is open{_told(asked)}")
 
     # --- undoing ---
@@ -379,8 +380,10 @@ class CheckoutWorkflow:
         return CheckoutResult(checkout_id=self._order.checkout_id, status=status, kind=kind)
 
     def _show(self, status: str, what: str) -> None:
-        undos = ", ".join(undo.what for undo in reversed(self._undos)) or "nothing"
-        self._shown = f"**{status}** · {what}\n\nTo be undone if it fails: {undos}.\n\n{WHAT_OPS_CAN_DO}"
+        self._shown = f"**{status}** · {what}"
+        if status not in ENDS:
+            undos = ", ".join(undo.what for undo in reversed(self._undos)) or "nothing"
+            self._shown += f"\n\nTo be undone if it fails: {undos}.\n\n{WHAT_OPS_CAN_DO}"
         workflow.upsert_search_attributes([STATUS.value_set(status)])
         workflow.set_current_details(self._shown)
 
@@ -393,7 +396,7 @@ def _money(quoted: Quoted) -> str:
 
 
 def _told(asked: Fulfilled) -> str:
-    parts = [f"`{each.method}` of {each.connection}" for each in asked.calls]
+    parts = [f"`{each.method}` of {each.connection} ({each.about or each.key})" for each in asked.calls]
     if asked.unconnected:
         parts.append(f"{asked.unconnected} waiting for a connection (`masthead.yaml`)")
     return f"; asked for: {', '.join(parts)}" if parts else ""

@@ -129,7 +129,7 @@ class SubscriptionWorkflow:
             **BOOKS,
         )
         if standing.calls and workflow.patched(CALLS_AT_ONCE):
-            await start_beside(standing.calls, standing.account_id)
+            await start_beside(standing.calls)
         return standing
 
     async def _wait_until(self, due: datetime) -> None:

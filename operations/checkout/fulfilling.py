@@ -8,7 +8,7 @@ from contracts.checkout import Fulfilled
 from contracts.connector_call import CallStatus
 from operations.calls.prepare import ref_of
 from operations.checkout.books import provisioning_key
-from operations.fulfilment.sending import FulfilledBy, ask
+from operations.fulfilment.sending import FulfilledBy, about, ask
 from storage.calls import calls_of_key, read_call
 from storage.checkouts import read_checkout
 from storage.database import PgConnection
@@ -20,12 +20,13 @@ def fulfil(connection: PgConnection, checkout_id: str, now: datetime, fulfilled_
     not sent yet are answered again."""
     row = read_checkout(connection, checkout_id)
     ask(connection, fulfilled_by, now, row.account_id)
-    calls = [read_call(connection, each) for each in begun_calls(connection, row.account_id)]
+    calls = [
+        ref_of(read_call(connection, call)).model_copy(update={"about": about(item, terms)})
+        for call, item, terms in begun_calls(connection, row.account_id)
+    ]
     calls += [
-        each
+        ref_of(each)
         for each in calls_of_key(connection, row.mode, "provisioning.put", provisioning_key(row.id))
         if each.status == CallStatus.INTENT
     ]
-    return Fulfilled(
-        calls=[ref_of(each) for each in calls], unconnected=unconnected(connection, row.account_id)
-    )
+    return Fulfilled(calls=calls, unconnected=unconnected(connection, row.account_id))

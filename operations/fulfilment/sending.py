@@ -84,6 +84,7 @@ def _call(
         request,
         mode=row.mode,
         account_id=row.account_id,
+        trace_key=f"fulfilment/{row.id}",
     )
     made = prepare_call(connection, order)
     changes = {
@@ -96,7 +97,12 @@ def _call(
     if sent_to is not None:
         changes["sent_to"] = sent_to
     change_fulfilment(connection, row.id, changes)
-    return made.ref
+    return made.ref.model_copy(update={"about": about(row.item, row.terms)})
+
+
+def about(item: str, terms: Mapping[str, Any]) -> str:
+    """The entry in a word or two."""
+    return f"{item}, issue of {terms['issue']}" if "issue" in terms else item
 
 
 def _request(
