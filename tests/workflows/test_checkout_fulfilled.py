@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from connectors.sdk.memory import memory_context
 from contracts.checkout import CheckoutStatus
 from contracts.names import connector_call_id
+from runtime.fulfilment_keeper import FulfilmentKeeper
 from sandbox.reference.stand_in import ReferenceStandIn
 from tests.operations.fulfilment.parcels import CONNECTED, SERVICES
 from tests.workflows.selling import BUYER, Shop, order
@@ -76,3 +78,16 @@ async def test_a_sale_that_fails_brings_no_licence(shop: Shop, services: Referen
     assert result.status is CheckoutStatus.DECLINED
     assert shop.rows("select count(*) from fulfilment where wish = 'given'") == [(0,)]
     assert services.count("grant") == 0
+
+
+async def test_the_keeper_asks_once_a_system_is_connected(shop: Shop, services: ReferenceStandIn) -> None:
+    shop.fulfilled_by = {}
+    _, row = await shop.sell(order("harbor-lights-ebook"))
+    keeper = FulfilmentKeeper(shop.client, shop.engine, lambda _: CONNECTED)
+    await keeper.round(datetime.now(UTC))
+    await shop.until("it is given", lambda: services.count("grant") == 1)
+    answered = "select status from connector_call where method = 'drm.grant'"
+    await shop.until("the answer is kept", lambda: shop.rows(answered) == [("succeeded",)])
+    await keeper.round(datetime.now(UTC))
+    stands = "select told, outcome, connection from fulfilment where account_id = %s"
+    assert shop.rows(stands, row.account_id) == [("given", "given", "licences")]
