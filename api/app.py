@@ -21,6 +21,7 @@ from api.key_ring import KeyRing
 from api.observed import Observed
 from api.reference import serve_reference
 from api.security import open_route, require_key
+from api.tax_now import taxing_now
 from api.v1 import (
     account_commands,
     accounts,
@@ -130,6 +131,7 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
     if chosen.database_url is None:
         raise ValueError("DATABASE_URL is not set; run `masthead up`, which starts the API with all it needs")
     url = chosen.database_url
+    taxed_by = tax_uses(chosen)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -154,12 +156,13 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
         await open_pool(inbox)
         await open_pool(reads)
         try:
-            with (
-                telemetry.listening(app.state.checks, HubMetrics(app.state.engine))
-                if telemetry
-                else nullcontext()
-            ):
-                yield
+            async with taxing_now(chosen, app.state.engine, taxed_by) as app.state.tax_now:
+                with (
+                    telemetry.listening(app.state.checks, HubMetrics(app.state.engine))
+                    if telemetry
+                    else nullcontext()
+                ):
+                    yield
         finally:
             await app.state.checkout_news.close()
             await close_pool(inbox)
@@ -178,7 +181,7 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
     serve_reference(app)
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
-    app.state.engine_taxed = frozenset(tax_uses(chosen))
+    app.state.engine_taxed = frozenset(taxed_by)
     shelf = Shelf(chosen.templates)
     app.state.invoice_pages, app.state.pay_pages = InvoicePages(shelf), PayPages(shelf)
     problems.install(app)

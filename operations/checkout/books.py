@@ -173,10 +173,13 @@ def settle(
     provisioner = fulfilled_by.get("provisioning")
     if purchases and provisioner is not None:
         # What a subscription gives is brought there by what follows from its own changes.
-        provide(
-            connection, row.account_id, row.mode, f"checkout:{row.id}:provisioning", unit.now, provisioner
-        )
+        provide(connection, row.account_id, row.mode, provisioning_key(row.id), unit.now, provisioner)
     finish(connection, row, CheckoutStatus.COMPLETED, now)
+
+
+def provisioning_key(checkout_id: str) -> str:
+    """The key of the call that brings the access of a checkout's purchases to the identity system."""
+    return f"checkout:{checkout_id}:provisioning"
 
 
 def take_back(connection: PgConnection, tariff: Tariff, checkout_id: str, now: datetime) -> None:

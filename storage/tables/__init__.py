@@ -60,6 +60,7 @@ from storage.tables.connections import (
 from storage.tables.dunning import dunning_case, payment_fact
 from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
+from storage.tables.fulfilment import fulfilment
 from storage.tables.holds import write_hold
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
@@ -107,6 +108,7 @@ __all__ = [
     "event_log",
     "feature",
     "follow_up",
+    "fulfilment",
     "fulfilment_request",
     "idempotency_key",
     "import_job",
