@@ -1,6 +1,6 @@
 """Licences and parcels: what plans deliver, and what other systems were told of it.
 
-Revision: 0023, after 0021.
+Revision: 0023, after 0022.
 """
 
 from alembic import op
