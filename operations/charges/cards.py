@@ -35,17 +35,19 @@ def note_card(
     """Write down what was told of a card, for each account that pays by it; the accounts for which that was news. A new
     card behind the token counts as a new payment method: what failed is tried with it at once. Told late, after
     something newer, or twice it changes nothing."""
-    accounts = [
-        row[0]
-        for row in connection.execute(
-            "select account_id::text from payment_method where connection = %s and method = %s and mode = %s"
-            " and retired_at is null and (%s::text is null or customer is null or customer = %s)"
-            " order by account_id",
-            (gateway, told.method, mode, told.customer, told.customer),
-        )
-    ]
+    accounts = payers_by(connection, mode, gateway, told)
     connection.execute("select from account where id = any(%s::uuid[]) order by id for update", (accounts,))
     return [each for each in accounts if _note(connection, each, gateway, told, now)]
+
+
+def payers_by(connection: PgConnection, mode: str, gateway: str, told: ToldOfCard) -> list[str]:
+    """The accounts that pay by the card, in the order of their ids."""
+    rows = connection.execute(
+        "select account_id::text from payment_method where connection = %s and method = %s and mode = %s"
+        " and retired_at is null and (%s::text is null or customer is null or customer = %s) order by account_id",
+        (gateway, told.method, mode, told.customer, told.customer),
+    )
+    return [row[0] for row in rows]
 
 
 def _note(connection: PgConnection, account: str, gateway: str, told: ToldOfCard, now: datetime) -> bool:
