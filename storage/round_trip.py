@@ -12,7 +12,7 @@ import re
 from collections import namedtuple
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -26,7 +26,6 @@ from storage.database import PgConnection
 _PLACE = re.compile(rb"%(?:%|s|\((\w+)\)s)")
 _PREPARED = Prepare.YES
 _OK = frozenset((pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.EMPTY_QUERY))
-_AUTO: list[list[PyFormat]] = [[PyFormat.AUTO] * number for number in range(100)]
 
 Values = Sequence[object] | Mapping[str, object]
 _row_types: dict[bytes, Any] = {}
@@ -126,7 +125,7 @@ class RoundTrip:
         else:
             given = [values[name] for name in names] if isinstance(values, Mapping) else values
         writing = self._writing
-        parameters = writing.dump_sequence(given, _AUTO[len(given)])
+        parameters = writing.dump_sequence(given, _formats(len(given)))
         answer = Answer(self, text)
         self._collected.append(
             _Collected(_Statement(text, writing.types or ()), parameters, writing.formats, answer)
@@ -148,6 +147,10 @@ class RoundTrip:
         if prepared._to_flush:
             self.connection.wait(prepared.maintain_gen(self.connection))
         pgconn = self.connection.pgconn
+        if pgconn.pipeline_status != pq.PipelineStatus.OFF:
+            raise errors.ProgrammingError(
+                "a round trip within a pipeline of psycopg's: send one of them alone"
+            )
         results: list[pq.abc.PGresult] = []
         pgconn.enter_pipeline_mode()
         try:
@@ -219,6 +222,11 @@ def _exchange(pgconn: pq.abc.PGconn, results: list[pq.abc.PGresult]) -> Generato
         if result.status == pq.ExecStatus.PIPELINE_SYNC:
             return
         results.append(result)
+
+
+@cache
+def _formats(number: int) -> list[PyFormat]:
+    return [PyFormat.AUTO] * number
 
 
 @lru_cache(maxsize=2000)

@@ -149,6 +149,13 @@ def test_without_preparing(connection: Connection) -> None:
     assert connection.execute("select count(*) from pg_prepared_statements").fetchone() == (0,)
 
 
+def test_it_does_not_mix_with_a_pipeline(connection: Connection) -> None:
+    trip = RoundTrip(connection)
+    keep(trip, 1)
+    with connection.pipeline(), pytest.raises(psycopg.ProgrammingError, match="within a pipeline"):
+        trip.send()
+
+
 def test_a_lost_connection_is_an_error_of_the_connection(url: str, connection: Connection) -> None:
     trip = RoundTrip(connection)
     keep(trip, 1)
