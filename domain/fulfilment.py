@@ -62,15 +62,15 @@ class Capability(StrEnum):
 
 
 class Source(NamedTuple):
-    """What gives it: a subscription that is read by, billed until the local day `until` (exclusive) or `over` then, or
-    a purchase that is paid for, of the local day `since`."""
+    """What gives it: a subscription that is read by, billed until the local day `until` (exclusive) and
+    over on `ends_on`, or a purchase that is paid for, of the local day `since`."""
 
     kind: str
     id: str
     delivered: Delivered
     since: date
     until: date | None
-    over: bool = False
+    ends_on: date | None = None
     copies: int = 1
     stopped: tuple[tuple[date, date], ...] = ()
 
@@ -166,8 +166,8 @@ def _licence(
     if source.until is None:
         until = start_of_day(source.since + timedelta(days=content.days or 1), zone)
     else:
-        grace = 0 if source.over else content.grace_days
-        until = start_of_day(source.until + timedelta(days=grace), zone)
+        day = source.until + timedelta(days=content.grace_days)
+        until = start_of_day(day if source.ends_on is None else min(day, source.ends_on), zone)
     number = _number(known, Capability.DRM, content.id, now)
     there = [each for each in known if each.capability == Capability.DRM and each.item == content.id]
     if until <= now and not any(each.number == number for each in there):

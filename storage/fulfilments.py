@@ -156,7 +156,8 @@ def accounts_to_look_at(connection: PgConnection, now: datetime, limit: int) -> 
         (select f.account_id::text
          from fulfilment f join account a on a.id = f.account_id join subscription s on s.id = f.source_id
          where f.capability = 'drm' and f.wish = 'given' and f.until < %(now)s + interval '3 days'
-           and f.until > %(now)s - interval '60 days' and s.ends_on is null
+           and f.until > %(now)s - interval '60 days'
+           and (s.ends_on is null or s.ends_on > (f.until at time zone a.time_zone)::date)
            and coalesce(s.next_bill_on, s.charged_through) + coalesce((f.terms->>'grace_days')::int, 0)
                > (f.until at time zone a.time_zone)::date
            and {_NOT_PARKED}

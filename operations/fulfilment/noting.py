@@ -121,7 +121,8 @@ def _sources(
                     subscription.terms.id,
                     delivered,
                     subscription.terms.starts_on,
-                    *_billed_until(account, subscription),
+                    _billed_until(subscription),
+                    subscription.terms.ends_on,
                     copies,
                     stops,
                 )
@@ -153,15 +154,11 @@ def _of_subscription(subscription: Subscription, tariff: Tariff, today: date) ->
     return Delivered(tuple(content.values()), tuple(shipping.values())), max(copies, 1)
 
 
-def _billed_until(account: AccountState, subscription: Subscription) -> tuple[date, bool]:
-    """How far the subscription is billed, or its trial lasts; what is billed in arrears, to its next bill. And whether
-    it is over then."""
+def _billed_until(subscription: Subscription) -> date:
+    """How far the subscription is billed, or its trial lasts; what is billed in arrears, to its next bill."""
     terms = subscription.terms
     ends = [terms.charged_through, terms.trial_ends_on, terms.next_bill_on]
-    end = max(each for each in ends if each is not None)
-    if terms.ends_on is not None and terms.ends_on <= end:
-        return terms.ends_on, True
-    return end, False
+    return max(each for each in ends if each is not None)
 
 
 def _row_of(rows: Sequence[FulfilmentRow], each: Wanted) -> FulfilmentRow | None:

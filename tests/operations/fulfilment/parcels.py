@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Engine
 from temporalio.testing import ActivityEnvironment
@@ -15,9 +16,9 @@ from connectors.sdk.connector import Connector
 from connectors.sdk.memory import memory_context
 from connectors.sdk.methods import method
 from contracts.connector_call import CallOutcome, CallRef
-from domain.account.acting import act
 from domain.account.days import bill_only
 from domain.simulation.scenario import Scenario
+from operations.accounts.commands import AccountCommands
 from operations.accounts.unit import changing
 from operations.fulfilment import looking, sending, settling
 from operations.tariffs import Tariffs
@@ -72,11 +73,7 @@ class Fulfilment:
                 "steps": [{"at": at.isoformat(), "do": verb, **fields}],
             }
         ).steps[0]
-        with (
-            transaction(self.engine) as connection,
-            changing(connection, self.tariffs.current(), account_id, at) as unit,
-        ):
-            act(unit.account, step)
+        AccountCommands(self.engine).carry_out(account_id, str(uuid4()), step, at)
 
     def bill(self, account_id: str, at: datetime) -> None:
         """Bill what is due at `at`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from contracts.connector_call import CallStatus
 from contracts.parked import Action
@@ -10,6 +10,7 @@ from operations.calls.sending import look
 from operations.parked.decide import Decision, decide
 from storage.checkouts import CheckoutRow
 from storage.database import transaction
+from tests.operations.billed import bill
 from tests.operations.checkout.ledger import SOLD, Ledger
 from tests.operations.fulfilment.parcels import Fulfilment
 
@@ -17,6 +18,7 @@ RETRY = Decision(Action.RETRY, "ops", "they know the title now")
 EBOOK = [{"plan": "harbor-lights-ebook"}]
 MAGAZINE = [{"plan": "quarterdeck"}]
 DAY = timedelta(days=1)
+FIRST_END = date(2026, 4, 11)
 
 
 def sold(ledger: Ledger, items: list[dict[str, str]], key: str = "a") -> CheckoutRow:
@@ -44,16 +46,18 @@ async def test_who_buys_a_book_gets_one_licence_for_it(fulfilment: Fulfilment, l
 
 
 async def test_a_licence_goes_as_far_as_is_billed(fulfilment: Fulfilment, ledger: Ledger) -> None:
-    row = sold(ledger, MAGAZINE)
+    sold(ledger, MAGAZINE)
     await fulfilment.round(SOLD)
     (licence,) = fulfilment.stand_in.memory.rows["licence"].values()
     assert licence["until"].startswith("2026-04-11")  # with the day of the next bill
     renewed = SOLD + 31 * DAY
     await fulfilment.round(renewed - DAY)
     assert fulfilment.stand_in.count("extend") == 0
-    fulfilment.bill(row.account_id, renewed)
-    await fulfilment.round(renewed)
-    await fulfilment.round(renewed)
+    run_id = bill(fulfilment.engine, renewed.date())  # which touches nothing but the books
+    assert fulfilment.rows("select count(*) from invoice where bill_run_id = %s", run_id) == [(1,)]
+    assert fulfilment.rows("select until::date from fulfilment where capability = 'drm'") == [(FIRST_END,)]
+    for _ in range(3):
+        await fulfilment.round(renewed)
     assert fulfilment.stand_in.count("extend") == 1
     assert licence["until"].startswith("2026-05-11")
 
@@ -87,6 +91,21 @@ async def test_a_licence_ends_with_the_access(fulfilment: Fulfilment, ledger: Le
     assert licence["status"] == "revoked"
     await fulfilment.round(at + DAY)
     assert fulfilment.stand_in.count("revoke") == 1
+
+
+async def test_what_ends_is_licensed_to_its_end(fulfilment: Fulfilment, ledger: Ledger) -> None:
+    """Half a year, billed each month: longer with each bill, and not beyond the last day."""
+    row = sold(ledger, MAGAZINE)
+    fulfilment.rows("update subscription set ends_on = '2026-06-01' returning id")
+    await fulfilment.round(SOLD)
+    for month in (4, 5):
+        billed = SOLD.replace(month=month)
+        fulfilment.bill(row.account_id, billed)
+        await fulfilment.round(billed)
+        await fulfilment.round(billed)
+    (licence,) = fulfilment.stand_in.memory.rows["licence"].values()
+    assert fulfilment.stand_in.count("extend") == 2
+    assert licence["until"].startswith("2026-06-01")
 
 
 async def test_a_book_that_is_refunded_is_read_no_more(fulfilment: Fulfilment, ledger: Ledger) -> None:
