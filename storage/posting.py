@@ -4,15 +4,16 @@ as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from operator import itemgetter
 from struct import Struct, pack
 from typing import NamedTuple
 
 from uuid_utils import uuid7
 
-from domain.charge_key import charge_key
-from domain.invoices import Draft, chain, content_digest
+from domain.charge_key import charge_key_forms
+from domain.invoices import Draft, chain, digest_of
 from domain.periods import iso
 from domain.rating import ONE, Line
 from storage.copying import copy_packed, field, id_array
@@ -135,20 +136,34 @@ class Template:
         payer = draft.payer
         mode, currency, total = payer.mode, payer.currency, draft.total
         places = {item: place for place, item in enumerate(item_ids)}
-        self.mode = mode
         days = f"{iso(draft.issued_on)}\t{iso(draft.due_on)}"
-        self._head = f"\t{currency}\t{days}\t{draft.subtotal}\t{draft.tax}\t{total}\n"
-        self._lines = [_line(places, no, line) for no, line in enumerate(draft.lines, start=1)]
+        lines = [_line(places, no, line) for no, line in enumerate(draft.lines, start=1)]
+        # Of each line the place of its charge's owner among the items and the keys made so far, and what is charged.
+        self._charges = [
+            (len(item_ids) + line.parent if line.place is None else line.place, line.charge) for line in lines
+        ]
+        texts, rows = _Blanks(1), _Blanks(0)
+        texts.put(_OWN).say(f"\t{mode}\t").put(_ACCOUNT)
+        texts.say(f"\t{currency}\t{days}\t{draft.subtotal}\t{draft.tax}\t{total}")
+        for no, line in enumerate(lines):
+            texts.say("\n").put(_OWN).say(line.text)
+            rows.say(LINE_ROW).put(_OWN).say(line.row)
+            if line.place is not None:
+                texts.put_owner(line.place).say(line.text_after)
+                rows.put_owner(line.place).say(line.row_after)
+            texts.put_owner(len(item_ids) + no)
+            rows.put_owner(len(item_ids) + no)
         # What stands between the ids of a document's postings.
-        self._posting_texts = [""]
-        self._posting_rows = [POSTING_ROW if draft.postings else b""]
+        self._postings = [POSTING_ROW if draft.postings else b""]
         for no, (account, debit, credit) in enumerate(draft.postings, start=1):
-            self._posting_texts.append(f"\t{no}\t{account}\t{debit}\t{credit}\n")
-            self._posting_rows.append(
+            texts.say("\n").put(_OWN).say(f"\t{no}\t{account}\t{debit}\t{credit}")
+            self._postings.append(
                 small_field(no) + text_field(account) + big_field(debit) + big_field(credit) + POSTING_ROW
             )
         if draft.postings:
-            self._posting_rows[-1] = self._posting_rows[-1][: -len(POSTING_ROW)]
+            self._postings[-1] = self._postings[-1][: -len(POSTING_ROW)]
+        self._text, self._text_ids = texts.finished()
+        self._rows, self._row_ids = rows.finished()
         self.heading = heading(
             mode,
             currency,
@@ -160,30 +175,56 @@ class Template:
     def document(self, account_id: str, item_ids: Sequence[str]) -> Document:
         """A new invoice that says this for an account and its items."""
         new = uuid7()
-        invoice_id, packed = str(new), new.bytes
-        texts = [f"{invoice_id}\t{self.mode}\t{account_id}{self._head}"]
-        rows: list[bytes] = []
-        keys: list[str] = []
-        for place, parent, charge, text, text_after, row, row_after in self._lines:
-            if place is None:
-                key = charge_key(keys[parent], charge)
-                texts += (invoice_id, text, key, "\n")
-                rows += (LINE_ROW, packed, row, packed_id(key))
-            else:
-                item = item_ids[place]
-                key = charge_key(item, charge)
-                texts += (invoice_id, text, item, text_after, key, "\n")
-                rows += (LINE_ROW, packed, row, packed_id(item), row_after, packed_id(key))
-            keys.append(key)
-        texts.append(invoice_id.join(self._posting_texts))
+        packed = new.bytes
+        texts = [item.encode() for item in item_ids]
+        ids = [packed_id(item) for item in item_ids]
+        for owner, charge in self._charges:
+            key, packed_key = charge_key_forms(texts[owner], ids[owner], charge)
+            texts.append(key)
+            ids.append(packed_key)
+        content = self._text % self._text_ids((str(new).encode(), account_id.encode(), *texts))
         return Document(
             packed,
             packed_id(account_id),
             self.heading,
-            content_digest(("".join(texts)[:-1],)),
-            b"".join(rows),
-            packed.join(self._posting_rows),
+            digest_of(content),
+            self._rows % self._row_ids((packed, *ids)),
+            packed.join(self._postings),
         )
+
+
+# Where ids stand that fill a template's blanks: the invoice's own, the account's in texts, then items and charge keys.
+_OWN, _ACCOUNT = 0, 1
+
+
+class _Blanks:
+    """A text or rows with blanks for ids, filled in all at once. `before_owners` ids come before items and keys, beside
+    the document's own."""
+
+    def __init__(self, before_owners: int) -> None:
+        self._said: list[bytes] = []
+        self._places: list[int] = []
+        self._owners_from = 1 + before_owners
+
+    def say(self, said: str | bytes) -> _Blanks:
+        """Go on with what is the same in every document."""
+        self._said.append((said.encode() if isinstance(said, str) else said).replace(b"%", b"%%"))
+        return self
+
+    def put(self, place: int) -> _Blanks:
+        """Go on with the id at `place`."""
+        self._said.append(b"%b")
+        self._places.append(place)
+        return self
+
+    def put_owner(self, place: int) -> _Blanks:
+        """Go on with the id of an item or a charge key, at `place` among those."""
+        return self.put(self._owners_from + place)
+
+    def finished(self) -> tuple[bytes, Callable[[Sequence[bytes]], tuple[bytes, ...]]]:
+        """The form, and what picks from all ids those for its blanks, in order."""
+        pick = itemgetter(*self._places) if len(self._places) > 1 else lambda ids: tuple(ids[p] for p in self._places)
+        return b"".join(self._said), pick
 
 
 class _TemplateLine(NamedTuple):
@@ -192,7 +233,7 @@ class _TemplateLine(NamedTuple):
 
     place: int | None
     parent: int
-    charge: str
+    charge: bytes
     text: str
     text_after: str
     row: bytes
@@ -219,8 +260,9 @@ def _line(places: Mapping[str, int], no: int, line: Line) -> _TemplateLine:
         charged = id_field(line.price_id) + text_field(line.part)
         period = day_field(line.period_start) + day_field(line.period_end)
         row_after = charged + period + amount + _NO_PARENT
+        place = places[line.item_id or ""]
         return _TemplateLine(
-            places[line.item_id or ""], 0, line.charge, text, after, row + ID_LENGTH, row_after
+            place, 0, line.charge.encode(), text, after, row + ID_LENGTH, row_after
         )
     rate = None if line.rate is None else f"{line.rate:f}"
     text += (
@@ -229,7 +271,7 @@ def _line(places: Mapping[str, int], no: int, line: Line) -> _TemplateLine:
     )
     row += _NO_CHARGE + amount + small_field(line.parent + 1) + text_field(line.reference)
     row += (NULL if rate is None else decimal_field(rate)) + ID_LENGTH
-    return _TemplateLine(None, line.parent, line.charge, text, "", row, b"")
+    return _TemplateLine(None, line.parent, line.charge.encode(), text, "", row, b"")
 
 
 _ENTRY = pack(">h", 5) + ID_LENGTH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -31,9 +32,11 @@ from storage.billable import Target
 from storage.database import transaction
 
 # A chunk is one activity, a batch one transaction. Each activity costs Temporal some 30 ms of processor time, so a
-# large run has few; each transaction holds the number series for a while, so that one is kept short.
+# large run has few. A transaction holds the number series while it numbers and commits, some 10 ms for each thousand;
+# but COPY readies a place for each row of up to a thousand, and gives it up with the statement, so that in batches of
+# a thousand each row paid for its place (a fifth of what Postgres does in all).
 AUTOMATIC = 0
-BATCH_SIZE = 1000
+BATCH_SIZE = 5000
 # Where a tax engine is asked, which takes longest, fewer accounts make a batch: what was asked is soon posted.
 ENGINE_BATCH_SIZE = 200
 MAX_ROUNDS = 5
@@ -137,11 +140,11 @@ class BillRuns:
             remaining = pending_accounts(connection, ref.run_id, ref.no)
         for round_no in range(MAX_ROUNDS):
             moved: list[str] = []
-            for first in range(0, len(remaining), size):
+            for batch in _even(remaining, size):
                 posted = self._bill_batch(
                     ref,
                     target,
-                    remaining[first : first + size],
+                    batch,
                     report,
                     wait=wait,
                     reread=round_no == 0,
@@ -280,3 +283,9 @@ class BillRuns:
             document = prepared.document
             report.add(document and (document.template.currency, document.template.total))
         return report
+
+
+def _even(accounts: list[str], most: int) -> list[list[str]]:
+    """`accounts` in parts of about one size, none larger than `most`."""
+    size = math.ceil(len(accounts) / max(1, math.ceil(len(accounts) / most)))
+    return [accounts[first : first + size] for first in range(0, len(accounts), size)] if size else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Set
 from typing import NamedTuple
 
 from storage.posting import Moves, Template
@@ -24,9 +24,17 @@ class ShapeMemo:
 
     def __init__(self) -> None:
         self.known: dict[Hashable, Outcome] = {}
+        # Shapes whose accounts have usage, so that each owes its own.
+        self.alone: set[Hashable] = set()
 
     def learn(self, shape: Hashable, outcome: Outcome) -> None:
         """Keep an outcome; a full memo starts anew, since a run goes through accounts once."""
         if len(self.known) >= self.LIMIT:
             self.known.clear()
         self.known[shape] = outcome
+
+    def rate_alone(self, shapes: Set[Hashable]) -> None:
+        """Keep in mind that accounts of `shapes` have to be rated one by one."""
+        if len(self.alone) + len(shapes) > self.LIMIT:
+            self.alone.clear()
+        self.alone |= shapes
