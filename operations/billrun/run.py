@@ -18,8 +18,8 @@ from operations.tariffs import Tariff, Tariffs
 from storage.bill_runs import (
     cancel_pending,
     create_run,
+    cut_sql,
     finish_run,
-    numbered_sql,
     pending_accounts,
     run_size,
     run_summary,
@@ -232,7 +232,7 @@ class BillRuns:
         with transaction(self._engine, read_only_snapshot=True) as connection, connection.cursor() as cursor:
             cursor.execute(
                 f"""
-                with {numbered_sql(target, sql)} select id::text from numbered where (place - 1) %% size = 0 order by id
+                with {cut_sql(target, sql)} select accounts[1]::text from cut order by no
                 """,
                 {
                     "mode": mode,
