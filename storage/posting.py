@@ -223,7 +223,11 @@ class _Blanks:
 
     def finished(self) -> tuple[bytes, Callable[[Sequence[bytes]], tuple[bytes, ...]]]:
         """The form, and what picks from all ids those for its blanks, in order."""
-        pick = itemgetter(*self._places) if len(self._places) > 1 else lambda ids: tuple(ids[p] for p in self._places)
+        pick = (
+            itemgetter(*self._places)
+            if len(self._places) > 1
+            else lambda ids: tuple(ids[p] for p in self._places)
+        )
         return b"".join(self._said), pick
 
 
@@ -261,9 +265,7 @@ def _line(places: Mapping[str, int], no: int, line: Line) -> _TemplateLine:
         period = day_field(line.period_start) + day_field(line.period_end)
         row_after = charged + period + amount + _NO_PARENT
         place = places[line.item_id or ""]
-        return _TemplateLine(
-            place, 0, line.charge.encode(), text, after, row + ID_LENGTH, row_after
-        )
+        return _TemplateLine(place, 0, line.charge.encode(), text, after, row + ID_LENGTH, row_after)
     rate = None if line.rate is None else f"{line.rate:f}"
     text += (
         "\\N\t" * 5

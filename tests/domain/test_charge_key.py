@@ -34,7 +34,10 @@ def test_a_key_is_a_uuid_in_the_range_of_its_owner(owner: str, charge: str) -> N
 @given(OWNERS, CHARGES)
 def test_both_forms_say_the_key(owner: str, charge: str) -> None:
     key = charge_key(owner, charge)
-    assert charge_key_forms(owner.encode(), UUID(owner).bytes, charge.encode()) == (key.encode(), UUID(key).bytes)
+    assert charge_key_forms(owner.encode(), UUID(owner).bytes, charge.encode()) == (
+        key.encode(),
+        UUID(key).bytes,
+    )
 
 
 @given(st.lists(st.tuples(OWNERS, CHARGES), unique=True, max_size=50))

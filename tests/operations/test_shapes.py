@@ -35,7 +35,9 @@ def due(engine: Engine) -> list[Due]:
         return load_due(connection, accounts, TARGET)
 
 
-def test_every_column_but_the_ids_and_the_version_is_part_of_the_shape(engine: Engine, due: list[Due]) -> None:
+def test_every_column_but_the_ids_and_the_version_is_part_of_the_shape(
+    engine: Engine, due: list[Due]
+) -> None:
     with transaction(engine, read_only_snapshot=True) as connection:
         terms = {each.id: each for each in load_terms(connection, [account.id for account in due], TARGET)}
     assert list(terms) == [account.id for account in due]
