@@ -57,8 +57,8 @@ _INCLUDE = "include_if_exists = 'masthead.conf'"
 
 
 def _configuration() -> str:
-    """The settings for this machine: shared buffers are a sixteenth of its memory, from 256 MB to 1 GB, and take it only
-    once they are used."""
+    """The settings for this machine: shared buffers are a sixteenth of its memory, from 256 MB to 1 GB, and take it
+    only once they are used."""
     sixteenth = psutil.virtual_memory().total // 16 // 2**20
     return _CONFIGURATION.format(shared_buffers=min(max(sixteenth, 256), 1024))
 
