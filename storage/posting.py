@@ -138,32 +138,36 @@ class Template:
         places = {item: place for place, item in enumerate(item_ids)}
         days = f"{iso(draft.issued_on)}\t{iso(draft.due_on)}"
         lines = [_line(places, no, line) for no, line in enumerate(draft.lines, start=1)]
-        # Of each line the place of its charge's owner among the items and the keys made so far, and what is charged.
+        # Of each line the place of its charge's owner, an item or the key of an earlier line, and what is charged.
+        keys = _OWNERS + len(item_ids)
         self._charges = [
-            (len(item_ids) + line.parent if line.place is None else line.place, line.charge) for line in lines
+            (keys + line.parent if line.place is None else _OWNERS + line.place, line.charge)
+            for line in lines
         ]
-        texts, rows = _Blanks(1), _Blanks(0)
-        texts.put(_OWN).say(f"\t{mode}\t").put(_ACCOUNT)
-        texts.say(f"\t{currency}\t{days}\t{draft.subtotal}\t{draft.tax}\t{total}")
-        for no, line in enumerate(lines):
-            texts.say("\n").put(_OWN).say(line.text)
-            rows.say(LINE_ROW).put(_OWN).say(line.row)
+        texts: list[str | int] = [_OWN, f"\t{mode}\t", _ACCOUNT]
+        texts.append(f"\t{currency}\t{days}\t{draft.subtotal}\t{draft.tax}\t{total}")
+        rows: list[bytes | int] = []
+        for key, line in enumerate(lines, start=keys):
+            texts += ("\n", _OWN, line.text)
+            rows += (LINE_ROW, _OWN, line.row)
             if line.place is not None:
-                texts.put_owner(line.place).say(line.text_after)
-                rows.put_owner(line.place).say(line.row_after)
-            texts.put_owner(len(item_ids) + no)
-            rows.put_owner(len(item_ids) + no)
+                texts += (_OWNERS + line.place, line.text_after)
+                rows += (_OWNERS + line.place, line.row_after)
+            texts.append(key)
+            rows.append(key)
         # What stands between the ids of a document's postings.
         self._postings = [POSTING_ROW if draft.postings else b""]
         for no, (account, debit, credit) in enumerate(draft.postings, start=1):
-            texts.say("\n").put(_OWN).say(f"\t{no}\t{account}\t{debit}\t{credit}")
+            texts += ("\n", _OWN, f"\t{no}\t{account}\t{debit}\t{credit}")
             self._postings.append(
                 small_field(no) + text_field(account) + big_field(debit) + big_field(credit) + POSTING_ROW
             )
         if draft.postings:
             self._postings[-1] = self._postings[-1][: -len(POSTING_ROW)]
-        self._text, self._text_ids = texts.finished()
-        self._rows, self._row_ids = rows.finished()
+        self._text, self._text_ids = _form(
+            [part.encode() if isinstance(part, str) else part for part in texts]
+        )
+        self._rows, self._row_ids = _form(rows)
         self.heading = heading(
             mode,
             currency,
@@ -175,60 +179,33 @@ class Template:
     def document(self, account_id: str, item_ids: Sequence[str]) -> Document:
         """A new invoice that says this for an account and its items."""
         new = uuid7()
-        packed = new.bytes
-        texts = [item.encode() for item in item_ids]
-        ids = [packed_id(item) for item in item_ids]
+        texts = [str(new).encode(), account_id.encode()]
+        ids = [new.bytes, packed_id(account_id)]
+        for item in item_ids:
+            texts.append(item.encode())
+            ids.append(packed_id(item))
         for owner, charge in self._charges:
             key, packed_key = charge_key_forms(texts[owner], ids[owner], charge)
             texts.append(key)
             ids.append(packed_key)
-        content = self._text % self._text_ids((str(new).encode(), account_id.encode(), *texts))
         return Document(
-            packed,
-            packed_id(account_id),
+            ids[_OWN],
+            ids[_ACCOUNT],
             self.heading,
-            digest_of(content),
-            self._rows % self._row_ids((packed, *ids)),
-            packed.join(self._postings),
+            digest_of(self._text % self._text_ids(texts)),
+            self._rows % self._row_ids(ids),
+            ids[_OWN].join(self._postings),
         )
 
 
-# Where ids stand that fill a template's blanks: the invoice's own, the account's in texts, then items and charge keys.
-_OWN, _ACCOUNT = 0, 1
+# The places of the ids that fill a template: the invoice's, the account's, then items and the charge keys of the lines.
+_OWN, _ACCOUNT, _OWNERS = range(3)
 
 
-class _Blanks:
-    """A text or rows with blanks for ids, filled in all at once. `before_owners` ids come before items and keys, beside
-    the document's own."""
-
-    def __init__(self, before_owners: int) -> None:
-        self._said: list[bytes] = []
-        self._places: list[int] = []
-        self._owners_from = 1 + before_owners
-
-    def say(self, said: str | bytes) -> _Blanks:
-        """Go on with what is the same in every document."""
-        self._said.append((said.encode() if isinstance(said, str) else said).replace(b"%", b"%%"))
-        return self
-
-    def put(self, place: int) -> _Blanks:
-        """Go on with the id at `place`."""
-        self._said.append(b"%b")
-        self._places.append(place)
-        return self
-
-    def put_owner(self, place: int) -> _Blanks:
-        """Go on with the id of an item or a charge key, at `place` among those."""
-        return self.put(self._owners_from + place)
-
-    def finished(self) -> tuple[bytes, Callable[[Sequence[bytes]], tuple[bytes, ...]]]:
-        """The form, and what picks from all ids those for its blanks, in order."""
-        pick = (
-            itemgetter(*self._places)
-            if len(self._places) > 1
-            else lambda ids: tuple(ids[p] for p in self._places)
-        )
-        return b"".join(self._said), pick
+def _form(parts: Sequence[bytes | int]) -> tuple[bytes, Callable[[Sequence[bytes]], tuple[bytes, ...]]]:
+    """`parts` with a blank for each place among them, and what picks the ids for the blanks."""
+    said = [b"%b" if isinstance(part, int) else part.replace(b"%", b"%%") for part in parts]
+    return b"".join(said), itemgetter(*(part for part in parts if isinstance(part, int)))
 
 
 class _TemplateLine(NamedTuple):
