@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
@@ -173,15 +174,16 @@ class BillRuns:
         tariff = self._tariffs.current()
         asking = self._asking(ref.mode, tariff, heartbeat)
         memo = tariff.memo if asking is None else None
-        with transaction(self._engine, read_only_snapshot=True) as connection:
-            whole = whole_accounts(connection, accounts)
-            if whole:
-                accounts = [account for account in accounts if account not in set(whole)]
-            chunk = rate_chunk(connection, tariff.book, accounts, target, memo)
-        report.rated += chunk.rated
-        fail_point("after-rating")
-        heartbeat("tax")
-        tax_chunk(chunk, asking or table_tax(tariff.taxes, tariff.tax_policy), tariff.memo)
+        with tariff.memo.first_alone(ref.run_id) if memo is not None else nullcontext():
+            with transaction(self._engine, read_only_snapshot=True) as connection:
+                whole = whole_accounts(connection, accounts)
+                if whole:
+                    accounts = [account for account in accounts if account not in set(whole)]
+                chunk = rate_chunk(connection, tariff.book, accounts, target, memo)
+            report.rated += chunk.rated
+            fail_point("after-rating")
+            heartbeat("tax")
+            tax_chunk(chunk, asking or table_tax(tariff.taxes, tariff.tax_policy), tariff.memo)
         report.taxed += len(chunk.prepared)
         heartbeat("post")
         posted = post_chunk(self._engine, ref, chunk, wait=wait, reread=reread)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import date
 from struct import unpack
+from threading import Event
 
 import pytest
 from sqlalchemy import Engine
@@ -118,3 +120,39 @@ def test_a_new_day_is_a_new_shape(engine: Engine, due: list[Due]) -> None:
     with transaction(engine, read_only_snapshot=True) as connection:
         later = load_due(connection, [due[0].id], Target(date(2026, 12, 2), None))
     assert later[0].shape != due[0].shape
+
+
+def test_who_comes_while_the_first_of_a_run_learns_waits_for_it() -> None:
+    memo = ShapeMemo()
+    learned: list[str] = []
+    inside, go_on = Event(), Event()
+
+    def first() -> None:
+        with memo.first_alone("run"):
+            inside.set()
+            go_on.wait(10)
+            learned.append("first")
+
+    def second() -> None:
+        with memo.first_alone("run"):
+            learned.append("second")
+
+    with ThreadPoolExecutor(2) as threads:
+        begun = threads.submit(first)
+        assert inside.wait(10)
+        follows = threads.submit(second)
+        assert wait([follows], timeout=0.1).not_done
+        go_on.set()
+        begun.result(10)
+        follows.result(10)
+    assert learned == ["first", "second"]
+    with memo.first_alone("run"), memo.first_alone("run"):
+        learned.append("nobody waits any more")
+
+
+def test_a_first_one_that_fails_holds_nobody_up() -> None:
+    memo = ShapeMemo()
+    with pytest.raises(LookupError), memo.first_alone("run"):
+        raise LookupError
+    with memo.first_alone("run"), memo.first_alone("run"):
+        pass
