@@ -29,7 +29,7 @@ from connectors.sdk.methods import all_methods
 from contracts.connector_call import CallOutcome, CallStatus
 from operations.billrun.fail_points import fail_point
 from operations.charges.begin import CHARGE
-from operations.charges.settling import Settled, settle, settle_unsent
+from operations.charges.settling import Settled, lock_payers_of, settle, settle_unsent
 from operations.tariffs import Tariffs
 from storage.calls import CallRow, read_call
 from storage.charge_calls import begin_sends, end_sends
@@ -194,9 +194,10 @@ class ChargeSender:
         self, answers: dict[str, Any], by_call: dict[str, str], now: datetime, done: _Round
     ) -> list[Settled]:
         def run() -> list[Settled]:
+            calls = {by_call[call]: call for call in answers}
             with transaction(self._engine) as connection:
+                lock_payers_of(connection, calls)
                 end_sends(connection, answers)
-                calls = {by_call[call]: call for call in answers}
                 found = settle(connection, self._tariffs.current(connection), calls, now)
                 fail_point("before-settle-commit")
                 return found

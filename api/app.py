@@ -87,7 +87,7 @@ health_routes = APIRouter(tags=["health"])
 
 # Every router of the API, in the order of the documentation.
 ROUTERS = (
-    entitlement_check.router,  # asked most, so looked at first
+    entitlement_check.router,
     catalog.router,
     accounts.router,
     subscriptions.router,
@@ -115,6 +115,8 @@ ROUTERS = (
     test_clocks.router,
     api_keys.router,
 )
+# Matched first: looking in vain at the routers before them took a twentieth of the time of a command.
+ASKED_MOST = (entitlement_check.router, subscription_commands.router)
 
 
 def create_app(settings: Settings | None = None, telemetry: Telemetry | None = None) -> FastAPI:
@@ -181,7 +183,7 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
     openapi.describe(app, (health_routes, *ROUTERS))
     app.add_middleware(BodyGuard)
     app.add_middleware(Observed, tracer=tracer)  # around the guard: what it refuses is a request, too
-    for router in ROUTERS:
+    for router in sorted(ROUTERS, key=lambda each: each not in ASKED_MOST):
         app.include_router(router)
     app.include_router(health_routes)
     app.include_router(unsubscribe.router)

@@ -23,7 +23,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
@@ -31,10 +31,14 @@ from pydantic import BaseModel
 from api.database import in_transaction
 from api.problems import Problem
 from storage.database import PgConnection
-from storage.idempotency import Asked, KeyReused, StillRunning, Stored, begin, claim, finish
+from storage.idempotency import Asked, KeyReused, StillRunning, Stored, begin_with, begun, claim, finish
+from storage.round_trip import RoundTrip, round_trip
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REMEDY = "Make a new random key (a UUID, say) for each thing you want done, and send it again only with that request."
+
+
+Found = TypeVar("Found")
 
 
 class Reply(NamedTuple):
@@ -54,14 +58,26 @@ class OneRequest(NamedTuple):
 
     async def answer(self, work: Callable[[PgConnection], Reply]) -> Response:
         """Do `work` and store what it answers in the same transaction, or give the answer that was stored."""
+        return await self.answer_together(lambda trip: None, lambda last, found: work(last.connection))
+
+    async def answer_together(
+        self, ask: Callable[[RoundTrip], Found], work: Callable[[RoundTrip, Found], Reply]
+    ) -> Response:
+        """As `answer`, in few round trips: what `ask` asks for goes with the first of them, and its answers to `work`;
+        what `work` leaves in its round trip goes with the last one."""
 
         def run(connection: PgConnection) -> tuple[Stored, bool]:
-            stored = begin(connection, self.asked)
+            with round_trip(connection) as first:
+                beginning = begin_with(first, self.asked)
+                found = ask(first)
+            stored = begun(self.asked, beginning)
             if stored is not None:
                 return stored, True
-            reply = work(connection)
-            answer = stored_form(reply)
-            finish(connection, self.asked, answer, account_id=reply.account_id)
+            with round_trip(connection) as last:
+                reply = work(last, found)
+                answer = stored_form(reply)
+                finish(last, self.asked, answer, account_id=reply.account_id)
+                last.commit()
             return answer, False
 
         try:
@@ -126,7 +142,8 @@ def _fingerprint(request: Request, body: bytes) -> bytes:
         content = json.dumps(json.loads(body), sort_keys=True).encode() if body else b""
     except (ValueError, RecursionError):
         content = body
-    address = f"{request.method} {request.url.path}?{request.url.query}\n"
+    scope = request.scope
+    address = f"{request.method} {scope['path']}?{scope['query_string'].decode('latin-1')}\n"
     return hashlib.sha256(address.encode() + content).digest()
 
 

@@ -147,7 +147,8 @@ def _note(
     account, _ = build(rows, tariff, now)
     account.today = max(account.today, local_date(now, account.zone))
     names = [name for name, each in account.subscriptions.items() if each.terms.id == subscription_id]
-    note_follow_ups(connection, account, names, since or account.today, now)
+    granted = [each.grant for each in rows.access]
+    note_follow_ups(connection, account, names, since or account.today, now, rows.follow_ups, granted)
 
 
 def _row(connection: PgConnection, subscription_id: str, *, lock: bool = False) -> _Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
@@ -16,6 +16,7 @@ from operations.billrun.shapes import ShapeMemo
 from operations.catalog import as_catalog, read_catalog
 from operations.rule_books import DEFAULT_RULE_BOOK, read_rule_books
 from storage.database import PgConnection, transaction
+from storage.round_trip import Statements
 
 _NO_RULES = RuleBook()
 _REVISION = "select count(*), max(id::text), (select count(*) from rule_book) from catalog_load"
@@ -63,7 +64,15 @@ class Tariffs:
         if connection is None:
             with transaction(self._engine) as own:
                 return self.current(own)
-        revision = _revision(connection)
+        return self.of_revision(connection, self.ask(connection))
+
+    def ask(self, connection: Statements) -> Any:
+        """Ask for the revision of the catalog, with what else a round trip asks for."""
+        return connection.execute(_REVISION)
+
+    def of_revision(self, connection: PgConnection, answer: Any) -> Tariff:
+        """The tariff of the revision that `ask` was answered."""
+        revision = answer.fetchone()
         known = self._known
         if known is None or known[0] != revision:
             with self._lock:

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
+from runtime.collector import calm_collector
 from runtime.process_exit import leave
 from runtime.settings import Settings, SettingsError, load_settings
 from runtime.telemetry.process import running_telemetry
@@ -52,6 +53,7 @@ def _serve(app: FastAPI, settings: Settings, descriptor: int | None) -> int:
         timeout_graceful_shutdown=4,
     )
     server = uvicorn.Server(config)
+    calm_collector()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     server.run(sockets=None if descriptor is None else [socket.socket(fileno=descriptor)])

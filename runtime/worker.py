@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -25,6 +24,7 @@ from contracts.names import CALL_QUEUE, TASK_QUEUE
 from documents.shelf import Shelf
 from runtime import registry
 from runtime.charge_looks import running_looks
+from runtime.collector import calm_collector
 from runtime.connections import Connections
 from runtime.mails import running_mails
 from runtime.provisioners import provisioner_of
@@ -63,10 +63,7 @@ async def run_worker(settings: Settings, telemetry: Telemetry | None = None) -> 
     shelf = load_flows(settings)
     connections = Connections.of(settings, flows=shelf.names_for)
     uses = tax_uses(settings)
-    # What is loaded by now lives as long as the process, and a chunk makes a hundred thousand values that die
-    # together: the collector's default rhythm would walk all of them many times over (a third of the time).
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    calm_collector()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -25,14 +25,6 @@ _FRESH_SECONDS = 1.0
 _SNAPSHOT = b"set transaction isolation level repeatable read, read only; set local transaction_timeout = 0"
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]
-
-
-def execute_each(connection: PgConnection, statement: str, rows: Iterable[Sequence[object]]) -> None:
-    """Carry out `statement` for each of a few rows. Within a pipeline nothing is waited for, which psycopg's own
-    `executemany` would do."""
-    query = statement.encode()
-    for row in rows:
-        connection.execute(query, row)
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -63,9 +55,15 @@ def make_engine(url: str, *, pool_size: int = 8) -> Engine:
             "options": "-c random_page_cost=1.1",
         },
     )
+    event.listen(engine, "connect", _remember_more)
     event.listen(engine, "checkin", _lay_down)
     event.listen(engine, "checkout", _test_idle)
     return engine
+
+
+def _remember_more(connection: psycopg.Connection[Any], record: Any) -> None:
+    """Statements that stay prepared: a whole account alone is read and written by some sixty."""
+    connection.prepared_max = 500
 
 
 def _lay_down(connection: Any, record: Any) -> None:
@@ -92,10 +90,13 @@ def _test_idle(connection: psycopg.Connection[Any], record: Any, proxy: Any) -> 
 def transaction(engine: Engine, *, read_only_snapshot: bool = False) -> Iterator[PgConnection]:
     """A psycopg connection of the engine's pool in one transaction: committed at the end, rolled back on an
     exception. With `read_only_snapshot` every statement sees the same snapshot and none may write."""
-    with engine.connect() as connection:
-        raw = cast(PgConnection, connection.connection.driver_connection)
+    lent = engine.raw_connection()
+    try:
+        raw = cast(PgConnection, lent.driver_connection)
         if read_only_snapshot:
             with raw.cursor() as cursor:
                 cursor.execute(_SNAPSHOT)
         yield raw
-        connection.connection.commit()
+        lent.commit()
+    finally:
+        lent.close()  # which rolls back what was not committed

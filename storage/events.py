@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from storage.copying import copy_rows, field
 from storage.database import PgConnection
+from storage.round_trip import RoundTrip, Statements
 
 LAG_COUNTED_UP_TO = 100_000
 WALKED_AT_ONCE = 10_000
-FEW = 20  # so many are inserted by one statement, which may be in a pipeline; COPY takes several turns
+FEW = 20  # so many are inserted by one statement, which may be in a round trip; COPY takes several turns
 
 
 class NewEvent(NamedTuple):
@@ -65,17 +66,19 @@ class ReaderLag(NamedTuple):
     events_behind: int
 
 
-def append_events(connection: PgConnection, events: Iterable[NewEvent]) -> None:
+def append_events(connection: Statements, events: Iterable[NewEvent]) -> None:
     """Append events in the caller's transaction: they exist if, and only if, what they tell of does."""
     events = list(events)
     if not events:
         return
-    if len(events) <= FEW:
-        places = ", ".join(["(%s, %s, %s, %s)"] * len(events))
-        connection.execute(
-            f"insert into event_log (kind, account_id, subject_id, version) values {places}".encode(),
-            [value for event in events for value in event],
-        )
+    if len(events) <= FEW or isinstance(connection, RoundTrip):
+        for first in range(0, len(events), FEW):
+            few = events[first : first + FEW]
+            places = ", ".join(["(%s, %s, %s, %s)"] * len(few))
+            connection.execute(
+                f"insert into event_log (kind, account_id, subject_id, version) values {places}".encode(),
+                [value for event in few for value in event],
+            )
         return
     rows = ("\t".join(map(field, event)) for event in events)
     copy_rows(connection, "event_log", "kind, account_id, subject_id, version", rows)

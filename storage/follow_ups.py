@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from psycopg.types.json import Jsonb
 from uuid_utils import uuid7
 
-from storage.database import PgConnection, execute_each
+from storage.database import PgConnection
+from storage.round_trip import Statements, execute_each
 
 
 class FollowUpRow(NamedTuple):
@@ -70,9 +71,7 @@ def open_follow_ups(connection: PgConnection, account_id: str) -> list[FollowUpR
     return [FollowUpRow(*row) for row in rows]
 
 
-def write_follow_ups(
-    connection: PgConnection, mode: str, account_id: str, new: Iterable[NewFollowUp]
-) -> None:
+def write_follow_ups(connection: Statements, mode: str, account_id: str, new: Iterable[NewFollowUp]) -> None:
     """Write those that are not written yet."""
     execute_each(
         connection,
@@ -94,7 +93,7 @@ def write_follow_ups(
     )
 
 
-def finish_follow_ups(connection: PgConnection, outcomes: Iterable[tuple[str, str]]) -> None:
+def finish_follow_ups(connection: Statements, outcomes: Iterable[tuple[str, str]]) -> None:
     """Note what became of follow-ups: (id, outcome). One that is done stays as it is."""
     execute_each(
         connection,
@@ -103,7 +102,7 @@ def finish_follow_ups(connection: PgConnection, outcomes: Iterable[tuple[str, st
     )
 
 
-def reopen_follow_ups(connection: PgConnection, ids: Sequence[str], outcome: str) -> None:
+def reopen_follow_ups(connection: Statements, ids: Sequence[str], outcome: str) -> None:
     """Open follow-ups again that were ended with `outcome`."""
     connection.execute(
         "update follow_up set done_at = null, outcome = null where id = any(%s::uuid[]) and outcome = %s",

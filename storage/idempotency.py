@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from psycopg.types.json import Jsonb
 
 from storage.database import PgConnection
+from storage.round_trip import Answer, RoundTrip, Statements, round_trip
 
 KEPT = timedelta(days=30)
 # One request in so many forgets up to ten times as many.
@@ -39,6 +40,13 @@ class Stored(NamedTuple):
     body: bytes
 
 
+class Beginning(NamedTuple):
+    """What the database answers to a request that begins: whether its lock was free, and what is stored."""
+
+    lock: Answer
+    found: Answer
+
+
 class KeyReused(ValueError):
     """The key was sent before with another request."""
 
@@ -50,15 +58,26 @@ class StillRunning(Exception):
 def begin(connection: PgConnection, asked: Asked) -> Stored | None:
     """The stored answer, or None where the work is to be done: now, in this transaction, which nobody else does as
     long as it is open. Raises KeyReused and StillRunning."""
-    with connection.pipeline():  # each statement sees what was committed before it began
-        lock = connection.execute("select pg_try_advisory_xact_lock(%s)", (_lock_number(asked),))
-        found = connection.execute(
-            """
-            select fingerprint, status, headers, body, coalesce(claimed_until > now(), false)
-        from idempotency_key where api_key_id = %s and key = %s and expires_at > now()
-        """,
-            (asked.api_key_id, asked.key),
-        )
+    with round_trip(connection) as trip:
+        beginning = begin_with(trip, asked)
+    return begun(asked, beginning)
+
+
+def begin_with(trip: RoundTrip, asked: Asked) -> Beginning:
+    """As `begin`, with what else `trip` asks for; what came of it says `begun`."""
+    # Two statements: the second sees what was committed before the lock was taken.
+    lock = trip.execute("select pg_try_advisory_xact_lock(%s)", (_lock_number(asked),))
+    found = trip.execute(
+        "select fingerprint, status, headers, body, coalesce(claimed_until > now(), false)"
+        " from idempotency_key where api_key_id = %s and key = %s and expires_at > now()",
+        (asked.api_key_id, asked.key),
+    )
+    return Beginning(lock, found)
+
+
+def begun(asked: Asked, beginning: Beginning) -> Stored | None:
+    """What `begin` answers, and raises."""
+    lock, found = beginning
     if lock.fetchone() != (True,):
         raise StillRunning
     row = found.fetchone()
@@ -74,20 +93,19 @@ def begin(connection: PgConnection, asked: Asked) -> Stored | None:
     return None
 
 
-def finish(connection: PgConnection, asked: Asked, answer: Stored, *, account_id: str | None = None) -> None:
+def finish(connection: Statements, asked: Asked, answer: Stored, *, account_id: str | None = None) -> None:
     """Store the answer, for 30 days. `account_id`: whose data it holds. Now and then, those whose time is over go."""
-    with connection.pipeline():
-        _write(connection, asked, account_id, answer, None)
-        if _lock_number(asked) % _FORGOTTEN_AT_ONCE:
-            return
-        connection.execute(
-            """
-            delete from idempotency_key where ctid = any(array(
-                select ctid from idempotency_key where expires_at < now()
-                order by expires_at limit %s for update skip locked))
-            """,
-            (10 * _FORGOTTEN_AT_ONCE,),
-        )
+    _write(connection, asked, account_id, answer, None)
+    if _lock_number(asked) % _FORGOTTEN_AT_ONCE:
+        return
+    connection.execute(
+        """
+        delete from idempotency_key where ctid = any(array(
+            select ctid from idempotency_key where expires_at < now()
+            order by expires_at limit %s for update skip locked))
+        """,
+        (10 * _FORGOTTEN_AT_ONCE,),
+    )
 
 
 def claim(connection: PgConnection, asked: Asked, lasting: timedelta) -> Stored | None:
@@ -113,7 +131,7 @@ def _lock_number(asked: Asked) -> int:
 
 
 def _write(
-    connection: PgConnection,
+    connection: Statements,
     asked: Asked,
     account_id: str | None,
     answer: Stored | None,

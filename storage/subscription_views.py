@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from psycopg.rows import dict_row
 
 from storage.database import PgConnection
+from storage.round_trip import Statements
 from storage.sight import Sight
 
 Row = dict[str, Any]
@@ -50,11 +51,21 @@ class Place(NamedTuple):
 
 def find_place(connection: PgConnection, sight: Sight, subscription_id: str) -> Place | None:
     """Where the subscription of that id is, if `sight` has its account."""
-    row = connection.execute(
+    return place_of(ask_place(connection, sight, subscription_id))
+
+
+def ask_place(connection: Statements, sight: Sight, subscription_id: str) -> Any:
+    """Ask for what `find_place` answers; what came of it says `place_of`."""
+    return connection.execute(
         "select s.account_id::text, s.external_key from subscription s join account a on a.id = s.account_id"
         f" where {sight.within} and s.id = %(id)s".encode(),
         {"id": subscription_id, **sight.parameters},
-    ).fetchone()
+    )
+
+
+def place_of(answer: Any) -> Place | None:
+    """What `find_place` answers, of what came of `ask_place`."""
+    row = answer.fetchone()
     return None if row is None else Place(*row)
 
 

@@ -30,7 +30,8 @@ from operations.accounts.commands import Expected as Seen
 from operations.tariffs import Tariffs
 from storage.account_records import find_account
 from storage.database import PgConnection
-from storage.subscription_views import find_place
+from storage.round_trip import RoundTrip
+from storage.subscription_views import ask_place, place_of
 
 
 class Standing(BaseModel):
@@ -81,18 +82,21 @@ class SubscriptionCommand(NamedTuple):
         """Carry out what `step_of` makes of the subscription's name and today's date, once for each Idempotency-Key."""
         tariffs: Tariffs = self.request.app.state.tariffs
 
-        def work(connection: PgConnection) -> Reply:
-            found = find_place(connection, self.caller.sight, str(self.subscription_id))
-            if found is None:
+        def ask(trip: RoundTrip) -> tuple[Any, Any]:
+            return ask_place(trip, self.caller.sight, str(self.subscription_id)), tariffs.ask(trip)
+
+        def work(last: RoundTrip, found: tuple[Any, Any]) -> Reply:
+            place = place_of(found[0])
+            if place is None:
                 raise no_such_subscription(self.subscription_id)
-            tariff = tariffs.current(connection)
-            own, name = found
+            tariff = tariffs.of_revision(last.connection, found[1])
+            own, name = place
             now = datetime.now(UTC)
             expected = None if self.seen.versions is None else Seen(name, self.seen.versions)
             with told():
                 outcome = accepted(
                     carry_out(
-                        connection,
+                        last.connection,
                         tariff,
                         own,
                         command_id(self.once),
@@ -101,11 +105,12 @@ class SubscriptionCommand(NamedTuple):
                         invoice_now=invoice_now,
                         expected=expected,
                         engine_taxed=self.request.app.state.engine_taxed,
+                        last=last,
                     )
                 )
             return reply_of(outcome, own)
 
-        return await self.once.answer(work)
+        return await self.once.answer_together(ask, work)
 
 
 SCOPE = "subscriptions:write"

@@ -18,6 +18,7 @@ from operations.accounts.standing import subscription_standing
 from operations.accounts.unit import Changing, changing
 from operations.tariffs import Tariff, Tariffs
 from storage.database import PgConnection, transaction
+from storage.round_trip import RoundTrip
 from storage.whole.access import awaiting_payment
 from storage.whole.reading import Rows
 
@@ -104,13 +105,15 @@ def carry_out(
     invoice_now: bool = False,
     expected: Expected | None = None,
     engine_taxed: Collection[str] = (),
+    last: RoundTrip | None = None,
 ) -> Outcome:
     """Carry out `step` in the transaction of `connection`, and store what it came to with it: a refusal too, which
-    `accepted` raises. With `invoice_now` what it charges is invoiced at once, not with the next bill;
-    modes in `engine_taxed` refuse that. Raises LookupError for an unknown account, CommandReused and VersionMoved."""
+    `accepted` raises. With `invoice_now` what it charges is invoiced at once, not with the next bill; modes in
+    `engine_taxed` refuse that. `last`: what is written is left there, for the caller to send. Raises LookupError for an
+    unknown account, CommandReused and VersionMoved."""
     asked = _asked(step, invoice_now=invoice_now)
     refused: str | None = None
-    with changing(connection, tariff, account_id, now, command=command_id) as unit:
+    with changing(connection, tariff, account_id, now, command=command_id, last=last) as unit:
         known = known_command(unit.rows, command_id, step.do, asked)
         if known is None:
             _check(unit, expected)
@@ -120,7 +123,7 @@ def carry_out(
     if known is not None:
         return known
     outcome = Outcome(_answer(unit, step, refused))
-    connection.execute(
+    (last or connection).execute(
         "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, %s, %s, %s)",
         (account_id, command_id, step.do, Jsonb(asked), Jsonb(outcome.answer)),
     )

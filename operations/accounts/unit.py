@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -27,6 +27,7 @@ from operations.tax.documents import GivenBack, refund_tax_document, void_tax_do
 from storage.database import PgConnection
 from storage.entitlements import put_grants
 from storage.events import append_events
+from storage.round_trip import RoundTrip, round_trip
 from storage.whole.access import access_beside
 from storage.whole.history import load_account
 from storage.whole.reading import Rows, read_whole
@@ -55,6 +56,7 @@ def changing(
     *,
     through: date | None = None,
     command: str | None = None,
+    last: RoundTrip | None = None,
 ) -> Iterator[Changing]:
     """The account `account_id` at the instant `now`, in the transaction of `connection`: locked, with all that was
     dated until then recorded, to be changed in the block and written back at its end. An exception writes nothing: let
@@ -63,6 +65,7 @@ def changing(
     With `through` the days pass up to that one, where the account's local day of `now` is a later one. Days never go
     back: an account whose later days are recorded stays on the last of them. An account that lives by a test clock has
     that clock's time, whatever `now` says. `command`: the id of one whose outcome is read with it, into `rows.command`.
+    `last`: what is written is left there, for the caller to send, who changes nothing but the account in the block.
     Raises LookupError for an unknown account.
     """
     rows = read_whole(connection, account_id, tariff.book, command=command)
@@ -74,13 +77,47 @@ def changing(
     unit = Changing(account, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
-    unit.written = write_whole(
-        connection,
+    if last is None:
+        # Whoever changes more than the account may have changed that, too.
+        rows.awaiting, rows.purchases = access_beside(connection, account.id)
+    with nullcontext(last) if last else round_trip(connection) as trip:
+        _write(trip, unit, account, before, (revenue, _untold(account, _told(account))), command)
+    if unit.written.documents:
+        if last:
+            last.send()
+        number_invoices(connection, account.mode, unit.written, unit.bill_run_id)
+
+
+def _write(
+    trip: RoundTrip,
+    unit: Changing,
+    account: AccountState,
+    before: AccountState,
+    revenue: tuple[dict[str, Books], dict[str, Books]],
+    command: str | None,
+) -> None:
+    rows = unit.rows
+    unit.written = written = write_whole(trip, account, before, rows, revenue=revenue)
+    if account.promised or written.voided or written.notes:
+        trip.send()
+        _tell_beside(trip.connection, unit, account, command)
+    told_of_case = note_case(trip, account, rows.case, unit.now, own=unit.of_case)
+    access = grants(
         account,
-        before,
-        rows,
-        revenue=(revenue, _untold(account, _told(account))),
+        dunned=account.collected or account.dunned,
+        awaiting=rows.awaiting,
+        purchases=rows.purchases,
     )
+    changed = put_grants(trip, account.id, account.mode, access, now=unit.now, known=rows.access)
+    names = list(account.subscriptions)
+    note_follow_ups(trip, account, names, before.today, unit.now, rows.follow_ups, access)
+    append_events(trip, [*changed, *told_of_case])
+
+
+def _tell_beside(
+    connection: PgConnection, unit: Changing, account: AccountState, command: str | None
+) -> None:
+    """Refunds that the account promised, and what tax documents have to hear."""
     if account.promised:
         write_promises(
             connection,
@@ -88,7 +125,7 @@ def changing(
             account.mode,
             account.currency,
             account.promised,
-            [*rows.invoice_ids, *unit.written.invoices],
+            [*unit.rows.invoice_ids, *unit.written.invoices],
             command,
             unit.now,
         )
@@ -99,19 +136,6 @@ def changing(
         refund_tax_document(
             connection, note.invoice_id, credit_note_id=note.id, code=note.code, on=note.on, lines=back
         )
-    told_of_case = note_case(connection, account, rows.case, unit.now, own=unit.of_case)
-    awaiting, purchases = access_beside(connection, account.id)
-    access = grants(
-        account,
-        dunned=account.collected or account.dunned,
-        awaiting=awaiting,
-        purchases=purchases,
-    )
-    with connection.pipeline():
-        changed = put_grants(connection, account.id, account.mode, access, now=unit.now, known=rows.access)
-    note_follow_ups(connection, account, list(account.subscriptions), before.today, unit.now, rows.follow_ups)
-    append_events(connection, [*changed, *told_of_case])
-    number_invoices(connection, account.mode, unit.written, unit.bill_run_id)
 
 
 def passed(now: datetime, zone: ZoneInfo, through: date | None) -> date:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from contracts.connector_call import CallStatus
@@ -23,6 +23,12 @@ from storage.database import PgConnection
 from storage.parked import resolve_parks_of_call
 
 Settled = Came
+
+
+def lock_payers_of(connection: PgConnection, charges: Collection[str]) -> None:
+    """Lock the accounts of `charges`. Whoever writes down calls of charges locks these first, as those do who are told
+    by webhook, or each may wait for the other."""
+    lock_payers(connection, sorted({charge.account_id for charge in read_charges(connection, list(charges))}))
 
 
 def settle(

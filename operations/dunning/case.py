@@ -10,15 +10,15 @@ from domain.account.state import AccountState
 from domain.periods import start_of_day
 from domain.receivables import InvoiceStatus
 from domain.retries import retry_at
-from storage.database import PgConnection
 from storage.dunning import CaseRow, change_case, insert_case
 from storage.events import NewEvent
+from storage.round_trip import Statements
 
 OPENED, CHANGED, CLOSED = "dunning.opened", "dunning.changed", "dunning.closed"
 
 
 def note_case(
-    connection: PgConnection,
+    connection: Statements,
     account: AccountState,
     case: CaseRow | None,
     now: datetime,

@@ -15,7 +15,7 @@ from operations.tariffs import Tariff, Tariffs
 from storage.database import PgConnection, transaction
 from storage.entitlements import put_grants
 from storage.events import append_events
-from storage.whole.access import access_beside
+from storage.round_trip import round_trip
 from storage.whole.reading import read_whole
 
 PAGE = 500
@@ -45,11 +45,10 @@ def rebuild(connection: PgConnection, tariff: Tariff, account_id: str, now: date
     now = rows.head.clock_at or now
     account, _ = build(rows, tariff, now)
     advance(account, local_date(now, account.zone), fleet=account.collected)
-    awaiting, purchases = access_beside(connection, account_id)
-    access = grants(account, dunned=account.collected, awaiting=awaiting, purchases=purchases)
-    with connection.pipeline():
-        changed = put_grants(connection, account_id, account.mode, access, now=now, known=rows.access)
-    append_events(connection, changed)
+    access = grants(account, dunned=account.collected, awaiting=rows.awaiting, purchases=rows.purchases)
+    with round_trip(connection) as trip:
+        changed = put_grants(trip, account_id, account.mode, access, now=now, known=rows.access)
+        append_events(trip, changed)
     return len(changed)
 
 

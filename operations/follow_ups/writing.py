@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from domain.account.follow_ups import Access, Known, decide
 from domain.account.state import AccountState
+from domain.entitlements import Grant, SourceKind
 from domain.periods import local_date, start_of_day
-from storage.database import PgConnection
 from storage.follow_ups import (
     FollowUpRow,
     NewFollowUp,
     finish_follow_ups,
-    follow_ups_of,
     reopen_follow_ups,
     write_follow_ups,
 )
+from storage.round_trip import Statements
 
 WITHDRAWN = "withdrawn"
 
 
 def note_follow_ups(
-    connection: PgConnection,
+    connection: Statements,
     account: AccountState,
     names: Collection[str],
     since: date,
     at: datetime,
-    written: Sequence[FollowUpRow] | None = None,
+    written: Iterable[FollowUpRow],
+    granted: Iterable[Grant],
 ) -> None:
     """Write down what the subscriptions called `names` demand on the account's day, at the instant `at` of it, and
     withdraw what they demand no more. What happened before the local day `since` is left alone. The account's row has
-    to be locked, and its grants written. `written`: what is written down, where that was read already under the
-    lock."""
+    to be locked; `written` is what is written down for its subscriptions, `granted` are its grants as they are now."""
     ids = {account.subscriptions[name].terms.id: name for name in names}
     if not ids:
         return
     known: dict[str, list[FollowUpRow]] = {}
-    for row in follow_ups_of(connection, list(ids)) if written is None else written:
+    for row in written:
         known.setdefault(row.subscription_id, []).append(row)
-    access = _access(connection, account, max(at, start_of_day(account.today, account.zone)))
+    access = _access(account, granted, max(at, start_of_day(account.today, account.zone)))
     new: list[NewFollowUp] = []
     gone: list[tuple[str, str]] = []
     again: list[str] = []
@@ -72,15 +72,12 @@ def _known(row: FollowUpRow, zone: ZoneInfo) -> Known:
     return Known(row.kind, row.key, local_date(row.due_at, zone), row.outcome is None, row.about, withdrawn)
 
 
-def _access(connection: PgConnection, account: AccountState, at: datetime) -> dict[str, Access]:
+def _access(account: AccountState, granted: Iterable[Grant], at: datetime) -> dict[str, Access]:
     """What each subscription's grants entitle to at the instant `at`, and when that changes next."""
     spans: dict[str, list[tuple[str, datetime, datetime | None]]] = {}
-    for source, feature, starts_at, ends_at in connection.execute(
-        "select source_id::text, feature, starts_at, ends_at from entitlement_grant"
-        " where account_id = %s and source_kind = 'subscription' and coalesce(ends_at > %s, true)",
-        (account.id, at),
-    ):
-        spans.setdefault(source, []).append((feature, starts_at, ends_at))
+    for grant in granted:
+        if grant.source_kind is SourceKind.SUBSCRIPTION and (grant.ends_at is None or grant.ends_at > at):
+            spans.setdefault(grant.source_id, []).append((grant.feature, grant.starts_at, grant.ends_at))
     found = {}
     for source, each in spans.items():
         ahead = sorted({edge for _, *edges in each for edge in edges if edge is not None and edge > at})

@@ -7,35 +7,37 @@ from typing import Any
 
 from domain.entitlements import Given, SourceKind
 from storage.database import PgConnection
+from storage.round_trip import round_trip
 
-_AWAITING = (
+ACCOUNT_AWAITING = (
     "select w.subscription_id::text from awaiting_payment w join subscription s on s.id = w.subscription_id"
-    " where s.account_id = %s"
+    " where s.account_id = %(account)s"
 )
-_PURCHASES = (
+ACCOUNT_PURCHASES = (
     "select id::text, plan_code, plan_version, bought_on from purchase"
-    " where account_id = %s and paid_at is not null order by id"
+    " where account_id = %(account)s and paid_at is not null order by id"
 )
 
 
 def awaiting_payment(connection: PgConnection, account_id: str) -> frozenset[str]:
     """The account's subscriptions whose first payment has not come in."""
-    return _awaiting(connection.execute(_AWAITING, (account_id,)))
+    return awaiting(connection.execute(ACCOUNT_AWAITING, {"account": account_id}))
 
 
 def access_beside(connection: PgConnection, account_id: str) -> tuple[frozenset[str], tuple[Given, ...]]:
-    """`awaiting_payment`; and what the account bought once and has paid for, which is there for ever."""
-    with connection.pipeline():
-        awaiting = connection.execute(_AWAITING, (account_id,))
-        purchases = connection.execute(_PURCHASES, (account_id,))
-    return _awaiting(awaiting), _given(purchases)
+    """`awaiting` and `purchases` as they are now."""
+    with round_trip(connection) as trip:
+        asked = [trip.execute(sql, {"account": account_id}) for sql in (ACCOUNT_AWAITING, ACCOUNT_PURCHASES)]
+    return awaiting(asked[0]), purchases(asked[1])
 
 
-def _awaiting(rows: Iterable[tuple[Any, ...]]) -> frozenset[str]:
+def awaiting(rows: Iterable[tuple[Any, ...]]) -> frozenset[str]:
+    """What ACCOUNT_AWAITING answered."""
     return frozenset(row[0] for row in rows)
 
 
-def _given(rows: Iterable[tuple[Any, ...]]) -> tuple[Given, ...]:
+def purchases(rows: Iterable[tuple[Any, ...]]) -> tuple[Given, ...]:
+    """What the account bought once and has paid for, which is there for ever: what ACCOUNT_PURCHASES answered."""
     return tuple(
         Given(SourceKind.PURCHASE, own, plan, version, bought_on) for own, plan, version, bought_on in rows
     )

@@ -9,13 +9,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from psycopg.rows import namedtuple_row
-
 from domain.account.state import Invoice, Receipt, Subscription, UsageRecord
 from domain.account_credit import AccountCredit, Grant, Movement, MovementKind, Source
 from domain.credit_notes import CreditNote
 from domain.credits import CreditLine, TaxAmount
 from domain.discounts import Discount
+from domain.entitlements import Given
 from domain.invoice_lines import billed_lines
 from domain.lines import Line
 from domain.pending import Waiting
@@ -29,6 +28,8 @@ from storage.database import PgConnection
 from storage.dunning import ACCOUNT_CASE, ACCOUNT_DOUBTS, CaseRow
 from storage.entitlements import ACCOUNT_GRANTS, StoredGrant, stored_grant
 from storage.follow_ups import ACCOUNT_FOLLOW_UPS, FollowUpRow
+from storage.round_trip import round_trip
+from storage.whole.access import ACCOUNT_AWAITING, ACCOUNT_PURCHASES, awaiting, purchases
 from storage.whole.history import load_subscription, load_swap, load_waiting
 
 # A charge whose document is not there yet is billed by this.
@@ -46,7 +47,7 @@ class Rows:
     `invoice_ids` and `payment_ids` in the order of the account's documents. `recorded` is what the row of each
     subscription says of its state, and of when that changes; `command` kind, content and outcome of the command that
     was asked for. `case` is the dunning case that is open, `in_doubt` are the numbers of invoices in a charge whose end
-    is not known, with its day."""
+    is not known, with its day. `awaiting` and `purchases`: what access depends on beside its subscriptions."""
 
     head: Any
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
@@ -66,6 +67,8 @@ class Rows:
     command: tuple[str, Any, Any] | None = None
     case: CaseRow | None = None
     in_doubt: dict[int, date] = field(default_factory=dict)
+    awaiting: frozenset[str] = frozenset()
+    purchases: tuple[Given, ...] = ()
     usage: list[UsageRecord] = field(default_factory=list)
 
 
@@ -107,13 +110,23 @@ _QUERIES = (
     ),
     _Query("access", ACCOUNT_GRANTS),
     _Query("follow_ups", ACCOUNT_FOLLOW_UPS),
-    _Query("case", ACCOUNT_CASE),
-    _Query("doubts", ACCOUNT_DOUBTS),
     _Query(
-        "command",
-        "select kind, asked, outcome from command where account_id = %(account)s and id = %(command)s",
+        "beside",
+        f"select exists ({ACCOUNT_CASE}) as case, exists ({ACCOUNT_DOUBTS}) as doubts,"
+        f" exists ({ACCOUNT_AWAITING}) as awaiting, exists ({ACCOUNT_PURCHASES}) as purchases,"
+        " c.kind, c.asked, c.outcome"
+        " from (select) as one left join command c on c.account_id = %(account)s and c.id = %(command)s",
     ),
 )
+# What few accounts have: asked for where "beside" says that there is some.
+_RARE = (
+    _Query("case", ACCOUNT_CASE),
+    _Query("doubts", ACCOUNT_DOUBTS),
+    _Query("awaiting", ACCOUNT_AWAITING),
+    _Query("purchases", ACCOUNT_PURCHASES),
+)
+_LOCKING = tuple(_Query(name, sql.format(lock=" for update")) for name, sql in _QUERIES)
+_LOOKING = tuple(_Query(name, sql.format(lock="")) for name, sql in _QUERIES)
 _WHOLE = (
     _Query(
         "notes",
@@ -153,11 +166,11 @@ _USAGE = f"""
 def lock_together(connection: PgConnection, account_ids: Sequence[str]) -> None:
     """Lock accounts, and then the subscriptions of all of them, each in the order of their ids: as a bill run and
     recorded usage lock subscriptions of several accounts."""
-    with connection.pipeline():
-        connection.execute(
+    with round_trip(connection) as trip:
+        trip.execute(
             "select from account where id = any(%s::uuid[]) order by id for update", (list(account_ids),)
         )
-        connection.execute(
+        trip.execute(
             "select from subscription where account_id = any(%s::uuid[]) order by id for update",
             (list(account_ids),),
         )
@@ -176,15 +189,18 @@ def read_whole(
     LookupError when there is no such account, TooMuchUsage for more unbilled usage than can be read at once."""
     found: dict[str, list[Any]] = {}
     values = {"account": account_id, "command": command}
-    _ask(connection, _QUERIES, values, found, " for update" if lock else "")
+    _ask(connection, _LOCKING if lock else _LOOKING, values, found)
     if not found["head"]:
         raise LookupError(f"there is no account {account_id}")
     head = found["head"][0]
     rows = Rows(head, access=[stored_grant(row) for row in found["access"]])
     rows.follow_ups = [FollowUpRow(*row) for row in found["follow_ups"]]
-    rows.command = tuple(found["command"][0]) if found["command"] else None
-    if head.known_whole:
-        _ask(connection, _WHOLE, values, found)
+    beside = found["beside"][0]
+    rows.command = None if beside.kind is None else (beside.kind, beside.asked, beside.outcome)
+    rare = [query for query in _RARE if getattr(beside, query.name)]
+    found |= {query.name: [] for query in _RARE}
+    _ask(connection, [*(_WHOLE if head.known_whole else ()), *rare], values, found)
+    rows.awaiting, rows.purchases = awaiting(found["awaiting"]), purchases(found["purchases"])
     rows.case = CaseRow(*found["case"][0]) if found["case"] else None
     _subscriptions(rows, found)
     _invoices(rows, found, book)
@@ -218,16 +234,11 @@ def _ask(
     queries: Sequence[_Query],
     values: dict[str, str | None],
     found: dict[str, list[Any]],
-    lock: str = "",
 ) -> None:
-    cursors = {}
-    with connection.pipeline():
-        for name, sql in queries:
-            cursor = connection.cursor(row_factory=namedtuple_row)
-            cursor.execute(sql.format(lock=lock).encode(), values)
-            cursors[name] = cursor
-    for name, cursor in cursors.items():
-        found[name] = cursor.fetchall()
+    with round_trip(connection) as trip:
+        answers = {name: trip.execute(sql, values) for name, sql in queries}
+    for name, answer in answers.items():
+        found[name] = answer.named()
 
 
 def _subscriptions(rows: Rows, found: dict[str, list[Any]]) -> None:

@@ -14,9 +14,10 @@ from domain.account.dates import billed_whole, whole_due_on
 from domain.account.state import AccountState, Books
 from domain.receivables import InvoiceStatus
 from domain.received_payments import Payment, PaymentStatus
-from storage.database import PgConnection, execute_each
-from storage.events import FEW, NewEvent, append_events
+from storage.database import PgConnection
+from storage.events import NewEvent, append_events
 from storage.posting import Document, copy_children, copy_invoices
+from storage.round_trip import RoundTrip, execute_each
 from storage.whole.documents import (
     OF_INVOICE,
     document,
@@ -61,7 +62,7 @@ class NoteWritten(NamedTuple):
 
 
 def write_whole(
-    connection: PgConnection,
+    trip: RoundTrip,
     account: AccountState,
     before: AccountState,
     rows: Rows,
@@ -70,36 +71,34 @@ def write_whole(
 ) -> Written:
     """Write what differs between `before`, the account as it was read in `rows`, and `account`, but for the invoices
     themselves: `number_invoices`. `revenue` are the schedules that the account's lines do not tell by themselves,
-    before and now."""
+    before and now. What was collected of it is for the caller to send."""
     voided: list[str] = []
     notes: list[NoteWritten] = []
     for number, (was, now) in enumerate(zip(before.invoices, account.invoices, strict=False)):
         if now.balance.voided and not was.balance.voided:
-            void_lines(connection, rows.invoice_ids[number])
+            void_lines(trip, rows.invoice_ids[number])
             voided.append(rows.invoice_ids[number])
     documents = [document(account, invoice) for invoice in account.invoices[len(before.invoices) :]]
     ids = [*rows.invoice_ids, *(str(UUID(bytes=each.invoice_id)) for each in documents)]
-    copy_children(connection, documents)
-    with connection.pipeline():  # in which COPY cannot be
-        events = list(_subscriptions(connection, account, before, rows))
-        moved = [event.subject_id for event in events]
-        events += _settlements(connection, account, before, ids)
-        events += _corrections(connection, account, before, ids, notes)
-        events += _payments(connection, account, before, rows, ids)
-        events += _credit(connection, account, before)
-        if account.pending != before.pending:
-            _pending(connection, account)
-        _usage(connection, account, before, ids)
-        _entries(connection, account)
-        _history(connection, account, before, revenue)
-        for no in range(len(before.dunning), len(account.dunning)):
-            events.append(NewEvent("dunning.entered", account.id, account.id, no))
-        events += _head(connection, account, rows, moved)
-        events += _notices(account)
-        if len(events) <= FEW:
-            append_events(connection, events)
-    if len(events) > FEW:
-        append_events(connection, events)
+    if documents:
+        trip.send()
+        copy_children(trip.connection, documents)
+    events = list(_subscriptions(trip, account, before, rows))
+    moved = [event.subject_id for event in events]
+    events += _settlements(trip, account, before, ids)
+    events += _corrections(trip, account, before, ids, notes)
+    events += _payments(trip, account, before, rows, ids)
+    events += _credit(trip, account, before)
+    if account.pending != before.pending:
+        _pending(trip, account, before)
+    _usage(trip, account, before, ids)
+    _entries(trip, account)
+    _history(trip, account, before, revenue)
+    for no in range(len(before.dunning), len(account.dunning)):
+        events.append(NewEvent("dunning.entered", account.id, account.id, no))
+    events += _head(trip, account, rows, moved)
+    events += _notices(account)
+    append_events(trip, events)
     versions = {event.subject_id: event.version for event in events if event.kind.startswith("subscription.")}
     return Written(ids[len(rows.invoice_ids) :], [], versions, voided, notes, documents)
 
@@ -119,7 +118,7 @@ def _notices(account: AccountState) -> Iterator[NewEvent]:
 
 
 def _subscriptions(
-    connection: PgConnection, account: AccountState, before: AccountState, rows: Rows
+    trip: RoundTrip, account: AccountState, before: AccountState, rows: Rows
 ) -> Iterator[NewEvent]:
     for name, subscription in account.subscriptions.items():
         was = before.subscriptions.get(name)
@@ -127,13 +126,13 @@ def _subscriptions(
         if was == subscription and not outdated(account, subscription, rows.recorded[own]):
             continue
         version = rows.versions.get(own, 0) + 1
-        write_subscription(connection, account, subscription, was, version)
+        write_subscription(trip, account, subscription, was, version)
         kind = "subscription.created" if was is None else "subscription.changed"
         yield NewEvent(kind, account.id, own, version)
 
 
 def _settlements(
-    connection: PgConnection, account: AccountState, before: AccountState, ids: Sequence[str]
+    trip: RoundTrip, account: AccountState, before: AccountState, ids: Sequence[str]
 ) -> Iterator[NewEvent]:
     for place, invoice in enumerate(account.invoices):
         known = place < len(before.invoices)
@@ -142,7 +141,7 @@ def _settlements(
             continue
         settled = invoice.balance.total != invoice.balance.open
         if known or settled:
-            write_settlement(connection, ids[place], invoice)
+            write_settlement(trip, ids[place], invoice)
         before_status = was.status if was else None
         if invoice.balance.status is not before_status and invoice.balance.status.value != "open":
             yield NewEvent(f"invoice.{invoice.balance.status.value}", account.id, ids[place], 1)
@@ -152,7 +151,7 @@ def _settlements(
 
 
 def _corrections(
-    connection: PgConnection,
+    trip: RoundTrip,
     account: AccountState,
     before: AccountState,
     ids: Sequence[str],
@@ -160,7 +159,7 @@ def _corrections(
 ) -> Iterator[NewEvent]:
     first = len(before.credit_notes)
     notes = account.credit_notes[first:]
-    numbered = write_credit_notes(connection, account, first, ids)
+    numbered = write_credit_notes(trip, account, first, ids)
     note_ids = [own for own, _ in numbered]
     stands = places(account.invoices, ids)
     on_notes: dict[int, str] = {}
@@ -182,10 +181,10 @@ def _corrections(
             if no is not None:
                 on_notes[no] = own
     known = len(before.credits)
-    write_credit_lines(connection, account, known, stands, on_notes)
+    write_credit_lines(trip, account, known, stands, on_notes)
     for no, own in on_notes.items():
         if no <= known:
-            connection.execute(
+            trip.execute(
                 "update credit_line set credit_note_id = %s where account_id = %s and no = %s",
                 (own, account.id, no),
             )
@@ -194,7 +193,7 @@ def _corrections(
 
 
 def _payments(
-    connection: PgConnection, account: AccountState, before: AccountState, rows: Rows, ids: Sequence[str]
+    trip: RoundTrip, account: AccountState, before: AccountState, rows: Rows, ids: Sequence[str]
 ) -> Iterator[NewEvent]:
     for place, receipt in enumerate(account.receipts):
         payment = receipt.payment
@@ -203,14 +202,14 @@ def _payments(
             if payment == was:
                 continue
             own = rows.payment_ids[place]
-            connection.execute(
+            trip.execute(
                 "update payment set status = %s, refunded = %s, code = %s where id = %s",
                 (payment.status.value, payment.refunded, receipt.code, own),
             )
             yield NewEvent(_moved(was, payment), account.id, own, 1 + payment.refunded)
             continue
         own = str(uuid7())
-        connection.execute(
+        trip.execute(
             "insert into payment (id, mode, account_id, no, made_on, currency, amount, status, refunded, code)"
             " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
@@ -227,7 +226,7 @@ def _payments(
             ),
         )
         execute_each(
-            connection,
+            trip,
             "insert into payment_application (payment_id, invoice_id, amount) values (%s, %s, %s)",
             [(own, ids[int(each.invoice) - 1], each.amount) for each in receipt.applied],
         )
@@ -243,10 +242,10 @@ def _moved(was: Payment, now: Payment) -> str:
     return f"payment.{now.status.value}"
 
 
-def _credit(connection: PgConnection, account: AccountState, before: AccountState) -> Iterator[NewEvent]:
+def _credit(trip: RoundTrip, account: AccountState, before: AccountState) -> Iterator[NewEvent]:
     grants, movements = len(before.credit.grants), len(before.credit.movements)
     execute_each(
-        connection,
+        trip,
         "insert into account_credit_grant (account_id, id, no, granted_on, amount, source, expires_on)"
         " values (%s, %s, %s, %s, %s, %s, %s)",
         [
@@ -255,7 +254,7 @@ def _credit(connection: PgConnection, account: AccountState, before: AccountStat
         ],
     )
     execute_each(
-        connection,
+        trip,
         "insert into account_credit_movement (account_id, no, kind, grant_id, moved_on, amount, target)"
         " values (%s, %s, %s, %s, %s, %s, %s)",
         [
@@ -270,16 +269,17 @@ def _credit(connection: PgConnection, account: AccountState, before: AccountStat
         yield NewEvent("account_credit.expired", account.id, account.id, len(account.credit.movements))
 
 
-def _pending(connection: PgConnection, account: AccountState) -> None:
-    connection.execute("delete from pending_charge where account_id = %s", (account.id,))
+def _pending(trip: RoundTrip, account: AccountState, before: AccountState) -> None:
+    if before.pending:
+        trip.execute("delete from pending_charge where account_id = %s", (account.id,))
     execute_each(
-        connection,
+        trip,
         "insert into pending_charge (account_id, no, lines, uncut) values (%s, %s, %s::jsonb, %s::jsonb)",
         [(account.id, no, *dump_waiting(each)) for no, each in enumerate(account.pending)],
     )
 
 
-def _usage(connection: PgConnection, account: AccountState, before: AccountState, ids: Sequence[str]) -> None:
+def _usage(trip: RoundTrip, account: AccountState, before: AccountState, ids: Sequence[str]) -> None:
     known = {record.id: record.billed for record in before.usage}
     moved: dict[str | None, list[str]] = {}
     for record in account.usage:
@@ -289,12 +289,12 @@ def _usage(connection: PgConnection, account: AccountState, before: AccountState
             by = None if record.billed is None else WAITS if record.billed == 0 else ids[record.billed - 1]
             moved.setdefault(by, []).append(record.id)
     for by, records in moved.items():
-        connection.execute("update usage_record set billed_by = %s where id = any(%s::uuid[])", (by, records))
+        trip.execute("update usage_record set billed_by = %s where id = any(%s::uuid[])", (by, records))
 
 
-def _entries(connection: PgConnection, account: AccountState) -> None:
+def _entries(trip: RoundTrip, account: AccountState) -> None:
     write_entries(
-        connection,
+        trip,
         account,
         [
             entry
@@ -305,7 +305,7 @@ def _entries(connection: PgConnection, account: AccountState) -> None:
 
 
 def _history(
-    connection: PgConnection,
+    trip: RoundTrip,
     account: AccountState,
     before: AccountState,
     revenue: tuple[dict[str, Books], dict[str, Books]],
@@ -313,16 +313,14 @@ def _history(
     was: AccountHistory = account_history(before, revenue[0])
     now: AccountHistory = account_history(account, revenue[1])
     if was != now:
-        connection.execute(
+        trip.execute(
             "insert into account_history (account_id, history) values (%s, %s::jsonb)"
             " on conflict (account_id) do update set history = excluded.history",
             (account.id, dump_account(now)),
         )
 
 
-def _head(
-    connection: PgConnection, account: AccountState, rows: Rows, moved: list[str]
-) -> Iterator[NewEvent]:
+def _head(trip: RoundTrip, account: AccountState, rows: Rows, moved: list[str]) -> Iterator[NewEvent]:
     head: Any = rows.head
     values = {
         "time_zone": account.zone.key,
@@ -338,14 +336,14 @@ def _head(
     if not changed:
         return
     sets = "".join(f"{name} = %({name})s, " for name in changed)
-    connection.execute(
+    trip.execute(
         f"update account set {sets} version = version + %(more)s where id = %(id)s".encode(),
         {**changed, "more": 1 if told else 0, "id": account.id},
     )
     if changed.get("billed_whole"):
         # A bill run may have rated its subscriptions by themselves already: as if they had moved, it reads again. Those
         # that did move have the version that the command answers.
-        connection.execute(
+        trip.execute(
             "update subscription set version = version + 1 where account_id = %s and not id = any(%s::uuid[])",
             (account.id, moved),
         )

@@ -37,6 +37,7 @@ from storage.database import make_engine
 from tests.conftest import NAMESPACE, PostgresForTests, wait_until
 from tests.faults.books import dump, settled, value
 from tests.faults.fleet import DUE, build_fleet
+from tests.faults.payment_play import Seeds
 from workflows.bill_run import BillRunWorkflow
 
 CHECKOUT = Path(__file__).parents[2]
@@ -339,3 +340,11 @@ async def undisturbed(
         await runs.end_all()
         mine.kill_all()
     return dump(url)
+
+
+@pytest.fixture(scope="session")
+def payment_seeds(
+    pg_server: PostgresForTests, temporal_address: str, tmp_path_factory: pytest.TempPathFactory
+) -> Seeds:
+    """Plays seeded faults against payments."""
+    return Seeds(pg_server, tmp_path_factory.mktemp("seeds"), temporal_address)

@@ -136,7 +136,7 @@ def differences(fleet: Fleet, gateways: dict[str, StandIn]) -> list[str]:
         (connection, f"charge:{account}:{no}", amount)
         for connection, account, no, amount in fleet.rows(
             "select c.connection, c.account_id::text, c.no, p.amount from charge c"
-            " join payment p on p.id = c.payment_id where p.status = 'succeeded'"
+            " join payment p on p.id = c.payment_id where p.status in ('succeeded', 'refunded')"
         )
     )
     # What is not known to have ended may be there already.

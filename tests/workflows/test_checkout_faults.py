@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from contracts.checkout import CheckoutStatus
-from contracts.parked import RESOLVE, Action, Resolve
+from contracts.parked import Action, Resolve
 from operations.checkout.begin import Order
 from sandbox.faults import FAULTS
 from sandbox.stripe.stand_in import StripeStandIn
+from tests.workflows.deciding import decide
 from tests.workflows.selling import BACK, Shop, order
 from workflows.checkout_starts import CheckoutHandle
 
@@ -93,7 +94,7 @@ async def _check_ends(shop: Shop, name: str, call: Call, handles: dict[str, Chec
             own = handle.id.partition("/")[2]
             await shop.until(f"{name}, {fault}: is stuck", lambda own=own: shop.row(own).park_id)
             assert shop.row(own).ended_at is None
-            await handle.execute_update(RESOLVE, RETRY)
+            await decide(handle, RETRY)
             ends[fault] = STUCK
             assert (await handle.result()).status is call.usual, fault
         else:
@@ -145,7 +146,7 @@ async def test_an_unknown_hold_that_cannot_be_found_waits_for_a_person(shop: Sho
     await shop.until("the gateway was asked", lambda: shop.rows(ASKED) == [(1,)])
     assert shop.row(own).ended_at is None
     failed = Resolve(action=Action.FAIL, actor="ops", reason="the gateway has nothing of that reference")
-    await handle.execute_update(RESOLVE, failed)
+    await decide(handle, failed)
     assert (await handle.result()).status is S.REFUSED
 
 
@@ -157,6 +158,6 @@ async def test_a_void_that_is_refused_again_and_again_waits_for_a_person(shop: S
     await shop.until("a second one was refused", lambda: shop.rows(voids) == [(2,)] and shop.row(own).park_id)
     assert shop.row(own).ended_at is None
     shop.gateway.faults.clear()
-    await handle.execute_update(RESOLVE, RETRY)
+    await decide(handle, RETRY)
     assert (await handle.result()).status is S.EXPIRED
     assert shop.gateway.count("void") == 1

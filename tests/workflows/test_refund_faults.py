@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.parked import RESOLVE, Action, Resolve
+from contracts.parked import Action, Resolve
 from contracts.refund import RefundStatus
 from runtime.temporal import connect
 from sandbox.adyen.stand_in import AdyenStandIn
@@ -21,6 +21,7 @@ from sandbox.faults import FAULTS
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
 from tests.conftest import NAMESPACE, PostgresForTests
+from tests.workflows.deciding import decide
 from tests.workflows.refunding import StandIn, Till
 from workflows.refund_starts import RefundHandle
 
@@ -78,7 +79,7 @@ async def test_each_fault_of_a_refund(till: Till, gateways: ExitStack, kind: str
             if fault in STUCK:
                 await till.until(f"{fault}: stuck", lambda row=rows[fault]: till.row(row).park_id)
                 till.gateways[fault].faults.clear()
-                await handle.execute_update(RESOLVE, RETRY)
+                await decide(handle, RETRY)
             await till.told_of(rows[fault])
             result = await handle.result()
             wanted = RefundStatus.FAILED if fault in REFUSED else RefundStatus.SUCCEEDED
