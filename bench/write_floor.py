@@ -3,7 +3,9 @@
 `floor` copies the hub's tables with their columns, checks and indexes (triggers left out, which makes the floor faster
 and the ratio stricter), and writes the rows of the run by INSERT … SELECT, then moves the subscriptions' dates.
 `reference` does the same, by statements of the same form, with a fixed narrow schema of eight rows an invoice and
-nothing but primary keys, so that a heavier schema of ours cannot flatter the ratio.
+nothing but primary keys, so that a heavier schema of ours cannot flatter the ratio. Both read the rows from copies in
+the order of the invoices' numbers: in the tables themselves they lie as the run's sessions happened to interleave, and
+written in that order their indexes cost a fifth more.
 """
 
 from __future__ import annotations
@@ -97,29 +99,37 @@ def _floor_tables(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     connection.execute("create schema floor")
     for table in (*_WRITTEN, "subscription"):
         connection.execute(f"create table floor.{table} (like public.{table} including all)")
+    for table, column in _WRITTEN.items():
+        connection.execute(
+            f"create table floor.{table}_rows as select t.* from public.{table} t"
+            f" join public.invoice i on i.id = t.{column} order by i.number, t.ctid".encode()
+        )
+    connection.execute("create unique index on floor.invoice_rows (number)")
     connection.execute("alter table floor.subscription set (fillfactor = 45)")
     connection.execute(
-        "create table floor.subscription_before as select * from public.subscription order by id"
+        "create table floor.subscription_rows as select * from public.subscription order by id"
     )
+    rows = ", ".join(f"floor.{table}_rows" for table in (*_WRITTEN, "subscription"))
+    connection.execute(f"analyze {rows}".encode())
 
 
 def _floor_reset() -> str:
     tables = ", ".join(f"floor.{table}" for table in (*_WRITTEN, "subscription"))
-    return f"truncate {tables}; insert into floor.subscription select * from floor.subscription_before;"
+    return f"truncate {tables}; insert into floor.subscription select * from floor.subscription_rows;"
 
 
 def _floor_write() -> str:
-    chosen = "select id from public.invoice where number between %(first)s and %(last)s"
+    chosen = "select id from floor.invoice_rows where number between %(first)s and %(last)s"
     inserts = "".join(
-        f"insert into floor.{table} overriding system value select t.* from public.{table} t"
+        f"insert into floor.{table} overriding system value select t.* from floor.{table}_rows t"
         f" where t.{column} in ({chosen});"
         for table, column in _WRITTEN.items()
     )
     return (
         inserts
         + "update floor.subscription f set charged_through = s.charged_through, arrears_through = s.arrears_through,"
-        " next_bill_on = s.next_bill_on, version = f.version + 1 from public.subscription s"
-        " where s.id = f.id and s.account_id in (select account_id from public.invoice"
+        " next_bill_on = s.next_bill_on, version = f.version + 1 from floor.subscription_rows s"
+        " where s.id = f.id and s.account_id in (select account_id from floor.invoice_rows"
         " where number between %(first)s and %(last)s);"
     )
 

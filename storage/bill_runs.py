@@ -29,14 +29,16 @@ def selection_sql(target: Target, scope_sql: str) -> str:
     """
 
 
-def numbered_sql(target: Target, scope_sql: str) -> str:
-    """Common table expressions that number the selection: `numbered` has id, place from 1, and the chunk's size.
-    The parameter `size` of 0 lets the selection decide: some 24 chunks, of 250 to 5,000 accounts each."""
+def cut_sql(target: Target, scope_sql: str) -> str:
+    """Common table expressions that cut the selection into chunks: `cut` has `no` from 0, and the chunk's `accounts` in
+    order. The parameter `size` of 0 lets the selection decide: some 24 chunks, of 250 to 5,000 accounts each."""
     return f"""
-        selected as materialized ({selection_sql(target, scope_sql)}),
-        sized as (select case when %(size)s::int > 0 then %(size)s::int
-                         else least(5000, greatest(250, (count(*) + 23) / 24)) end as size from selected),
-        numbered as (select id, row_number() over (order by id) as place, size from selected, sized)
+        selected as materialized ({selection_sql(target, scope_sql)} order by 1),
+        listed as (select array_agg(id order by id) as ids, count(*) as many,
+                          case when %(size)s::int > 0 then %(size)s::int
+                               else least(5000, greatest(250, (count(*) + 23) / 24)) end as size from selected),
+        cut as (select no, ids[no * size + 1 : (no + 1) * size] as accounts
+                from listed, generate_series(0, (many + size - 1) / size - 1) no)
     """
 
 
@@ -77,7 +79,7 @@ def select_chunks(
     scope_parameters: Mapping[str, Any],
     chunk_size: int,
 ) -> None:
-    """Write the run's chunks of `chunk_size` accounts (0: see `numbered_sql`), in account order, unless they are
+    """Write the run's chunks of `chunk_size` accounts (0: see `cut_sql`), in account order, unless they are
     written already."""
     with connection.cursor() as cursor:
         cursor.execute("select status from bill_run where id = %s for update", (run_id,))
@@ -87,8 +89,7 @@ def select_chunks(
         cursor.execute(
             f"""
             insert into bill_run_chunk (bill_run_id, no, selected, pending)
-            with {numbered_sql(target, scope_sql)}
-            select %(run)s, (place - 1) / size, count(*), array_agg(id order by id) from numbered group by 2
+            with {cut_sql(target, scope_sql)} select %(run)s, no, cardinality(accounts), accounts from cut
             """,
             {"run": run_id, "size": chunk_size, "mode": mode, "target": target.parameter, **scope_parameters},
         )

@@ -58,111 +58,101 @@ _UNITS = {unit.value: unit for unit in Unit}
 _STATES = {state.value: state for state in State}
 
 
-# What one row of `load_due` is: ids and versions first, then all that rating depends on. Two accounts whose rows agree
-# in `terms` and `discounts` owe the same.
-_ACCOUNT, _SUBSCRIPTION, _VERSION, _ITEM = range(4)
-_TERMS = 4
+# All that rating and the built-in tax depend on, in the order in which `DueAccount.billable` takes it apart.
+_TERMS = """
+    i.plan_code, i.plan_version, i.quantity, i.price_override, i.starts_on, i.ends_on, i.phase_shift, s.status,
+    s.starts_on, s.trial_ends_on, s.anchor_on, s.anchor_day, s.interval_unit, s.interval_count, s.ends_on,
+    s.charged_through, s.arrears_through, s.next_bill_on, a.mode, a.currency, a.tax_region, a.tax_exempt,
+    a.payment_terms_days, a.time_zone, {day}
+"""
+_DISCOUNT = "code, percent, amount, starts_on, ends_on"
+_IDS = "a.id::text, s.id::text, s.version, i.id::text"
+_ACCOUNT, _SUBSCRIPTION, _VERSION, _ITEM, _SHAPE = range(5)
+
+
+class Due(NamedTuple):
+    """An account with due subscriptions, by ids: each subscription with its version, and the items, both in order.
+
+    `shape` is everything that rating and the built-in tax depend on, as the database sends it, ids left out: accounts
+    of one shape owe the same. None for an account of several subscriptions, which are rare enough to be rated one by
+    one.
+    """
+
+    id: str
+    subscriptions: list[tuple[str, int]]
+    item_ids: list[str]
+    shape: bytes | None
 
 
 class DueAccount(NamedTuple):
-    """An account with due subscriptions, as rows: an item each, in the order of subscriptions and items."""
+    """The terms of an account with due subscriptions, as rows: an item each, in the order of subscriptions and
+    items."""
 
     id: str
     rows: list[tuple[Any, ...]]
     discounts: dict[str, list[tuple[Any, ...]]]
 
-    @property
-    def item_ids(self) -> list[str]:
-        """The items' ids in order."""
-        return [row[_ITEM] for row in self.rows]
-
     def plans(self) -> list[tuple[str, int, str]]:
         """(plan, version, currency) of each item."""
-        return [(row[4], row[5], row[22]) for row in self.rows]
-
-    def subscriptions(self) -> list[tuple[str, int]]:
-        """(id, version) of each subscription, once, in order."""
-        if len(self.rows) == 1:
-            return [(self.rows[0][_SUBSCRIPTION], self.rows[0][_VERSION])]
-        return list(dict.fromkeys((row[_SUBSCRIPTION], row[_VERSION]) for row in self.rows))
-
-    def shape(self) -> tuple[Any, ...] | None:
-        """Everything that rating and the built-in tax depend on, ids left out; None for an account of several
-        subscriptions, which are rare enough to be rated one by one."""
-        rows = self.rows
-        first = rows[0]
-        subscription = first[_SUBSCRIPTION]
-        if len(rows) == 1:
-            terms = first[_TERMS:]
-        elif rows[-1][_SUBSCRIPTION] == subscription:
-            terms = tuple(row[_TERMS:] for row in rows)
-        else:
-            return None
-        found = self.discounts.get(subscription)
-        return (terms, tuple(found)) if found else (terms,)
+        return [(row[4], row[5], row[23]) for row in self.rows]
 
     def billable(self) -> Billable:
         """The account as rating takes it."""
         first = self.rows[0]
-        payer = Payer(first[_ACCOUNT], *first[21:26])
-        account = Billable(payer, first[26], first[27], [])
+        payer = Payer(first[_ACCOUNT], *first[22:27])
+        account = Billable(payer, first[27], first[28], [])
         terms: SubscriptionTerms | None = None
         for row in self.rows:
             if terms is None or terms.id != row[_SUBSCRIPTION]:
                 terms = SubscriptionTerms(
                     row[_SUBSCRIPTION],
                     row[_VERSION],
-                    _STATES[row[10]],
-                    row[11],
+                    _STATES[row[11]],
                     row[12],
-                    Anchor(row[13], row[14]),
-                    Interval(_UNITS[row[15]], row[16]),
-                    row[17],
+                    row[13],
+                    Anchor(row[14], row[15]),
+                    Interval(_UNITS[row[16]], row[17]),
                     row[18],
                     row[19],
                     row[20],
+                    row[21],
                     [],
                     [Discount(*found) for found in self.discounts.get(row[_SUBSCRIPTION], ())],
                 )
                 account.subscriptions.append(terms)
             if row[_ITEM] is not None:
-                terms.items.append(Item(row[_ITEM], row[4], row[5], row[6], row[7], row[8], row[9], row[28]))
+                terms.items.append(Item(row[_ITEM], *row[4:11]))
         return account
 
 
-def load_due(connection: PgConnection, accounts: Sequence[str], target: Target) -> list[DueAccount]:
+def load_due(connection: PgConnection, accounts: Sequence[str], target: Target) -> list[Due]:
     """The accounts of `accounts` that have something due, in order of id. Two statements: call it in a snapshot."""
-    day = target.sql_day()
+    rows = _due_rows(connection, accounts, target, f"record_send(row({_TERMS.format(day=target.sql_day())}))")
+    discounts = _discounts(connection, rows, f"record_send(row({_DISCOUNT}))")
+    found: list[Due] = []
+    last: Due | None = None
+    for account_id, subscription, version, item, terms in rows:
+        if last is None or last.id != account_id:
+            if subscription in discounts:
+                terms = b"".join((terms, *(said for (said,) in discounts[subscription])))
+            last = Due(account_id, [(subscription, version)], [item], terms)
+            found.append(last)
+            continue
+        # Each part says how long it is, so that no two lists of parts read the same.
+        shape = last.shape and last.shape + terms
+        if last.subscriptions[-1][0] != subscription:
+            last.subscriptions.append((subscription, version))
+            shape = None
+        last.item_ids.append(item)
+        last = found[-1] = last._replace(shape=shape)
+    return found
+
+
+def load_terms(connection: PgConnection, accounts: Sequence[str], target: Target) -> list[DueAccount]:
+    """What `load_due` finds for `accounts`, with all their terms. Two statements: call it in the same snapshot."""
+    rows = _due_rows(connection, accounts, target, _TERMS.format(day=target.sql_day()))
+    discounts = _discounts(connection, rows, _DISCOUNT)
     found: dict[str, DueAccount] = {}
-    discounts: dict[str, list[tuple[Any, ...]]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            select a.id::text, s.id::text, s.version, i.id::text, i.plan_code, i.plan_version, i.quantity,
-                   i.price_override, i.starts_on, i.ends_on, s.status, s.starts_on, s.trial_ends_on, s.anchor_on,
-                   s.anchor_day, s.interval_unit, s.interval_count, s.ends_on, s.charged_through, s.arrears_through,
-                   s.next_bill_on, a.mode, a.currency, a.tax_region, a.tax_exempt, a.payment_terms_days,
-                   a.time_zone, {day}, i.phase_shift
-            from subscription s join account a on a.id = s.account_id
-                 left join subscription_item i on i.subscription_id = s.id
-                      and coalesce(i.ends_on >= i.starts_on, true)
-            where s.account_id = any(%(accounts)s::uuid[]) and a.id = any(%(accounts)s::uuid[])
-              and s.next_bill_on <= {day} and s.status in {BILLED_STATES}
-            order by s.account_id, s.id, i.id
-            """,
-            {"accounts": id_array(accounts), "target": target.parameter},
-        )
-        rows = cursor.fetchall()
-        cursor.execute(
-            """
-            select subscription_id::text, code, percent, amount, starts_on, ends_on
-            from subscription_discount where subscription_id = any(%s::uuid[])
-            order by subscription_id, position, id
-            """,
-            (id_array(dict.fromkeys(row[_SUBSCRIPTION] for row in rows)),),
-        )
-        for subscription, *terms in cursor.fetchall():
-            discounts.setdefault(subscription, []).append(tuple(terms))
     for row in rows:
         account = found.get(row[_ACCOUNT])
         if account is None:
@@ -170,6 +160,49 @@ def load_due(connection: PgConnection, accounts: Sequence[str], target: Target) 
         else:
             account.rows.append(row)
     return list(found.values())
+
+
+def _due_rows(
+    connection: PgConnection, accounts: Sequence[str], target: Target, terms: str
+) -> list[tuple[Any, ...]]:
+    """Ids, and `terms`, of each item of the due subscriptions of `accounts`."""
+    if not accounts:
+        return []
+    day = target.sql_day()
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(
+            f"""
+            select {_IDS}, {terms}
+            from subscription s join account a on a.id = s.account_id
+                 left join subscription_item i on i.subscription_id = s.id
+                      and coalesce(i.ends_on >= i.starts_on, true)
+            where s.account_id = any(%(accounts)s::uuid[]) and a.id = any(%(accounts)s::uuid[])
+              and s.next_bill_on <= {day} and s.status in {BILLED_STATES}
+            order by s.account_id, s.id, i.id
+            """.encode(),
+            {"accounts": id_array(accounts), "target": target.parameter},
+        )
+        return cursor.fetchall()
+
+
+def _discounts(
+    connection: PgConnection, rows: Sequence[tuple[Any, ...]], terms: str
+) -> dict[str, list[tuple[Any, ...]]]:
+    """`terms` of the discounts of each subscription in `rows`, in their order."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    if not rows:
+        return found
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(
+            f"""
+            select subscription_id::text, {terms} from subscription_discount
+            where subscription_id = any(%s::uuid[]) order by subscription_id, position, id
+            """.encode(),
+            (id_array(dict.fromkeys(row[_SUBSCRIPTION] for row in rows)),),
+        )
+        for subscription, *said in cursor.fetchall():
+            found.setdefault(subscription, []).append(tuple(said))
+    return found
 
 
 class UsageWindow(NamedTuple):

@@ -4,15 +4,16 @@ as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from operator import itemgetter
 from struct import Struct, pack
 from typing import NamedTuple
 
 from uuid_utils import uuid7
 
-from domain.charge_key import charge_key
-from domain.invoices import Draft, chain, content_digest
+from domain.charge_key import charge_key_forms
+from domain.invoices import Draft, chain, digest_of
 from domain.periods import iso
 from domain.rating import ONE, Line
 from storage.copying import copy_packed, field, id_array
@@ -135,20 +136,38 @@ class Template:
         payer = draft.payer
         mode, currency, total = payer.mode, payer.currency, draft.total
         places = {item: place for place, item in enumerate(item_ids)}
-        self.mode = mode
         days = f"{iso(draft.issued_on)}\t{iso(draft.due_on)}"
-        self._head = f"\t{currency}\t{days}\t{draft.subtotal}\t{draft.tax}\t{total}\n"
-        self._lines = [_line(places, no, line) for no, line in enumerate(draft.lines, start=1)]
+        lines = [_line(places, no, line) for no, line in enumerate(draft.lines, start=1)]
+        # Of each line the place of its charge's owner, an item or the key of an earlier line, and what is charged.
+        keys = _OWNERS + len(item_ids)
+        self._charges = [
+            (keys + line.parent if line.place is None else _OWNERS + line.place, line.charge)
+            for line in lines
+        ]
+        texts: list[str | int] = [_OWN, f"\t{mode}\t", _ACCOUNT]
+        texts.append(f"\t{currency}\t{days}\t{draft.subtotal}\t{draft.tax}\t{total}")
+        rows: list[bytes | int] = []
+        for key, line in enumerate(lines, start=keys):
+            texts += ("\n", _OWN, line.text)
+            rows += (LINE_ROW, _OWN, line.row)
+            if line.place is not None:
+                texts += (_OWNERS + line.place, line.text_after)
+                rows += (_OWNERS + line.place, line.row_after)
+            texts.append(key)
+            rows.append(key)
         # What stands between the ids of a document's postings.
-        self._posting_texts = [""]
-        self._posting_rows = [POSTING_ROW if draft.postings else b""]
+        self._postings = [POSTING_ROW if draft.postings else b""]
         for no, (account, debit, credit) in enumerate(draft.postings, start=1):
-            self._posting_texts.append(f"\t{no}\t{account}\t{debit}\t{credit}\n")
-            self._posting_rows.append(
+            texts += ("\n", _OWN, f"\t{no}\t{account}\t{debit}\t{credit}")
+            self._postings.append(
                 small_field(no) + text_field(account) + big_field(debit) + big_field(credit) + POSTING_ROW
             )
         if draft.postings:
-            self._posting_rows[-1] = self._posting_rows[-1][: -len(POSTING_ROW)]
+            self._postings[-1] = self._postings[-1][: -len(POSTING_ROW)]
+        self._text, self._text_ids = _form(
+            [part.encode() if isinstance(part, str) else part for part in texts]
+        )
+        self._rows, self._row_ids = _form(rows)
         self.heading = heading(
             mode,
             currency,
@@ -160,30 +179,33 @@ class Template:
     def document(self, account_id: str, item_ids: Sequence[str]) -> Document:
         """A new invoice that says this for an account and its items."""
         new = uuid7()
-        invoice_id, packed = str(new), new.bytes
-        texts = [f"{invoice_id}\t{self.mode}\t{account_id}{self._head}"]
-        rows: list[bytes] = []
-        keys: list[str] = []
-        for place, parent, charge, text, text_after, row, row_after in self._lines:
-            if place is None:
-                key = charge_key(keys[parent], charge)
-                texts += (invoice_id, text, key, "\n")
-                rows += (LINE_ROW, packed, row, packed_id(key))
-            else:
-                item = item_ids[place]
-                key = charge_key(item, charge)
-                texts += (invoice_id, text, item, text_after, key, "\n")
-                rows += (LINE_ROW, packed, row, packed_id(item), row_after, packed_id(key))
-            keys.append(key)
-        texts.append(invoice_id.join(self._posting_texts))
+        texts = [str(new).encode(), account_id.encode()]
+        ids = [new.bytes, packed_id(account_id)]
+        for item in item_ids:
+            texts.append(item.encode())
+            ids.append(packed_id(item))
+        for owner, charge in self._charges:
+            key, packed_key = charge_key_forms(texts[owner], ids[owner], charge)
+            texts.append(key)
+            ids.append(packed_key)
         return Document(
-            packed,
-            packed_id(account_id),
+            ids[_OWN],
+            ids[_ACCOUNT],
             self.heading,
-            content_digest(("".join(texts)[:-1],)),
-            b"".join(rows),
-            packed.join(self._posting_rows),
+            digest_of(self._text % self._text_ids(texts)),
+            self._rows % self._row_ids(ids),
+            ids[_OWN].join(self._postings),
         )
+
+
+# The places of the ids that fill a template: the invoice's, the account's, then items and the charge keys of the lines.
+_OWN, _ACCOUNT, _OWNERS = range(3)
+
+
+def _form(parts: Sequence[bytes | int]) -> tuple[bytes, Callable[[Sequence[bytes]], tuple[bytes, ...]]]:
+    """`parts` with a blank for each place among them, and what picks the ids for the blanks."""
+    said = [b"%b" if isinstance(part, int) else part.replace(b"%", b"%%") for part in parts]
+    return b"".join(said), itemgetter(*(part for part in parts if isinstance(part, int)))
 
 
 class _TemplateLine(NamedTuple):
@@ -192,7 +214,7 @@ class _TemplateLine(NamedTuple):
 
     place: int | None
     parent: int
-    charge: str
+    charge: bytes
     text: str
     text_after: str
     row: bytes
@@ -219,9 +241,8 @@ def _line(places: Mapping[str, int], no: int, line: Line) -> _TemplateLine:
         charged = id_field(line.price_id) + text_field(line.part)
         period = day_field(line.period_start) + day_field(line.period_end)
         row_after = charged + period + amount + _NO_PARENT
-        return _TemplateLine(
-            places[line.item_id or ""], 0, line.charge, text, after, row + ID_LENGTH, row_after
-        )
+        place = places[line.item_id or ""]
+        return _TemplateLine(place, 0, line.charge.encode(), text, after, row + ID_LENGTH, row_after)
     rate = None if line.rate is None else f"{line.rate:f}"
     text += (
         "\\N\t" * 5
@@ -229,7 +250,7 @@ def _line(places: Mapping[str, int], no: int, line: Line) -> _TemplateLine:
     )
     row += _NO_CHARGE + amount + small_field(line.parent + 1) + text_field(line.reference)
     row += (NULL if rate is None else decimal_field(rate)) + ID_LENGTH
-    return _TemplateLine(None, line.parent, line.charge, text, "", row, b"")
+    return _TemplateLine(None, line.parent, line.charge.encode(), text, "", row, b"")
 
 
 _ENTRY = pack(">h", 5) + ID_LENGTH

@@ -14,10 +14,12 @@ from domain.tax_documents import EngineTax
 from operations.billrun.shapes import Outcome, ShapeMemo
 from storage.billable import (
     Billable,
+    Due,
     DueAccount,
     Target,
     UsageWindow,
     load_due,
+    load_terms,
     load_usage,
     parked_accounts,
     usage_mark,
@@ -38,7 +40,7 @@ class Refusal:
 class Fresh(NamedTuple):
     """An account that had to be rated: its draft waits for tax."""
 
-    account: DueAccount
+    account: Due
     draft: Draft
     moves: list[Moves]
     shape: Hashable | None
@@ -61,7 +63,7 @@ class RatedChunk:
     refused ones, and those with nothing due. Taxing turns fresh and repeats into `prepared`."""
 
     fresh: list[Fresh] = field(default_factory=list)
-    repeats: list[tuple[DueAccount, Hashable, Outcome | None]] = field(default_factory=list)
+    repeats: list[tuple[Due, Hashable, Outcome | None]] = field(default_factory=list)
     prepared: list[Prepared] = field(default_factory=list)
     refused: dict[str, Refusal] = field(default_factory=dict)
     nothing_due: list[str] = field(default_factory=list)
@@ -123,37 +125,62 @@ def rate_chunk(
         found = {account.id for account in due}
         chunk.nothing_due = [account for account in accounts if account not in found]
     chunk.open_parks = parked_accounts(connection, accounts)
-    metered: list[tuple[DueAccount, Billable]] = []
-    windows: list[UsageWindow] = []
+    if memo is None:
+        _rate_fresh(connection, book, [account._replace(shape=None) for account in due], target, chunk)
+        return chunk
+    known, alone = memo.known, memo.alone
+    fresh: list[Due] = []
+    likely: list[Due] = []
     asked: set[Hashable] = set()
     for account in due:
-        shape = account.shape() if memo is not None else None
-        if shape is not None and memo is not None:
-            outcome = memo.known.get(shape)
-            if outcome is not None or shape in asked:
-                chunk.repeats.append((account, shape, outcome))
-                continue
+        shape = account.shape
+        outcome = known.get(shape)
+        if outcome is not None:
+            chunk.repeats.append((account, shape, outcome))
+        elif shape is None or shape in alone:
+            fresh.append(account)
+        elif shape in asked:
+            likely.append(account)
+        else:
+            asked.add(shape)
+            fresh.append(account)
+    memo.rate_alone(_rate_fresh(connection, book, fresh, target, chunk))
+    if likely:
+        rated = {each.shape for each in chunk.fresh}
+        chunk.repeats += [(account, account.shape, None) for account in likely if account.shape in rated]
+        # The first of their shape was refused, or has usage of its own.
+        rest = [account for account in likely if account.shape not in rated]
+        _rate_fresh(connection, book, rest, target, chunk)
+    return chunk
+
+
+def _rate_fresh(
+    connection: PgConnection, book: PriceBook, due: Sequence[Due], target: Target, chunk: RatedChunk
+) -> set[Hashable]:
+    """Rate each of `due` by its terms into `chunk`. Answers the shapes that do not say all, because there is usage."""
+    by_id = {account.id: account for account in due}
+    metered: list[tuple[DueAccount, Billable]] = []
+    windows: list[UsageWindow] = []
+    for terms in load_terms(connection, list(by_id), target):
+        account = by_id[terms.id]
         try:
-            billable = account.billable()
-            if any(book.version(*plan).has_usage for plan in account.plans()):
+            billable = terms.billable()
+            if any(book.version(*plan).has_usage for plan in terms.plans()):
                 windows += _usage_windows(book, billable)
-                metered.append((account, billable))
+                metered.append((terms, billable))
                 continue
-            _rate_account(chunk, book, account, billable, {}, None, shape)
+            _rate_account(chunk, book, account, billable, {}, None, account.shape)
         except Exception as error:  # whatever is wrong with one account must not stop the others
             chunk.refused[account.id] = refusal(error)
-            continue
-        if shape is not None:
-            asked.add(shape)
     if metered:
         usage = load_usage(connection, windows)
         mark = usage_mark(connection)
-        for account, billable in metered:
+        for terms, billable in metered:
             try:
-                _rate_account(chunk, book, account, billable, usage, mark, None)
+                _rate_account(chunk, book, by_id[terms.id], billable, usage, mark, None)
             except Exception as error:
-                chunk.refused[account.id] = refusal(error)
-    return chunk
+                chunk.refused[terms.id] = refusal(error)
+    return {shape for terms, _ in metered if (shape := by_id[terms.id].shape) is not None}
 
 
 def refusal(error: Exception) -> Refusal:
@@ -190,7 +217,7 @@ def _usage_windows(book: PriceBook, account: Billable) -> list[UsageWindow]:
 def _rate_account(
     chunk: RatedChunk,
     book: PriceBook,
-    account: DueAccount,
+    account: Due,
     billable: Billable,
     usage: UsageAnswers,
     mark: tuple[int, str] | None,
@@ -260,10 +287,10 @@ def tax_chunk(chunk: RatedChunk, step: TaxStep, memo: ShapeMemo) -> None:
             chunk.prepared.append(_prepare(account, known or learned[shape]))
 
 
-def _prepare(account: DueAccount, outcome: Outcome, tax: EngineTax | None = None) -> Prepared:
+def _prepare(account: Due, outcome: Outcome, tax: EngineTax | None = None) -> Prepared:
     advances = [
         Advance(subscription, version, moves)
-        for (subscription, version), moves in zip(account.subscriptions(), outcome.moves, strict=True)
+        for (subscription, version), moves in zip(account.subscriptions, outcome.moves, strict=True)
     ]
     if outcome.template is None:
         return Prepared(account.id, None, advances)

@@ -17,6 +17,7 @@ from operations.billrun.whole_quotes import NotTaxed, due_by, now_of, on_its_day
 from operations.tariffs import Tariff
 from storage.bill_runs import park_accounts, pending_accounts, record_outcome, resolve_parks
 from storage.billable import Target
+from storage.copying import id_array
 from storage.database import PgConnection, transaction
 from storage.whole.reading import Rows, read_whole
 
@@ -29,7 +30,7 @@ def whole_accounts(connection: PgConnection, accounts: Sequence[str]) -> list[st
     rows = connection.execute(
         "select id::text from account where id = any(%s::uuid[]) and (billed_whole or rule_book is not null)"
         " order by id",
-        (list(accounts),),
+        (id_array(accounts),),
     )
     return [row[0] for row in rows]
 

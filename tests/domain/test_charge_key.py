@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.charge_key import charge_key, key_range
+from domain.charge_key import charge_key, charge_key_forms, key_range
 
 OWNERS = st.uuids().map(str)
 CHARGES = st.text(min_size=1, max_size=60)
@@ -29,6 +29,15 @@ def test_a_key_is_a_uuid_in_the_range_of_its_owner(owner: str, charge: str) -> N
     lowest, highest = key_range(owner)
     assert UUID(lowest) <= UUID(key) <= UUID(highest)
     assert key[:18] == owner[:18]
+
+
+@given(OWNERS, CHARGES)
+def test_both_forms_say_the_key(owner: str, charge: str) -> None:
+    key = charge_key(owner, charge)
+    assert charge_key_forms(owner.encode(), UUID(owner).bytes, charge.encode()) == (
+        key.encode(),
+        UUID(key).bytes,
+    )
 
 
 @given(st.lists(st.tuples(OWNERS, CHARGES), unique=True, max_size=50))
