@@ -19,6 +19,7 @@ from activities.tax_quotes import TaxQuotes
 from contracts.checkout import (
     CheckoutRef,
     Ending,
+    Fulfilled,
     Noted,
     Posted,
     Problem,
@@ -35,6 +36,7 @@ from domain.tax_documents import EngineTax
 from operations.billrun.fail_points import fail_point
 from operations.checkout.books import CannotPost, post, settle, take_back
 from operations.checkout.ending import end, explain
+from operations.checkout.fulfilling import fulfil
 from operations.checkout.gateway import note, order_step, withdraw
 from operations.checkout.quote import GatewayFor, to_tax, write_quote
 from operations.checkout.told_standing import ReadTold
@@ -161,6 +163,15 @@ class CheckoutActivities:
             fail_point("before-settle-commit")
         fail_point("after-settle")
 
+    @activity.defn(name="fulfil_checkout", no_thread_cancel_exception=True)
+    def fulfil(self, ref: CheckoutRef) -> Fulfilled:
+        """Ask for the licences and parcels of what was sold. A repetition answers the calls that were not sent yet."""
+        with pulse(), transaction(self._engine) as connection:
+            asked = fulfil(connection, ref.checkout_id, ref.now, self._fulfilled_by)
+            fail_point("before-fulfil-commit")
+        fail_point("after-fulfil")
+        return asked
+
     @activity.defn(name="take_back_checkout", no_thread_cancel_exception=True)
     def take_back(self, ref: CheckoutRef) -> None:
         """Take the sale out of the books again."""
@@ -187,6 +198,7 @@ class CheckoutActivities:
             self.withdraw,
             self.post,
             self.settle,
+            self.fulfil,
             self.take_back,
             self.end,
         ]

@@ -130,6 +130,7 @@ class PaymentRunActivities:
             left=dict(found.left),
             parked=found.parked,
             in_flight=dict(found.amounts),
+            unselected=found.unselected,
         )
 
     @activity.defn(name="set_payment_run_status", no_thread_cancel_exception=True)

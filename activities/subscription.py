@@ -35,6 +35,7 @@ from contracts.subscription import (
 from contracts.sweep import SweepPageInput, SweepPageOutput
 from operations.dispatch import due_page
 from operations.follow_ups.carrying import ProvisionerOf, nobody
+from operations.fulfilment.sending import FulfilledBy, nothing_connected
 from operations.subscriptions import follow_up_subscription, read_standing, settle_subscription
 from operations.tariffs import Tariffs
 
@@ -150,13 +151,18 @@ async def for_each(
 
 class SubscriptionActivities:
     """A subscription's row, on the database of `engine`. `provisioner` names the connection that provides access to
-    accounts of a mode."""
+    accounts of a mode, `fulfilled_by` those that give licences and send parcels."""
 
     def __init__(
-        self, engine: Engine, provisioner: ProvisionerOf = nobody, tariffs: Tariffs | None = None
+        self,
+        engine: Engine,
+        provisioner: ProvisionerOf = nobody,
+        tariffs: Tariffs | None = None,
+        fulfilled_by: FulfilledBy = nothing_connected,
     ) -> None:
         self._engine = engine
         self._provisioner = provisioner
+        self._fulfilled_by = fulfilled_by
         self._tariffs = tariffs or Tariffs(engine)
 
     @activity.defn(name="read_subscription", no_thread_cancel_exception=True)
@@ -185,7 +191,7 @@ class SubscriptionActivities:
         try:
             with pulse():
                 return follow_up_subscription(
-                    self._engine, order.subscription_id, order.now, self._provisioner
+                    self._engine, order.subscription_id, order.now, self._provisioner, self._fulfilled_by
                 )
         except LookupError as error:
             raise _unknown(error) from error

@@ -14,13 +14,14 @@ from fastapi.telemetry import TelemetryConfig
 from sqlalchemy import Engine, text
 from temporalio.client import Client
 
-from api import openapi, problems, unsubscribe
+from api import openapi, pay, problems, unsubscribe
 from api.body_guard import BodyGuard
 from api.checkout_news import CheckoutNews
 from api.key_ring import KeyRing
 from api.observed import Observed
 from api.reference import serve_reference
 from api.security import open_route, require_key
+from api.tax_now import taxing_now
 from api.v1 import (
     account_commands,
     accounts,
@@ -56,6 +57,7 @@ from api.webhooks.routes import webhook_route
 from connectors.sdk.memory import EnvSecrets
 from connectors.sdk.webhooks.shelf import bundled_recipes
 from documents.invoice_page import InvoicePages
+from documents.pay_page import PayPages
 from documents.shelf import Shelf
 from operations.entitlements.paywall import Paywall
 from operations.tariffs import Tariffs
@@ -129,6 +131,7 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
     if chosen.database_url is None:
         raise ValueError("DATABASE_URL is not set; run `masthead up`, which starts the API with all it needs")
     url = chosen.database_url
+    taxed_by = tax_uses(chosen)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -153,12 +156,13 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
         await open_pool(inbox)
         await open_pool(reads)
         try:
-            with (
-                telemetry.listening(app.state.checks, HubMetrics(app.state.engine))
-                if telemetry
-                else nullcontext()
-            ):
-                yield
+            async with taxing_now(chosen, app.state.engine, taxed_by) as app.state.tax_now:
+                with (
+                    telemetry.listening(app.state.checks, HubMetrics(app.state.engine))
+                    if telemetry
+                    else nullcontext()
+                ):
+                    yield
         finally:
             await app.state.checkout_news.close()
             await close_pool(inbox)
@@ -177,8 +181,9 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
     serve_reference(app)
     app.state.settings = chosen
     app.state.encryption = encryption_of(chosen.secret_key)
-    app.state.engine_taxed = frozenset(tax_uses(chosen))
-    app.state.invoice_pages = InvoicePages(Shelf(chosen.templates))
+    app.state.engine_taxed = frozenset(taxed_by)
+    shelf = Shelf(chosen.templates)
+    app.state.invoice_pages, app.state.pay_pages = InvoicePages(shelf), PayPages(shelf)
     problems.install(app)
     openapi.describe(app, (health_routes, *ROUTERS))
     app.add_middleware(BodyGuard)
@@ -187,6 +192,7 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
         app.include_router(router)
     app.include_router(health_routes)
     app.include_router(unsubscribe.router)
+    app.include_router(pay.router)
     # First: matching a path costs a microsecond a route, and this one is the hot one.
     app.router.routes.insert(0, webhook_route())
     return app

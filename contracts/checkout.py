@@ -184,6 +184,14 @@ class Withdraw(BaseModel):
     found: bool = False
 
 
+class Fulfilled(BaseModel):
+    """What follows a sale: the calls that were written down for it, and how many licences and parcels wait for a
+    connection."""
+
+    calls: list[CallRef] = []
+    unconnected: int = 0
+
+
 class Ending(BaseModel):
     """How a checkout ends that does not complete. kind: the problem's; decline: the gateway's code."""
 

@@ -35,7 +35,8 @@ class CallStatus(StrEnum):
 class CallRef(BaseModel):
     """A prepared call. method: capability and method, as in `payment.charge`, which is also the activity's name.
 
-    trace_key: what it is about (never a person's data): a newer success of the same settles older parks.
+    trace_key: what it is about (never a person's data): a newer success of the same settles older parks. about: the
+    same for people who see its process, where the key does not say it, as the title of a licence.
     """
 
     call_id: str
@@ -43,6 +44,13 @@ class CallRef(BaseModel):
     method: str
     key: str
     trace_key: str = ""
+    about: str = ""
+    account_id: str | None = None
+
+    @property
+    def summary(self) -> str:
+        """The call in one line."""
+        return f"{self.method} of {self.connection}: {self.about or self.key}"[:200]
 
 
 class CallOutcome(BaseModel):

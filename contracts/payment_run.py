@@ -28,7 +28,9 @@ class PaymentRunRequest(BaseModel):
 
 
 class PaymentCounts(BaseModel):
-    """What became of the accounts that a run selected, counted from the database; each of them once.
+    """What became of the accounts that a run selected, counted from the database; each of them once. unselected: where
+    it selected nobody, how many accounts were kept out by what (on_test_clock, outside_scope, nothing_open, not_due,
+    no_auto_pay).
 
     charges: by status, of each account's last charge. left: by reason. parked: could not be read. canceled: the run was
     canceled before. paid, in_flight, declined: minor units by currency.
@@ -42,6 +44,7 @@ class PaymentCounts(BaseModel):
     paid: dict[str, int] = {}
     in_flight: dict[str, int] = {}
     declined: dict[str, int] = {}
+    unselected: dict[str, int] = {}
 
 
 class PaymentRunResult(PaymentCounts):

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from contracts.connector_call import CallRef
+
 SUBSCRIPTION_WORKFLOW = "Subscription"
 LOOK_AGAIN = "look_again"
 TICK = "tick"
@@ -62,7 +64,8 @@ class Standing(BaseModel):
     """What a workflow needs to know of a subscription's row. `changed` says whether this call wrote it.
 
     `follow_up_due` is when the first follow-up that is not done falls due. `clock_at` is what time it is for a test
-    account that lives by a clock; None for all others.
+    account that lives by a clock; None for all others. `calls` were written down for what it demands outside, and
+    are to be started.
     """
 
     account_id: str
@@ -72,6 +75,7 @@ class Standing(BaseModel):
     changed: bool = False
     follow_up_due: datetime | None = None
     clock_at: datetime | None = None
+    calls: list[CallRef] = []
 
     @property
     def wakes_at(self) -> datetime | None:

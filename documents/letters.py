@@ -70,11 +70,15 @@ class Letters:
             {file.stem for place in self._shelf.places for file in (place / "mails").glob("*/*.txt")}
         )
 
-    def write(self, template: str, facts: MailFacts, *, unsubscribe: str | None = None) -> Letter:
-        """The mail `template` of `facts` in the account's language, else in English. Raises TemplateError."""
+    def write(
+        self, template: str, facts: MailFacts, *, unsubscribe: str | None = None, pay: str | None = None
+    ) -> Letter:
+        """The mail `template` of `facts` in the account's language, else in English. pay: the link to the page on which
+        the account pays; left out, its own pages take that place. Raises TemplateError."""
         place, locale = self._place(template, facts.locale)
         context = _context(facts, Formats(locale), unsubscribe) | {
-            "words": self._shelf.words(locale.language)
+            "words": self._shelf.words(locale.language),
+            "pay_url": pay or facts.publisher.mails.account_url,
         }
         written = self._rendered(self._plain, f"{place}/{template}.txt", context)
         subject, text = _split(written, f"{place}/{template}.txt")

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from domain.delivered import Content, Delivers, SenderAddress, Shipping
 from domain.media.metering import MeteringPolicy, MonthWindow, Window
 from domain.money import exponent
 from domain.periods import Align, Interval, Unit
@@ -231,8 +232,19 @@ class PlanVersion(_Strict):
     allowances: dict[Code, FeatureAllowance] = Field(default_factory=dict)
 
 
-class Plan(_Strict):
-    """Something to subscribe to, or (an evergreen phase with one-time prices only) to buy once."""
+class _Delivering(_Strict):
+    content: tuple[Content, ...] = Field(default=(), description="what its readers get licences for")
+    shipping: Shipping | None = Field(default=None, description="what is sent to its readers")
+
+    @property
+    def delivers(self) -> Delivers:
+        """What it says of content and parcels."""
+        return Delivers(content=self.content, shipping=self.shipping)
+
+
+class Plan(_Delivering):
+    """Something to subscribe to, or (an evergreen phase with one-time prices only) to buy once. What it does not say of
+    content and shipping its product does, and with it the products of its bundle's parts."""
 
     code: Code
     name: str = Field(min_length=1)
@@ -245,8 +257,8 @@ class Plan(_Strict):
         return max(sold, key=lambda version: version.effective) if sold else None
 
 
-class Product(_Strict):
-    """What revenue and tax are counted by."""
+class Product(_Delivering):
+    """What revenue and tax are counted by, and what is delivered for it."""
 
     code: Code
     name: str = Field(min_length=1)
@@ -292,6 +304,7 @@ class Catalog(_Strict):
 
     format: Literal["masthead.catalog/1"]
     publisher: str = Field(min_length=1)
+    ships_from: SenderAddress | None = None
     currencies: tuple[Currency, ...] = Field(min_length=1)
     features: tuple[Feature, ...] = ()
     meters: tuple[Meter, ...] = ()

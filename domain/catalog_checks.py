@@ -21,6 +21,7 @@ from domain.catalog import (
     Problem,
 )
 from domain.catalog_references import Found, KnownCodes, Path, known_codes, repeated, unknown
+from domain.delivery_checks import find_delivery_problems
 from domain.price_checks import find_price_problems
 
 __all__ = ["KnownCodes", "find_problems", "known_codes"]
@@ -39,6 +40,7 @@ def find_problems(catalog: Catalog, known: KnownCodes | None = None) -> list[Pro
             *repeated(("products",), [p.code for p in catalog.products], "product", "code"),
             *repeated(("plans",), [p.code for p in catalog.plans], "plan", "code"),
             *(found for no, plan in enumerate(catalog.plans) for found in _plan(("plans", no), plan, known)),
+            *find_delivery_problems(catalog),
             *_tax_rates(catalog),
         )
     ]

@@ -170,6 +170,7 @@ r29 | the company did not authorise the debit
 """
 _ACTION = """
 authentication_required | the customer must confirm the payment with the bank
+not_confirmed_in_time | the customer did not confirm the payment in time
 authentication_not_handled | the customer must confirm the payment with the bank
 3d_not_authenticated | the customer did not confirm the payment with the bank
 3ds_authentication_error | the customer could not confirm the payment with the bank

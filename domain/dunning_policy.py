@@ -241,6 +241,13 @@ class RetryPolicy(_Strict):
         default_factory=Waiting,
         description="declines that need the customer (authentication, call the bank): not tried again until they act",
     )
+    action_hours: int = Field(
+        default=23,
+        ge=1,
+        le=720,
+        description="hours in which the customer may confirm a charge that waits for that (3-D Secure); then it is "
+        "canceled at the gateway and counts as one that failed and needs the customer, 1 to 720",
+    )
     preferred_hour: int | None = Field(
         default=None,
         ge=0,

@@ -41,6 +41,8 @@ class Event(StrEnum):
     DISPUTE_OPENED = "dispute_opened"
     DISPUTE_WON = "dispute_won"
     DISPUTE_LOST = "dispute_lost"
+    DISPUTE_FEE_KEPT = "dispute_fee_kept"
+    DISPUTE_FEE_RETURNED = "dispute_fee_returned"
     GIFT_SOLD = "gift_sold"
     GIFT_REDEEMED = "gift_redeemed"
     GIFT_EXPIRED = "gift_expired"
@@ -73,6 +75,7 @@ _REFUND = ("refund", ledger.REFUNDS_PAYABLE)
 _CLEARING = ("clearing", ledger.CLEARING)
 _CASH = ("cash", ledger.CASH)
 _BAD_DEBT = ("bad_debt", ledger.BAD_DEBT)
+_BREAKAGE = ("breakage", ledger.BREAKAGE)
 
 # A fee is kept back by the gateway, so that it lessens what is in clearing there.
 _PAYMENT_FEE = ("fee", ledger.PAYMENT_FEES)
@@ -121,10 +124,11 @@ ENTRIES: dict[Event, Rule] = {
     ),
     Event.PAYMENT_RETURNED: Rule(
         "The bank took a payment back after it had succeeded (a returned direct debit): the invoices that it settled "
-        "are open again, account credit that it made is gone. The fee for it may come with it.",
-        debits=(_RECEIVABLE, _ACCOUNT_CREDIT, _PAYMENT_FEE),
+        "are open again, account credit that it made is gone; what of that had expired was no breakage. The fee for it "
+        "may come with it.",
+        debits=(_RECEIVABLE, _ACCOUNT_CREDIT, _BREAKAGE, _PAYMENT_FEE),
         credits=(_CLEARING, _CASH, _FEE_KEPT),
-        needs=(("receivable", "account_credit"), _MONEY),
+        needs=(("receivable", "account_credit", "breakage"), _MONEY),
     ),
     Event.PAYOUT_RECEIVED: Rule(
         "A gateway paid out: what was in clearing is at the bank.",
@@ -223,6 +227,18 @@ ENTRIES: dict[Event, Rule] = {
         debits=(_RECEIVABLE, ("loss", ledger.DISPUTE_LOSSES), _DISPUTE_FEE),
         credits=(("disputed", ledger.DISPUTED), _FEE_KEPT),
         needs=(("receivable", "loss"), ("disputed",)),
+    ),
+    Event.DISPUTE_FEE_KEPT: Rule(
+        "A gateway keeps a fee for a dispute, whoever wins it: it lessens what is in clearing there.",
+        debits=(_DISPUTE_FEE,),
+        credits=(_FEE_KEPT,),
+        needs=(("fee",),),
+    ),
+    Event.DISPUTE_FEE_RETURNED: Rule(
+        "A gateway gives the fee of a dispute back, as some do when it is won.",
+        debits=(_FEE_KEPT,),
+        credits=(_DISPUTE_FEE,),
+        needs=(("fee",),),
     ),
     Event.GIFT_SOLD: Rule(
         "The invoice of a gift is finalised: what the giver owes us is owed to whoever will redeem the gift. Tax only "

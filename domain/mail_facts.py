@@ -24,13 +24,15 @@ class InvoiceFacts:
 
 @dataclass(frozen=True, slots=True)
 class PaymentFacts:
-    """A payment. code: why it failed, as the gateway said. invoices: the numbers of those that it paid of."""
+    """A payment. code: why it failed, as the gateway said. invoices: the numbers of those that it paid of. asks:
+    what the failure asks for, see DeclineClass."""
 
     status: str
     amount: int
     made_on: date
     code: str | None = None
     invoices: tuple[str, ...] = ()
+    asks: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

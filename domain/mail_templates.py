@@ -28,7 +28,8 @@ def _owing(facts: MailFacts) -> bool:
 class MailTemplate(NamedTuple):
     """A mail. on: the kind of event that sends it. once: one for each subject, however many events tell of it (else one
     for each version). attaches: the document it is about goes with it, as PDF. marketing: only with consent, and with a
-    way to end it. still: whether, by the time it goes out, it is still so."""
+    way to end it. pays: it leads to the page on which the customer pays. still: whether, by the time it goes out, it is
+    still so."""
 
     name: str
     about: str
@@ -36,13 +37,25 @@ class MailTemplate(NamedTuple):
     once: bool = False
     attaches: bool = False
     marketing: bool = False
+    pays: bool = False
     still: Still = _always
 
 
 def _notice(
-    name: str, about: str, *, on: str | None = None, marketing: bool = False, still: Still = _always
+    name: str,
+    about: str,
+    *,
+    on: str | None = None,
+    marketing: bool = False,
+    pays: bool = False,
+    still: Still = _always,
 ) -> MailTemplate:
-    return MailTemplate(name, about, NOTICE + (on or name), marketing=marketing, still=still)
+    return MailTemplate(name, about, NOTICE + (on or name), marketing=marketing, pays=pays, still=still)
+
+
+def _owed(name: str, about: str) -> MailTemplate:
+    """A notice to whoever owes something, with the way to pay it."""
+    return _notice(name, about, pays=True, still=_owing)
 
 
 def _failed(facts: MailFacts) -> bool:
@@ -76,9 +89,11 @@ def _gone(facts: MailFacts) -> bool:
 TEMPLATES = (
     MailTemplate("invoice", "an invoice, as PDF", "invoice.posted", once=True, attaches=True, still=_posted),
     MailTemplate("receipt", "what was paid", "payment.succeeded", once=True, still=_paid),
-    MailTemplate("payment-failed", "a charge that failed", "payment.failed", once=True, still=_failed),
+    MailTemplate(
+        "payment-failed", "a charge that failed", "payment.failed", once=True, pays=True, still=_failed
+    ),
     MailTemplate("credit-note", "a credit note, as PDF", "credit_note.issued", once=True, attaches=True),
-    _notice("card-expiring", "the card on file expires soon"),
+    _notice("card-expiring", "the card on file expires soon", pays=True),
     _notice("renewal-notice", "a subscription renews soon", on="renewal", still=_renews),
     _notice("trial-ends-soon", "a trial ends soon", on="trial_ends", still=_on_trial),
     _notice("paused", "a subscription was paused"),
@@ -87,12 +102,12 @@ TEMPLATES = (
     _notice("ended", "a subscription has ended"),
     _notice("gift", "a gift waits to be claimed"),
     _notice("shipment", "a delivery is on its way"),
-    _notice("payment-reminder", "the payment method needs the customer", still=_owing),
-    _notice("payment-method-needed", "dunning: the payment method cannot be charged", still=_owing),
-    _notice("payment-action-needed", "dunning: the bank wants a confirmation", still=_owing),
-    _notice("payment-overdue", "dunning: an invoice is overdue", still=_owing),
-    _notice("account-restricted", "dunning: the account is restricted", still=_owing),
-    _notice("account-suspended", "dunning: access is suspended", still=_owing),
+    _owed("payment-reminder", "the payment method needs the customer"),
+    _owed("payment-method-needed", "dunning: the payment method cannot be charged"),
+    _owed("payment-action-needed", "the bank wants a confirmation: a charge, or dunning, tells"),
+    _owed("payment-overdue", "dunning: an invoice is overdue"),
+    _owed("account-restricted", "dunning: the account is restricted"),
+    _owed("account-suspended", "dunning: access is suspended"),
     _notice("subscription-canceled", "dunning: a subscription ended for want of payment", still=_owing),
     _notice("win-back", "an offer to come back (with consent only)", marketing=True, still=_gone),
 )
@@ -105,7 +120,7 @@ KINDS = (*(template.on for template in TEMPLATES if not template.on.startswith(N
 
 def template_named(name: str) -> MailTemplate:
     """The template called `name`; one that is not ours is a notice of the publisher's own."""
-    return BY_NAME.get(name) or _notice(name, "a template of your own")
+    return BY_NAME.get(name) or _notice(name, "a template of your own", pays=True)
 
 
 def template_of(kind: str) -> MailTemplate | None:

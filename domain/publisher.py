@@ -33,6 +33,20 @@ class Mails(BaseModel):
         description="where the API is reached from outside, as https://hub.harbor.example: begins the link by which "
         "readers end marketing mails; without it none of those is sent",
     )
+    payment_url: Url | None = Field(
+        None,
+        description="where the API is reached from outside: begins the link to the page on which a customer pays or "
+        "confirms a payment; left out: unsubscribe_url, and without either those mails lead to account_url",
+    )
+    payment_link_days: int = Field(
+        30, ge=1, le=365, description="how many days after its mail the link to that page holds"
+    )
+
+    @property
+    def pages_url(self) -> str | None:
+        """Where the page of payments is reached from outside, without a slash at its end."""
+        url = self.payment_url or self.unsubscribe_url
+        return url.rstrip("/") if url else None
 
 
 class Publisher(BaseModel):

@@ -11,6 +11,7 @@ from pydantic import Field
 from connectors.sdk.auth import ApiKey, Auth, Basic, Bearer
 from connectors.sdk.bridges.threads import in_thread
 from connectors.sdk.capabilities.campaigns import CampaignEvent, Campaigns, Profile
+from connectors.sdk.capabilities.card_facts import CardChange, CardFact, TellsOfCards
 from connectors.sdk.capabilities.crm import Crm, CrmChange, CrmKind, CrmRecord
 from connectors.sdk.capabilities.drm import (
     Drm,
@@ -31,6 +32,7 @@ from connectors.sdk.capabilities.mail import Attachment, Mail, Mailer, MailRecei
 from connectors.sdk.capabilities.payment import (
     ActionResult,
     CaptureOrder,
+    CardDetails,
     ChargeOrder,
     Decline,
     Payment,
@@ -126,6 +128,9 @@ __all__ = [
     "CampaignEvent",
     "Campaigns",
     "CaptureOrder",
+    "CardChange",
+    "CardDetails",
+    "CardFact",
     "ChargeOrder",
     "Chunk",
     "ClientCredentials",
@@ -214,6 +219,7 @@ __all__ = [
     "TaxStatus",
     "TaxVoid",
     "TaxedLine",
+    "TellsOfCards",
     "TellsOfPayments",
     "Ticket",
     "TicketComment",

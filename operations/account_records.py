@@ -11,6 +11,7 @@ import psycopg
 from uuid_utils import uuid7
 
 from operations.audit import append_action
+from operations.fulfilment.elsewhere import send_elsewhere
 from storage.account_records import (
     find_account,
     id_of_key,
@@ -128,6 +129,7 @@ def amend_account(
     check_region(connection, account.get("tax_region"))
     if person:
         write_person(connection, account_id, {**person, "contact_told_at": now})
+        send_elsewhere(connection, account_id, now)
     version = update_account(connection, account_id, account)
     append_events(connection, [NewEvent("account.changed", account_id, account_id, version)])
     what = ", ".join(sorted([*account, *person]))

@@ -10,11 +10,15 @@ import uuid_utils
 from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
-from domain.catalog import Catalog, Meter, Plan, PlanVersion, TaxRate
+from domain.catalog import Catalog, Meter, Plan, PlanVersion, Product, TaxRate
+from domain.delivered import Delivered, Delivers, SenderAddress, delivered_by
+from domain.delivery_checks import products_of
 from domain.phase_prices import as_stored, as_written, currencies_of, prices_of
 from storage.database import PgConnection, transaction
 from storage.events import NewEvent, append_events
 
+_SAID_OF_PRODUCTS = "select code, delivers from product where delivers is not null"
+_SAID_OF_PLANS = "select code, delivers from plan where delivers is not null"
 _LOCK = 0x63617461  # one load at a time; any number, as long as it is the same everywhere
 
 
@@ -49,7 +53,7 @@ class CatalogRows:
     """The loaded catalog as the rating engine and the import want it.
 
     `price_ids` is keyed by (plan, version, phase kind, price code, currency); `plan_products` maps a plan to
-    its product, `product_tax` a product to its tax category.
+    its product, `product_tax` a product to its tax category, `delivered` a plan to what it delivers, where it does.
     """
 
     plans: dict[str, tuple[PlanVersion, ...]]
@@ -59,6 +63,7 @@ class CatalogRows:
     tax_rates: tuple[TaxRate, ...]
     plan_names: dict[str, str]
     meters: dict[str, tuple[str, str]]
+    delivered: dict[str, Delivered]
 
 
 def load_catalog(engine: Engine, catalog: Catalog) -> CatalogLoad:
@@ -119,7 +124,24 @@ def read_catalog(connection: PgConnection) -> CatalogRows:
         ),
         plan_names=names,
         meters=_pairs(connection, "select code, name, unit from meter"),
+        delivered=_delivered(connection, plans, products),
     )
+
+
+def _delivered(
+    connection: PgConnection, plans: Mapping[str, tuple[PlanVersion, ...]], products: Mapping[str, str]
+) -> dict[str, Delivered]:
+    of = {code: Delivers.model_validate(said) for code, said in connection.execute(_SAID_OF_PRODUCTS)}
+    own = {code: Delivers.model_validate(said) for code, said in connection.execute(_SAID_OF_PLANS)}
+    if not of and not own:
+        return {}
+    found = {}
+    for code, versions in plans.items():
+        plan = Plan.model_construct(code=code, name=code, product=products[code], versions=versions)
+        delivered = delivered_by(own.get(code, Delivers()), products_of(plan), of)
+        if delivered.content or delivered.shipping:
+            found[code] = delivered
+    return found
 
 
 def as_catalog(rows: CatalogRows) -> Catalog:
@@ -145,15 +167,28 @@ def _pairs(connection: PgConnection, query: str) -> dict[str, Any]:
 
 
 def _load_products(connection: PgConnection, catalog: Catalog, load: CatalogLoad) -> None:
-    present = _pairs(connection, "select code, name, tax_category from product")
+    present = _pairs(connection, "select code, name, tax_category, delivers from product")
     for product in catalog.products:
-        wanted = (product.name, product.tax_category)
+        delivers = _delivers(product, catalog.ships_from)
+        wanted = (product.name, product.tax_category, delivers)
         if load.note("products", product.code, present.get(product.code), wanted):
             connection.execute(
-                "insert into product (code, name, tax_category) values (%s, %s, %s)"
-                " on conflict (code) do update set name = excluded.name, tax_category = excluded.tax_category",
-                (product.code, *wanted),
+                "insert into product (code, name, tax_category, delivers) values (%s, %s, %s, %s)"
+                " on conflict (code) do update set name = excluded.name, tax_category = excluded.tax_category,"
+                " delivers = excluded.delivers",
+                (product.code, product.name, product.tax_category, delivers and Jsonb(delivers)),
             )
+
+
+def _delivers(named: Product | Plan, ships_from: SenderAddress | None) -> dict[str, Any] | None:
+    """What is stored of content and shipping, with the address that parcels come from; None for nothing."""
+    delivers = named.delivers
+    if not delivers:
+        return None
+    if delivers.shipping is not None and delivers.shipping.sender is None:
+        shipping = delivers.shipping.model_copy(update={"sender": ships_from})
+        delivers = delivers.model_copy(update={"shipping": shipping})
+    return delivers.model_dump(mode="json", exclude_none=True)
 
 
 def _load_meters(connection: PgConnection, catalog: Catalog, load: CatalogLoad) -> None:
@@ -182,6 +217,7 @@ def _load_features(connection: PgConnection, catalog: Catalog, load: CatalogLoad
 
 def _load_plans(connection: PgConnection, catalog: Catalog, load: CatalogLoad, reasons: list[str]) -> None:
     loaded = read_catalog(connection)
+    said = _pairs(connection, "select code, name, delivers from plan")
     for plan in catalog.plans:
         product = loaded.plan_products.get(plan.code)
         if product is not None and product != plan.product:
@@ -190,11 +226,12 @@ def _load_plans(connection: PgConnection, catalog: Catalog, load: CatalogLoad, r
                 f"to sell {plan.product}, add a plan with a code of its own"
             )
             continue
-        if load.note("plans", plan.code, loaded.plan_names.get(plan.code), plan.name):
+        delivers = _delivers(plan, catalog.ships_from)
+        if load.note("plans", plan.code, said.get(plan.code), (plan.name, delivers)):
             connection.execute(
-                "insert into plan (code, name, product_code) values (%s, %s, %s)"
-                " on conflict (code) do update set name = excluded.name",
-                (plan.code, plan.name, plan.product),
+                "insert into plan (code, name, product_code, delivers) values (%s, %s, %s, %s)"
+                " on conflict (code) do update set name = excluded.name, delivers = excluded.delivers",
+                (plan.code, plan.name, plan.product, delivers and Jsonb(delivers)),
             )
         _load_versions(connection, catalog, plan, loaded.plans.get(plan.code, ()), load, reasons)
 

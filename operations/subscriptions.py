@@ -14,6 +14,8 @@ from domain.subscriptions import State, next_change, state_on
 from operations.accounts.unit import build, changing
 from operations.follow_ups.carrying import ProvisionerOf, carry_out_follow_ups, first_due, nobody
 from operations.follow_ups.writing import note_follow_ups
+from operations.fulfilment.noting import delivers, note_fulfilment
+from operations.fulfilment.sending import FulfilledBy, ask, nothing_connected
 from operations.tariffs import Tariff
 from storage.database import PgConnection, transaction
 from storage.events import NewEvent, append_events
@@ -90,13 +92,19 @@ def settle_subscription(
 
 
 def follow_up_subscription(
-    engine: Engine, subscription_id: str, now: datetime, provisioner: ProvisionerOf = nobody
+    engine: Engine,
+    subscription_id: str,
+    now: datetime,
+    provisioner: ProvisionerOf = nobody,
+    fulfilled_by: FulfilledBy = nothing_connected,
 ) -> Standing:
-    """Carry out what the subscription demands by `now`, and say where it stands then. Raises LookupError when there is
-    none of that id."""
-    done = carry_out_follow_ups(engine, subscription_id, now, provisioner)
+    """Carry out what the subscription demands by `now`, with licences and parcels of its account, and say where it
+    stands then, and which calls that brought. Raises LookupError when there is none of that id."""
+    carried = carry_out_follow_ups(engine, subscription_id, now, provisioner)
     standing = read_standing(engine, subscription_id)
-    return standing.model_copy(update={"changed": done > 0})
+    with transaction(engine) as connection:
+        asked = ask(connection, fulfilled_by, now, standing.account_id)
+    return standing.model_copy(update={"changed": carried.done > 0, "calls": [*carried.calls, *asked]})
 
 
 def _record(connection: PgConnection, subscription_id: str, now: datetime) -> tuple[_Row, bool]:
@@ -149,6 +157,8 @@ def _note(
     names = [name for name, each in account.subscriptions.items() if each.terms.id == subscription_id]
     granted = [each.grant for each in rows.access]
     note_follow_ups(connection, account, names, since or account.today, now, rows.follow_ups, granted)
+    if delivers(account, tariff, rows.purchases):
+        note_fulfilment(connection, tariff, account, now, granted, rows.purchases)
 
 
 def _row(connection: PgConnection, subscription_id: str, *, lock: bool = False) -> _Row:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from domain.account.state import PriceNames
 from domain.catalog import Catalog
+from domain.delivered import Delivered
 from domain.price_book import PriceBook
 from domain.rule_book import RuleBook
 from domain.tax import Rounding, TaxPolicy, TaxTable
@@ -24,7 +25,8 @@ _REVISION = "select count(*), max(id::text), (select count(*) from rule_book) fr
 
 class Tariff(NamedTuple):
     """One state of the catalog and the rule books: prices, taxes, what has been rated by them already, and the names
-    that price ids stand for. `rule_books` by name; `rules` is the one that holds where an account names none."""
+    that price ids stand for. `rule_books` by name; `rules` is the one that holds where an account names none.
+    `delivered`: the plans that deliver content or parcels, and what."""
 
     book: PriceBook
     taxes: TaxTable
@@ -32,6 +34,7 @@ class Tariff(NamedTuple):
     catalog: Catalog
     names: PriceNames
     rule_books: dict[str, RuleBook]
+    delivered: dict[str, Delivered]
 
     @property
     def tax_policy(self) -> TaxPolicy:
@@ -110,4 +113,5 @@ def read_tariff(connection: PgConnection) -> Tariff:
         as_catalog(rows),
         {price_id: (key[0], key[3]) for key, price_id in rows.price_ids.items()},
         books,
+        rows.delivered,
     )

@@ -14,6 +14,7 @@ from temporalio.client import Client
 from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
 from storage.card_notices import tell_expiring_cards
 from storage.database import transaction
+from storage.payment_links import forget_old_links
 
 log = logging.getLogger("masthead.card_sweep")
 
@@ -38,6 +39,7 @@ async def sweep_cards(engine: Engine, _: Client) -> None:
 
 
 def sweep(engine: Engine, today: date) -> int:
-    """One sweep for the day `today`; how many payers are told."""
+    """One sweep for the day `today`; how many payers are told. Old links to the page for paying are forgotten, too."""
     with transaction(engine) as connection:
+        forget_old_links(connection)
         return tell_expiring_cards(connection, today)

@@ -22,6 +22,8 @@ from runtime.yaml_source import (
 )
 
 _PLAN = re.compile(r"plan (?P<code>[^\s:]+)(?: version (?P<version>\d+))?")
+# Stands in for an address that cannot be read, so that what refers to it is not found to lack one.
+_SOMEWHERE = {"line1": "-", "city": "-", "postal_code": "-", "country": "XX"}
 _LISTS = ("currencies", "features", "meters", "products", "plans", "tax_rates")
 
 
@@ -80,6 +82,8 @@ def _problems_beside(document: Document, error: ValidationError) -> list[Documen
             broken[place[0]].add(place[1])
     kept: dict[str, list[int]] = {}
     reduced: dict[str, Any] = {"format": "masthead.catalog/1", "publisher": "-"}
+    if content.get("ships_from") is not None:
+        reduced["ships_from"] = _SOMEWHERE
     for name in _LISTS:
         entries = content.get(name)
         entries = entries if isinstance(entries, list) else []

@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Engine
 
+from activities.call_attempt import Attempt, OpenConnector, Patience
 from connectors.sdk.capabilities.payment import Payment, PaymentGateway
 from connectors.sdk.config import MissingSecret
-from connectors.sdk.connector import Connector
 from connectors.sdk.errors import ConnectorError, DefinitionError
+from connectors.sdk.methods import method
+from contracts.connector_call import CallStatus
+from operations.charges.giving_up import canceled, not_canceled, order_cancel
 from operations.charges.looks import Look, due_looks, found_at_gateway, told_by_its_call
-from operations.tariffs import Tariffs
+from operations.charges.outcome import VOID, Came
+from operations.tariffs import Tariff, Tariffs
 from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
 from storage.database import transaction
 
@@ -29,8 +33,9 @@ LOOK_EVERY_SECONDS = 5.0
 AT_ONCE = 8
 ASK_SECONDS = 60.0
 
+PATIENCE = Patience(send=timedelta(seconds=ASK_SECONDS))
+
 T = TypeVar("T")
-OpenConnector = Callable[[str], Awaitable[Connector[Any]]]
 
 
 @asynccontextmanager
@@ -94,16 +99,37 @@ class ChargeLooks:
             return
         try:
             payment = await self._find(look)
+            if payment is not None:
+                answer = payment.model_dump(mode="json")
+                came = await self._do(
+                    lambda connection: found_at_gateway(connection, tariff, look.charge_id, answer, now)
+                )
+                log.info("charge %s was looked up at %s: %s", look.charge_id, look.connection, came.status)
+            if look.overdue:
+                await self._give_up(look, tariff, now)
         except (ConnectorError, DefinitionError, MissingSecret, TimeoutError) as error:
             self._complaints.tell(f"{look.connection} could not be asked for a charge in doubt", error)
+
+    async def _give_up(self, look: Look, tariff: Tariff, now: datetime) -> None:
+        """Cancel a charge whose customer did not come. What comes between is tried again with the next look."""
+        call_id = await self._do(lambda connection: order_cancel(connection, look.charge_id, now))
+        if call_id is None:
             return
-        if payment is None:
-            return
-        answer = payment.model_dump(mode="json")
-        came = await self._do(
-            lambda connection: found_at_gateway(connection, tariff, look.charge_id, answer, now)
-        )
-        log.info("charge %s was looked up at %s: %s", look.charge_id, look.connection, came.status)
+        outcome = await Attempt(self._engine, PATIENCE, method(VOID), call_id, None).go(self._open)
+        if outcome.status is CallStatus.PARKED:
+            payment = await self._find(look)
+            if payment is None:
+                return
+            answer = payment.model_dump(mode="json")
+            came: Came | None = await self._do(
+                lambda connection: not_canceled(connection, tariff, look.charge_id, call_id, answer, now)
+            )
+        else:
+            came = await self._do(
+                lambda connection: canceled(connection, tariff, look.charge_id, call_id, now)
+            )
+        if came is not None:
+            log.info("charge %s waited too long for its customer: %s", look.charge_id, came.status)
 
     async def _find(self, look: Look) -> Payment | None:
         connector = await self._open(look.connection)

@@ -23,6 +23,7 @@ from activities.tax_documents import TaxDocumentActivities
 from activities.test_clock import TestClockActivities
 from operations.billrun.rate import TaxEngines
 from operations.follow_ups.carrying import ProvisionerOf, nobody
+from operations.fulfilment.sending import FulfilledBy, nothing_connected
 from runtime.call_keeper import keep_calls
 from runtime.card_sweep import sweep_cards
 from runtime.charge_keeper import keep_charges
@@ -86,10 +87,11 @@ def build_activities(
     open_connector: OpenConnector,
     taxes: TaxEngines | None = None,
     provisioner: ProvisionerOf = nobody,
+    fulfilled_by: FulfilledBy = nothing_connected,
 ) -> list[Callable[..., Any]]:
     """The activities of this process, built with their dependencies. checkouts: those that know the connections that
     sell. open_connector: makes the connectors that payment runs charge through. taxes: the connected tax engines.
-    provisioner: names the connection that provides access."""
+    provisioner: names the connection that provides access; fulfilled_by: those that give licences and send parcels."""
     return [
         *BillRunActivities(engine, taxes).all(),
         *checkouts.all(),
@@ -97,7 +99,7 @@ def build_activities(
         *ParkedActivities(engine).all(),
         *PaymentRunActivities(engine, open_connector).all(),
         *RefundActivities(engine).all(),
-        *SubscriptionActivities(engine, provisioner).all(),
+        *SubscriptionActivities(engine, provisioner, fulfilled_by=fulfilled_by).all(),
         *SweepActivities(engine, Episodes(client)).all(),
         *RenewalActivities(engine, provisioner).all(),
         *SyncControlActivities(engine).all(),

@@ -26,6 +26,7 @@ from runtime import registry
 from runtime.charge_looks import running_looks
 from runtime.collector import calm_collector
 from runtime.connections import Connections
+from runtime.fulfilment_keeper import running_fulfilment
 from runtime.mails import running_mails
 from runtime.provisioners import provisioner_of
 from runtime.sellers import fulfilled_by, gateway_for, told_by
@@ -99,6 +100,7 @@ async def run_worker(settings: Settings, telemetry: Telemetry | None = None) -> 
                 running_taxing(client, engine, connections, uses),
                 running_mails(engine, connections, Shelf(settings.templates)),
                 running_looks(engine, connections.open),
+                running_fulfilment(client, engine, fulfilled_by(connections)),
                 _running_loops(client, engine),
             ):
                 mark = _mark_ready(Home(settings.home))
@@ -145,6 +147,7 @@ async def _running_worker(
                 connections.open,
                 bill_run_taxes(quotes),
                 provisioner_of(connections),
+                fulfilled_by(connections),
             ),
             activity_executor=executor,
             max_concurrent_activities=settings.worker_activities,

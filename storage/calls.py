@@ -100,6 +100,15 @@ def find_call(connection: PgConnection, *, mode: str, to: str, method: str, key:
     return CallRow(*row) if row else None
 
 
+def calls_of_key(connection: PgConnection, mode: str, method: str, key: str) -> list[CallRow]:
+    """The calls of a key, at whatever connection."""
+    rows = connection.execute(
+        f"select {COLUMNS} from connector_call where mode = %s and method = %s and key = %s order by id".encode(),
+        (mode, method, key),
+    )
+    return [CallRow(*row) for row in rows]
+
+
 def read_call(connection: PgConnection, call_id: str, *, lock: bool = False) -> CallRow:
     """The call. Raises NoSuchCall."""
     row = connection.execute(

@@ -102,3 +102,12 @@ def untold_charges(connection: PgConnection, idle: timedelta, limit: int) -> lis
         """,
         {"idle": idle, "limit": limit},
     ).fetchall()
+
+
+def give_back_unsent(connection: PgConnection, mode: str, to: str, method: str, key: str) -> None:
+    """End the call with that key as failed if it was never sent: what it was for has ended without it."""
+    connection.execute(
+        "update connector_call set status = 'failed', ended_at = now() where mode = %s and connection = %s"
+        " and method = %s and key = %s and status = 'intent' and first_sent_at is null",
+        (mode, to, method, key),
+    )

@@ -13,8 +13,8 @@ from storage.database import PgConnection
 
 _CHARGE = """
     id::text, mode, account_id::text, no, collection_id::text, run_id::text, made_on, currency, amount, connection,
-    method, customer, status, gateway_id, code, technical, next_action_url, payment_id::text, looks, next_look_at,
-    sent_at, ended_at
+    method, customer, status, gateway_id, code, technical, next_action_url, present, act_until, payment_id::text, looks,
+    next_look_at, sent_at, ended_at
 """
 
 
@@ -60,7 +60,8 @@ class Method(NamedTuple):
 
 
 class NewCharge(NamedTuple):
-    """A charge to write. parts: (invoice, minor units) of what it is for; they sum to `amount`."""
+    """A charge to write. parts: (invoice, minor units) of what it is for; they sum to `amount`. return_url: the
+    customer is there, and comes back to it from what the bank asks for."""
 
     id: str
     mode: str
@@ -75,6 +76,12 @@ class NewCharge(NamedTuple):
     method: str
     customer: str | None
     parts: Sequence[tuple[str, int]]
+    return_url: str | None = None
+
+    @property
+    def present(self) -> bool:
+        """Whether the customer is there."""
+        return self.return_url is not None
 
 
 class ChargeRow(NamedTuple):
@@ -97,6 +104,8 @@ class ChargeRow(NamedTuple):
     code: str | None
     technical: bool
     next_action_url: str | None
+    present: bool
+    act_until: datetime | None
     payment_id: str | None
     looks: int
     next_look_at: datetime | None
@@ -179,9 +188,11 @@ def insert_charges(connection: PgConnection, charges: Sequence[NewCharge]) -> No
         return
     columns = (
         "id", "mode", "account_id", "no", "collection_id", "run_id", "made_on", "currency", "amount", "connection",
-        "method", "customer",
+        "method", "customer", "present",
     )  # fmt: skip
-    types = ("uuid", "text", "uuid", "int", "uuid", "uuid", "date", "text", "bigint", "text", "text", "text")
+    types = (
+        "uuid", "text", "uuid", "int", "uuid", "uuid", "date", "text", "bigint", "text", "text", "text", "boolean",
+    )  # fmt: skip
     places = ", ".join(f"%s::{each}[]" for each in types)
     connection.execute(
         f"insert into charge ({', '.join(columns)}) select * from unnest({places})".encode(),

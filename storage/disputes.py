@@ -14,7 +14,8 @@ from storage.sight import EVERYTHING, Sight
 
 _COLUMNS = """
     d.id::text, d.mode, d.connection, d.gateway_id, d.gateway_payment, d.account_id::text, d.payment_id::text, p.no,
-    d.currency, d.amount, d.stage, d.status, d.booked_taken, d.booked_lost, d.evidence, d.opened_at, d.changed_at
+    d.currency, d.amount, d.stage, d.status, d.booked_taken, d.booked_lost, d.fee, d.booked_fee,
+    d.evidence, d.opened_at, d.changed_at
 """
 _FROM = "from dispute d left join payment p on p.id = d.payment_id left join account a on a.id = d.account_id"
 
@@ -24,7 +25,8 @@ class NoSuchDispute(LookupError):
 
 
 class DisputeRow(NamedTuple):
-    """A dispute. amount: the most that was told, minor units; booked_taken, booked_lost: what the ledger has of it.
+    """A dispute. amount: the most that was told, minor units; booked_taken, booked_lost, booked_fee: what the ledger
+    has of it. fee: what the gateway keeps.
     payment_no: of the account; None while the payment is not known here. evidence: notes, each with at, by, text."""
 
     id: str
@@ -41,6 +43,8 @@ class DisputeRow(NamedTuple):
     status: str
     booked_taken: int
     booked_lost: int
+    fee: int
+    booked_fee: int
     evidence: list[dict[str, str]]
     opened_at: datetime
     changed_at: datetime

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from domain.declines import DeclineClass, read_decline
 from domain.mail_facts import CreditNoteFacts, InvoiceFacts, MailFacts, PaymentFacts, SubscriptionFacts
 from domain.publisher import Publisher
 from storage.database import PgConnection
@@ -18,6 +19,8 @@ _FACTS = f"""
         coalesce((select b.definition->'publisher' from rule_book b
                   where b.name = coalesce(a.rule_book, '{DEFAULT_RULE_BOOK}')
                   order by b.version desc limit 1), '{{}}') as publisher,
+        (select coalesce(b.definition->'policy'->'dunning'->'retry'->'decline_classes', '{{}}') from rule_book b
+         where b.name = coalesce(a.rule_book, '{DEFAULT_RULE_BOOK}') order by b.version desc limit 1) as classes,
         coalesce(owed.open, 0)::bigint as open, owed.since as open_since,
         (select jsonb_build_object('id', v.id, 'number', v.series || '-' || v.number, 'status', v.status,
                 'total', v.total, 'open', v.balance, 'issued_on', v.issued_on, 'due_on', v.due_on)
@@ -67,9 +70,7 @@ def read_mail_facts(connection: PgConnection, account_id: str, subject_id: str) 
         open=row["open"],
         open_since=row["open_since"],
         invoice=InvoiceFacts(**_days(invoice, "issued_on", "due_on")) if invoice else None,
-        payment=PaymentFacts(**_days(payment, "made_on") | {"invoices": tuple(payment["invoices"])})
-        if payment
-        else None,
+        payment=_payment(payment, row["classes"]) if payment else None,
         credit_note=CreditNoteFacts(**_days(note, "issued_on")) if note else None,
         subscription=SubscriptionFacts(
             **_days(subscription, "trial_ends_on", "next_bill_on", "ends_on", "resumes_on")
@@ -77,6 +78,16 @@ def read_mail_facts(connection: PgConnection, account_id: str, subject_id: str) 
         if subscription
         else None,
     )
+
+
+def _payment(values: Mapping[str, Any], classes: Mapping[str, str] | None) -> PaymentFacts:
+    """The payment. classes: the rule book's own classes of declines, by code."""
+    asks = None
+    if values["status"] == "failed":
+        own = {code: DeclineClass(each) for code, each in (classes or {}).items()}
+        decline = read_decline(values["code"], own)
+        asks = decline.decline_class.value if decline else None
+    return PaymentFacts(**_days(values, "made_on") | {"invoices": tuple(values["invoices"]), "asks": asks})
 
 
 def _days(values: Mapping[str, Any], *names: str) -> dict[str, Any]:

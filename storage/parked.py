@@ -146,6 +146,15 @@ def resolve_parks_of_call(connection: PgConnection, call_id: str, resolution: st
     )
 
 
+def resolve_parks_of(connection: PgConnection, kind: str, trace_key: str) -> None:
+    """Close what is open of a kind about one thing: it could be done after all."""
+    connection.execute(
+        "update parked set resolved_at = now(), resolution = 'carried out' where kind = %s and trace_key = %s"
+        " and resolved_at is null",
+        (kind, trace_key),
+    )
+
+
 def park_of_call(connection: PgConnection, call_id: str) -> str | None:
     """The open park of a call."""
     row = connection.execute(

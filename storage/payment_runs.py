@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from psycopg.types.json import Jsonb
+
 from storage.billable import Target
 from storage.database import PgConnection
 
@@ -78,6 +80,36 @@ def select_chunks(
         " from payment_run_chunk where payment_run_id = %(run)s), 0) where id = %(run)s",
         {"run": run_id},
     )
+    if not run_size(connection, run_id)[1]:
+        why = unselected(connection, mode=mode, target=target, scope=scope)
+        connection.execute("update payment_run set unselected = %s where id = %s", (Jsonb(why), run_id))
+
+
+def unselected(
+    connection: PgConnection, *, mode: str, target: Target, scope: tuple[str, Mapping[str, Any]]
+) -> dict[str, int]:
+    """Why a run would select nobody: how many accounts each reason keeps out, each account under the first that holds.
+
+    on_test_clock: its clock charges it. outside_scope. nothing_open: it owes nothing. not_due: later. no_auto_pay: it
+    does not pay by itself.
+    """
+    scope_sql, parameters = scope
+    rows = connection.execute(
+        f"""
+        select case when a.test_clock_id is not null then 'on_test_clock'
+                    when not ({scope_sql}) then 'outside_scope'
+                    when o.account_id is null then 'nothing_open'
+                    when not o.due then 'not_due'
+                    when not a.auto_pay then 'no_auto_pay' end as why, count(*)
+        from account a left join (
+            select i.account_id, bool_or(i.due_on <= {target.sql_day()}) as due
+            from invoice i join account a on a.id = i.account_id
+            where i.mode = %(mode)s and i.status = 'open' group by i.account_id) o on o.account_id = a.id
+        where a.mode = %(mode)s group by 1
+        """.encode(),
+        {"mode": mode, "target": target.parameter, **parameters},
+    ).fetchall()
+    return {why: count for why, count in sorted(rows, key=lambda row: row[0] or "") if why is not None}
 
 
 def selected_behind(
@@ -186,7 +218,7 @@ _SUMMARY = f"""
                               when status in ('failed', 'withdrawn') then 'declined'
                               else 'in_flight' end as kind, currency, sum(amount) as amount from last group by 1, 2)
     select r.id::text, r.workflow_id, r.scope, coalesce(r.target_date::text, r.target_instant::text), r.status, r.mode,
-           r.selected, r.started_at, r.ended_at,
+           r.selected, r.unselected, r.started_at, r.ended_at,
            (select coalesce(jsonb_object_agg(status, n), '{{}}')
             from (select status, count(*) as n from last group by 1) c),
            (select coalesce(jsonb_object_agg(why, n), '{{}}') from (select why, count(*) as n from payment_run_left
@@ -200,8 +232,8 @@ _SUMMARY = f"""
     from payment_run r where r.id = %(run)s
 """
 _NAMES = (
-    "id", "workflow_id", "scope", "target", "status", "mode", "selected", "started_at", "ended_at", "charges", "left",
-    "parked", "canceled", "pending", "paid", "in_flight", "declined",
+    "id", "workflow_id", "scope", "target", "status", "mode", "selected", "unselected", "started_at", "ended_at",
+    "charges", "left", "parked", "canceled", "pending", "paid", "in_flight", "declined",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from temporalio.common import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.connector_call import CALL_CHANGED, CallOutcome, CallRef
-from contracts.names import CONNECTOR, TASK_QUEUE, TRACE_KEY, connector_call_id
+from contracts.names import ACCOUNT, CONNECTOR, TASK_QUEUE, TRACE_KEY, connector_call_id
 from contracts.parked import Action, Decided
 from workflows.connector_call import ConnectorCallWorkflow
 
@@ -40,19 +40,25 @@ async def start_call(client: Client, ref: CallRef, *, wake: bool = True) -> Call
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         start_signal=CALL_CHANGED if wake else None,
         start_signal_args=[ref] if wake else [],
-        search_attributes=TypedSearchAttributes(
-            [
-                SearchAttributePair(CONNECTOR, ref.connection),
-                SearchAttributePair(TRACE_KEY, ref.trace_key or ref.key),
-            ]
-        ),
-        static_summary=f"{ref.method} of {ref.connection}: {ref.key}"[:200],
+        search_attributes=attributes_of(ref),
+        static_summary=ref.summary,
         static_details=(
             "One call to another system. What is sent and answered lies in Postgres (`masthead errors show` for one "
             "that is parked). Ending this process loses nothing: `masthead errors retry` goes on with it."
         ),
         rpc_timeout=RPC_TIMEOUT,
     )
+
+
+def attributes_of(ref: CallRef) -> TypedSearchAttributes:
+    """What the process of a call is found by."""
+    found = [
+        SearchAttributePair(CONNECTOR, ref.connection),
+        SearchAttributePair(TRACE_KEY, ref.trace_key or ref.key),
+    ]
+    if ref.account_id is not None:
+        found.append(SearchAttributePair(ACCOUNT, ref.account_id))
+    return TypedSearchAttributes(found)
 
 
 async def tell(client: Client, decided: Decided) -> bool:

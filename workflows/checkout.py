@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         CheckoutResult,
         CheckoutStatus,
         Ending,
+        Fulfilled,
         GatewayStep,
         Noted,
         Paused,
@@ -32,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from contracts.names import STATUS
     from workflows._at_gateway import AtGateway, pause_after
+    from workflows._calls_beside import start_beside
     from workflows._checkout_ends import HistoryIsLong, Stopped, Undo
     from workflows._options import BOOKS
     from workflows._parking import Calls
@@ -52,6 +54,10 @@ GOES_ON_AS_NEW = "goes-on-as-new"
 # Since then a hold that is on its way is waited for.
 HOLDS_TAKE_TIME = "holds-take-time"
 
+# Since then licences and parcels are asked for.
+FULFILS = "fulfils"
+
+ENDS = frozenset(each.value for each in CheckoutStatus if each.ended)
 GIVE_BACK = "give back what is held"
 TAKE_BACK = "take the sale out of the books"
 
@@ -256,7 +262,14 @@ class CheckoutWorkflow:
         await workflow.execute_activity_method(
             CheckoutActivities.settle, self._ref(), summary="record the payment, begin access", **BOOKS
         )
-        self._show("completed", "paid, and access is open")
+        if not workflow.patched(FULFILS):
+            self._show("completed", "paid, and access is open")
+            return
+        asked = await workflow.execute_activity_method(
+            CheckoutActivities.fulfil, self._ref(), summary="ask for licences, parcels and access", **BOOKS
+        )
+        await start_beside(asked.calls)
+        self._show("completed", f"paid, and access is open{_told(asked)}")
 
     # --- undoing ---
 
@@ -367,8 +380,10 @@ class CheckoutWorkflow:
         return CheckoutResult(checkout_id=self._order.checkout_id, status=status, kind=kind)
 
     def _show(self, status: str, what: str) -> None:
-        undos = ", ".join(undo.what for undo in reversed(self._undos)) or "nothing"
-        self._shown = f"**{status}** · {what}\n\nTo be undone if it fails: {undos}.\n\n{WHAT_OPS_CAN_DO}"
+        self._shown = f"**{status}** · {what}"
+        if status not in ENDS:
+            undos = ", ".join(undo.what for undo in reversed(self._undos)) or "nothing"
+            self._shown += f"\n\nTo be undone if it fails: {undos}.\n\n{WHAT_OPS_CAN_DO}"
         workflow.upsert_search_attributes([STATUS.value_set(status)])
         workflow.set_current_details(self._shown)
 
@@ -378,3 +393,10 @@ class CheckoutWorkflow:
 
 def _money(quoted: Quoted) -> str:
     return f"{quoted.due} minor units of {quoted.currency}"
+
+
+def _told(asked: Fulfilled) -> str:
+    parts = [f"`{each.method}` of {each.connection} ({each.about or each.key})" for each in asked.calls]
+    if asked.unconnected:
+        parts.append(f"{asked.unconnected} waiting for a connection (`masthead.yaml`)")
+    return f"; asked for: {', '.join(parts)}" if parts else ""

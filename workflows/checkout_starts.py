@@ -37,7 +37,8 @@ async def start_checkout(client: Client, order: CheckoutInput) -> CheckoutHandle
             static_summary="a checkout: hold the money, write the books, take the money, open access",
             static_details=(
                 "Quote with tax, authorise at the gateway, account + subscriptions + final invoice in one transaction, "
-                "capture, payment and access, receipt. What is asked for lies in Postgres (`GET /v1/checkouts/ID`). "
+                "capture, payment and access, licences and parcels, receipt. What is asked for lies in Postgres "
+                "(`GET /v1/checkouts/ID`). "
                 f"The payment has the reference `checkout:{order.checkout_id}` at the gateway."
             ),
             rpc_timeout=RPC_TIMEOUT,

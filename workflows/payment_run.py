@@ -156,6 +156,7 @@ class PaymentRunWorkflow(ChunkedRun):
                 found = Counter(getattr(result, name))
                 found.update(getattr(seen, name))
                 setattr(result, name, dict(found))
+            result.unselected |= seen.unselected
             after = seen.behind
             if after is None:
                 break

@@ -29,7 +29,11 @@ with workflow.unsafe.imports_passed_through():
         SubscriptionInput,
         Tick,
     )
+    from workflows._calls_beside import start_beside
     from workflows._options import BOOKS
+
+# Since then calls that follow-ups bring are started at once, and not by the keeper of calls.
+CALLS_AT_ONCE = "calls-at-once"
 
 # An episode that is about to end must not be what the sweep takes for an open one: it stays open a little longer
 # than the sweep looks ahead.
@@ -118,12 +122,15 @@ class SubscriptionWorkflow:
         return standing
 
     async def _follow_up(self) -> Standing:
-        return await workflow.execute_activity_method(
+        standing = await workflow.execute_activity_method(
             SubscriptionActivities.follow_up,
             SettleInput(subscription_id=self._request.subscription_id, now=self._now()),
             summary="carry out what follows",
             **BOOKS,
         )
+        if standing.calls and workflow.patched(CALLS_AT_ONCE):
+            await start_beside(standing.calls)
+        return standing
 
     async def _wait_until(self, due: datetime) -> None:
         """Wait for the instant `due`, or until somebody says that something has changed. A live account's time passes

@@ -47,7 +47,7 @@ class NoteOut(BaseModel):
 class DisputeOut(BaseModel):
     """A dispute; amounts in minor units. stage: announced (no money has moved), taken (the bank took it back), won,
     lost. While it is open its payment is not refunded and its invoice not dunned. lost: what the books have as lost.
-    payment_id: null while the payment is not known here."""
+    fee: what the gateway keeps for it. payment_id: null while the payment is not known here."""
 
     id: UUID
     mode: str
@@ -58,6 +58,7 @@ class DisputeOut(BaseModel):
     currency: str
     amount: int
     lost: int
+    fee: int
     connection: str
     gateway_id: str
     evidence: list[NoteOut]

@@ -37,6 +37,7 @@ class MethodIn(BaseModel):
                 "method": "pm_1PqWxT2eZvKYlo2C",
                 "customer": "cus_QhWx3fN2",
                 "brand": "visa",
+                "last4": "4242",
                 "expires_on": "2029-04-01",
             }
         },
@@ -47,6 +48,7 @@ class MethodIn(BaseModel):
     customer: Name | None = None
     kind: Literal["card", "direct_debit", "wallet"] = "card"
     brand: Name | None = None
+    last4: str | None = Field(None, pattern=r"^[0-9]{4}$", description="the last four digits of a card")
     expires_on: date | None = Field(None, description="the first day on which it is of no use any more")
 
 
@@ -71,6 +73,7 @@ class Method(BaseModel):
     customer: str | None
     kind: str
     brand: str | None
+    last4: str | None
     expires_on: date | None
     is_default: bool
     added_at: datetime

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from connectors.adyen import notifications, payments
 from connectors.adyen.config import AdyenConfig, address_of
 from connectors.sdk.auth import ApiKey
+from connectors.sdk.capabilities.card_facts import CardFact, TellsOfCards
 from connectors.sdk.capabilities.payment import (
     ActionResult,
     CaptureOrder,
@@ -44,7 +45,12 @@ _NO_LOOK_UP = (
 
 
 class Adyen(
-    Connector[AdyenConfig], PaymentGateway, PaymentMethods, PaymentActions, TellsOfPayments[AdyenConfig]
+    Connector[AdyenConfig],
+    PaymentGateway,
+    PaymentMethods,
+    PaymentActions,
+    TellsOfPayments[AdyenConfig],
+    TellsOfCards[AdyenConfig],
 ):
     """One merchant account. A refusal is a failed payment, and a lost answer never a second charge."""
 
@@ -110,7 +116,10 @@ class Adyen(
 
     @native(KEYS_LAST)
     async def void(self, order: VoidOrder, key: Key) -> Payment:
-        """Ask for the release of what is held: in flight until a notification tells how it ended."""
+        """Ask for the release of what is held: in flight until a notification tells how it ended. What Adyen has no
+        pspReference of, because it waits for the customer, is canceled by our reference."""
+        if not order.payment:
+            return await self._void_by_reference(order, key)
         await self._modify("cancels", order.payment, payments.cancel_request(order, self.config), key)
         return payments.in_flight(payments.known(order))
 
@@ -148,6 +157,18 @@ class Adyen(
     def facts(cls, config: AdyenConfig, payload: Mapping[str, Any]) -> tuple[PaymentFact, ...]:
         """The fact in one notification item. Raises OtherAccount, and ValueError for an item that cannot be read."""
         return notifications.facts(payload, config.merchant_account)
+
+    @classmethod
+    def card_facts(cls, config: AdyenConfig, payload: Mapping[str, Any]) -> tuple[CardFact, ...]:
+        """What one notification item tells of a card on file. Raises as `facts`."""
+        return notifications.card_facts(payload, config.merchant_account)
+
+    async def _void_by_reference(self, order: VoidOrder, key: Key) -> Payment:
+        request = payments.technical_cancel_request(order, self.config)
+        taken = await self.http.post("/cancels", json=request, key=key, into=payments.TakenByReference)
+        if taken.status != "received" or taken.paymentReference != request["paymentReference"]:
+            raise Unknown("Adyen answered the cancel of another payment, or not that it was received")
+        return payments.in_flight(payments.known(order))
 
     async def _modify(self, what: str, payment: str, request: dict[str, Any], key: Key) -> payments.Taken:
         taken = await self.http.post(

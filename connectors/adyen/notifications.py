@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from connectors.adyen.payments import Amount, reason
-from connectors.sdk.capabilities.payment import Decline
+from connectors.adyen.payments import Amount, card, reason
+from connectors.sdk.capabilities.card_facts import CardChange, CardFact
+from connectors.sdk.capabilities.payment import CardDetails, Decline
 from connectors.sdk.capabilities.payment_facts import Happened, OtherAccount, PaymentFact
 
 EXAMPLE = (
@@ -40,6 +41,15 @@ _EVENTS: Mapping[str, tuple[Happened | None, Happened | None]] = {
     "PREARBITRATION_LOST": (Happened.DISPUTE_LOST, None),
 }
 # Either a cancel or a refund, as `additionalData.modification.action` says.
+# A card was stored, or what is known of one has changed.
+_STORED = "RECURRING_CONTRACT"
+_REASON_PARTS = 3
+# What the card networks told while a payment was made (Real Time Account Updater).
+_UPDATES = {
+    "CardChanged": CardChange.RENEWED,
+    "CardExpiryChanged": CardChange.RENEWED,
+    "CloseAccount": CardChange.CLOSED,
+}
 _CANCEL_OR_REFUND = "CANCEL_OR_REFUND"
 _FAILURES = frozenset(
     {Happened.CHARGE_FAILED, Happened.CAPTURE_FAILED, Happened.VOID_FAILED, Happened.REFUND_FAILED}
@@ -61,6 +71,7 @@ class Item(BaseModel):
     amount: Amount | None = None
     reason: str | None = None
     eventDate: datetime | None = None
+    paymentMethod: str | None = None
     additionalData: Mapping[str, Any] = {}
 
 
@@ -70,11 +81,7 @@ def facts(payload: Mapping[str, Any], merchant_account: str) -> tuple[PaymentFac
     Raises OtherAccount for another merchant account's, ValueError naming the fields of an item that cannot be read.
     """
     item = _item(payload)
-    if item.merchantAccountCode != merchant_account:
-        raise OtherAccount(
-            f"the notification is for the merchant account {item.merchantAccountCode!r} and the connection has "
-            f"{merchant_account!r}: point that account's webhook at an endpoint of its own connection"
-        )
+    _check_account(item, merchant_account)
     happened = _happened(item)
     if happened is None:
         return ()
@@ -94,6 +101,50 @@ def facts(payload: Mapping[str, Any], merchant_account: str) -> tuple[PaymentFac
     )
 
 
+def card_facts(payload: Mapping[str, Any], merchant_account: str) -> tuple[CardFact, ...]:
+    """What a verified item tells of a card on file: the one that a payment was made with, or that was stored. None
+    where it names no token. Raises as `facts`."""
+    item = _item(payload)
+    _check_account(item, merchant_account)
+    told = item.additionalData
+    token = told.get("tokenization.storedPaymentMethodId") or told.get("recurring.recurringDetailReference")
+    if item.eventCode == _STORED:
+        token = token or item.pspReference
+    if item.eventCode not in (_STORED, "AUTHORISATION") or not token:
+        return ()
+    change = _UPDATES.get(str(told.get("realtimeAccountUpdaterStatus")), CardChange.TOLD)
+    customer = told.get("tokenization.shopperReference") or told.get("recurring.shopperReference")
+    return (
+        CardFact(
+            change=change,
+            method=str(token),
+            customer=None if customer is None else str(customer),
+            card=card(_card_in_reason(item) | dict(told), item.paymentMethod) or CardDetails(),
+            occurred_at=_utc(item.eventDate),
+        ),
+    )
+
+
+def _card_in_reason(item: Item) -> dict[str, str]:
+    """What the reason of a payment that was authorised says of its card: 012345:1111:3/2030."""
+    parts = (item.reason or "").split(":")
+    if item.eventCode == "AUTHORISATION" and _succeeded(item) and len(parts) == _REASON_PARTS:
+        return {"cardSummary": parts[1], "expiryDate": parts[2]}
+    return {}
+
+
+def _succeeded(item: Item) -> bool:
+    return str(item.success).lower() == "true"
+
+
+def _check_account(item: Item, merchant_account: str) -> None:
+    if item.merchantAccountCode != merchant_account:
+        raise OtherAccount(
+            f"the notification is for the merchant account {item.merchantAccountCode!r} and the connection has "
+            f"{merchant_account!r}: point that account's webhook at an endpoint of its own connection"
+        )
+
+
 def _item(payload: Mapping[str, Any]) -> Item:
     try:
         return Item.model_validate(payload)
@@ -108,7 +159,7 @@ def _happened(item: Item) -> Happened | None:
         action = item.additionalData.get("modification.action")
         code = {"cancel": "CANCELLATION", "refund": "REFUND"}.get(str(action), "")
     went_well, failed = _EVENTS.get(code, (None, None))
-    return went_well if str(item.success).lower() == "true" else failed
+    return went_well if _succeeded(item) else failed
 
 
 def _decline(item: Item) -> Decline:

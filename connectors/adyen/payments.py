@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from connectors.adyen.config import AdyenConfig
 from connectors.sdk.capabilities.payment import (
     ActionResult,
     CaptureOrder,
+    CardDetails,
     ChargeOrder,
     Decline,
     Payment,
@@ -27,6 +29,8 @@ from connectors.sdk.errors import Rejected
 #: What Adyen takes as a reference, in characters.
 LONGEST_REFERENCE = 80
 _LONGEST_METADATA = 80
+_MONTHS, _YEAR, _LONGEST_BRAND = 12, 4, 40
+_LAST4 = re.compile(r"[0-9]{4}")
 
 # What is not here is never asked for (a part of the amount, authentication alone): such an answer cannot be read.
 _STATUS = {
@@ -74,6 +78,7 @@ class PaymentAnswer(_Answer):
     refusalReasonCode: str | None = None
     amount: Amount | None = None
     action: Action | None = None
+    paymentMethod: Mapping[str, str] = {}
     additionalData: Mapping[str, str] = {}
 
 
@@ -82,6 +87,14 @@ class Taken(_Answer):
 
     pspReference: str
     paymentPspReference: str
+    status: str
+
+
+class TakenByReference(_Answer):
+    """The answer to a cancel by our reference: it was taken."""
+
+    pspReference: str
+    paymentReference: str
     status: str
 
 
@@ -133,6 +146,16 @@ def capture_request(order: CaptureOrder, config: AdyenConfig) -> dict[str, Any]:
 def cancel_request(order: VoidOrder, config: AdyenConfig) -> dict[str, Any]:
     """What a cancel is asked for with. Raises Rejected as capture_request does."""
     return {"merchantAccount": config.merchant_account, **_told_by(known(order))}
+
+
+def technical_cancel_request(order: VoidOrder, config: AdyenConfig) -> dict[str, Any]:
+    """What a cancel by our reference is asked for with. Raises Rejected as capture_request does."""
+    reference = known(order).reference
+    return {
+        "merchantAccount": config.merchant_account,
+        "paymentReference": _reference(reference),
+        "reference": _reference(reference),
+    }
 
 
 def _told_by(held: Payment) -> dict[str, str]:
@@ -191,6 +214,7 @@ def _payment(
         decline=decline(answer) if status is PaymentStatus.FAILED else None,
         next_action_url=_action(answer) if status is PaymentStatus.REQUIRES_ACTION else None,
         method=method,
+        card=card(answer.additionalData, answer.paymentMethod.get("brand")),
     )
 
 
@@ -204,7 +228,24 @@ def setup(answer: PaymentAnswer, order: SetupOrder) -> Setup:
         method=order.method,
         decline=decline(answer) if status is PaymentStatus.FAILED else None,
         next_action_url=_action(answer) if status is PaymentStatus.REQUIRES_ACTION else None,
+        card=card(answer.additionalData, answer.paymentMethod.get("brand")),
     )
+
+
+def card(additional: Mapping[str, Any], brand: str | None = None) -> CardDetails | None:
+    """What additional data tell of a card, as far as the merchant account is set up to tell it: `cardSummary` are the
+    last four digits, `expiryDate` is written 3/2030."""
+    month, _, year = str(additional.get("expiryDate") or "").partition("/")
+    dated = month.isdecimal() and 1 <= int(month) <= _MONTHS and year.isdecimal() and len(year) == _YEAR
+    last4 = str(additional.get("cardSummary") or "")
+    named = brand or additional.get("paymentMethod")
+    found = CardDetails(
+        brand=str(named)[:_LONGEST_BRAND] if named else None,
+        last4=last4 if _LAST4.fullmatch(last4) else None,
+        exp_month=int(month) if dated else None,
+        exp_year=int(year) if dated else None,
+    )
+    return None if found == CardDetails() else found
 
 
 def in_flight(held: Payment) -> Payment:

@@ -11,6 +11,7 @@ import stripe
 
 from connectors.sdk.auth import Bearer
 from connectors.sdk.bridges.stripe_http import StripeHttp
+from connectors.sdk.capabilities.card_facts import CardFact, TellsOfCards
 from connectors.sdk.capabilities.payment import (
     CaptureOrder,
     ChargeOrder,
@@ -58,6 +59,7 @@ class Stripe(
     PaymentMethods,
     PaymentSetups,
     TellsOfPayments[StripeConfig],
+    TellsOfCards[StripeConfig],
     ListsPayments,
 ):
     """One Stripe account. A declined card is a failed payment, and a lost answer never a second charge."""
@@ -140,7 +142,7 @@ class Stripe(
 
     async def find_setup(self, setup: str) -> Setup | None:
         """The SetupIntent as it stands."""
-        made = await self._sdk.v1.setup_intents.retrieve_async(setup)
+        made = await self._sdk.v1.setup_intents.retrieve_async(setup, {"expand": ["payment_method"]})
         return _read(payments.setup, made.to_dict())
 
     async def find(self, reference: str, since: datetime | None = None) -> Payment | None:
@@ -177,6 +179,11 @@ class Stripe(
     def facts(cls, config: StripeConfig, payload: Mapping[str, Any]) -> tuple[PaymentFact, ...]:
         """The facts in one event. Raises OtherAccount, and ValueError for an event that cannot be read."""
         return events.facts(payload, config.account)
+
+    @classmethod
+    def card_facts(cls, config: StripeConfig, payload: Mapping[str, Any]) -> tuple[CardFact, ...]:
+        """What one event tells of a card on file. Raises as `facts`."""
+        return events.card_facts(payload, config.account)
 
     async def health(self) -> Health:
         """Read one payment's worth of list: the key is taken and may read."""

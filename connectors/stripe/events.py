@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.sdk.capabilities.payment import Decline
+from connectors.sdk.capabilities.card_facts import CardChange, CardFact
+from connectors.sdk.capabilities.payment import CardDetails, Decline
 from connectors.sdk.capabilities.payment_facts import Happened, OtherAccount, PaymentFact
-from connectors.stripe.payments import REFERENCE, decline
+from connectors.stripe.payments import REFERENCE, card, decline
 
 # Events of payment intents, refunds and disputes. A hold is charged, too: it succeeded, and is not yet taken.
 _INTENTS = {
@@ -16,11 +17,23 @@ _INTENTS = {
     "payment_intent.amount_capturable_updated": Happened.CHARGED,
     "payment_intent.payment_failed": Happened.CHARGE_FAILED,
     "payment_intent.processing": Happened.CHARGE_PENDING,
-    "payment_intent.requires_action": Happened.CHARGE_PENDING,
+    "payment_intent.requires_action": Happened.ACTION_PENDING,
     "payment_intent.canceled": Happened.VOIDED,
 }
 _REFUNDS = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
-_DISPUTES = {"charge.dispute.created", "charge.dispute.closed", "charge.dispute.updated"}
+_DISPUTES = {
+    "charge.dispute.created",
+    "charge.dispute.closed",
+    "charge.dispute.updated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+}
+_CARDS = {
+    "payment_method.automatically_updated": CardChange.RENEWED,
+    "payment_method.updated": CardChange.TOLD,
+    "payment_method.attached": CardChange.TOLD,
+    "payment_method.detached": CardChange.CLOSED,
+}
 _LOST, _WON = ("lost",), ("won", "warning_closed", "prevented")
 
 
@@ -29,12 +42,7 @@ def facts(payload: Mapping[str, Any], account: str | None) -> tuple[PaymentFact,
 
     Raises OtherAccount for another connected account's, ValueError naming what an event lacks.
     """
-    told = payload.get("account")
-    if account is not None and told not in (None, account):
-        raise OtherAccount(
-            f"the event is of the connected account {told!r} and the connection acts for {account!r}: "
-            "make a connection and an endpoint for that account"
-        )
+    _check_account(payload, account)
     try:
         kind, object = payload["type"], payload["data"]["object"]
         at = datetime.fromtimestamp(payload["created"], UTC)
@@ -46,6 +54,38 @@ def facts(payload: Mapping[str, Any], account: str | None) -> tuple[PaymentFact,
     except (KeyError, TypeError, AttributeError) as problem:
         lacking = str(problem) if isinstance(problem, KeyError) else type(problem).__name__
     raise ValueError(f"an event that is not as Stripe documents it: {lacking}")
+
+
+def card_facts(payload: Mapping[str, Any], account: str | None) -> tuple[CardFact, ...]:
+    """What an event tells of a card on file; nothing when it tells of something else. Raises as `facts`."""
+    _check_account(payload, account)
+    change = _CARDS.get(payload.get("type", ""))
+    if change is None:
+        return ()
+    try:
+        method = payload["data"]["object"]
+        before = payload["data"].get("previous_attributes") or {}
+        return (
+            CardFact(
+                change=change,
+                method=method["id"],
+                customer=method.get("customer") or before.get("customer"),
+                card=card(method) or CardDetails(),
+                occurred_at=datetime.fromtimestamp(payload["created"], UTC),
+            ),
+        )
+    except (KeyError, TypeError, AttributeError) as problem:
+        lacking = str(problem) if isinstance(problem, KeyError) else type(problem).__name__
+    raise ValueError(f"an event that is not as Stripe documents it: {lacking}")
+
+
+def _check_account(payload: Mapping[str, Any], account: str | None) -> None:
+    told = payload.get("account")
+    if account is not None and told not in (None, account):
+        raise OtherAccount(
+            f"the event is of the connected account {told!r} and the connection acts for {account!r}: "
+            "make a connection and an endpoint for that account"
+        )
 
 
 def _of_intent(happened: Happened, intent: Mapping[str, Any], at: datetime) -> tuple[PaymentFact, ...]:
@@ -108,5 +148,14 @@ def _of_dispute(dispute: Mapping[str, Any], at: datetime) -> tuple[PaymentFact, 
             amount=dispute["amount"],
             currency=dispute["currency"].upper(),
             occurred_at=at,
+            fee=_fee(dispute),
         ),
     )
+
+
+def _fee(dispute: Mapping[str, Any]) -> int:
+    """What Stripe keeps for the dispute by now: its movements of the balance tell. In another currency than the
+    dispute's, where the account is paid out in that, it is part of the payout and not told here."""
+    moved = dispute.get("balance_transactions") or ()
+    fees = sum(each.get("fee") or 0 for each in moved if each.get("currency") == dispute["currency"])
+    return max(fees, 0)

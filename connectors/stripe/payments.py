@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.sdk.capabilities.payment import (
+    CardDetails,
     ChargeOrder,
     Decline,
     Payment,
@@ -69,6 +70,7 @@ def setup_parameters(order: SetupOrder) -> dict[str, Any]:
         "usage": "off_session",
         "confirm": True,
         "metadata": {REFERENCE: order.reference},
+        "expand": ["payment_method"],
     }
     if order.customer:
         made["customer"] = order.customer
@@ -102,6 +104,7 @@ def payment(intent: Mapping[str, Any]) -> Payment:
         decline=decline(intent.get("last_payment_error")) if status is PaymentStatus.FAILED else None,
         next_action_url=_action(intent) if status is PaymentStatus.REQUIRES_ACTION else None,
         method=_id(intent.get("payment_method")),
+        card=_charged_card(intent),
     )
 
 
@@ -115,7 +118,26 @@ def setup(intent: Mapping[str, Any]) -> Setup:
         method=_id(intent.get("payment_method")),
         decline=decline(intent.get("last_setup_error")) if status is PaymentStatus.FAILED else None,
         next_action_url=_action(intent) if status is PaymentStatus.REQUIRES_ACTION else None,
+        card=card(intent.get("payment_method")),
     )
+
+
+def card(method: Any) -> CardDetails | None:
+    """The card of a payment method, or of a charge's details of one; None where it is only named, or is none."""
+    told = method.get("card") if isinstance(method, Mapping) else None
+    if not isinstance(told, Mapping):
+        return None
+    try:
+        return CardDetails.model_validate({name: told.get(name) for name in CardDetails.model_fields})
+    except ValueError:
+        return None  # a payment is not in doubt because its card is described oddly
+
+
+def _charged_card(intent: Mapping[str, Any]) -> CardDetails | None:
+    charge = intent.get("latest_charge")
+    details = charge.get("payment_method_details") if isinstance(charge, Mapping) else None
+    failed = (intent.get("last_payment_error") or {}).get("payment_method")
+    return card(details) or card(failed)
 
 
 def refund(made: Mapping[str, Any]) -> Refund:

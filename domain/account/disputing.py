@@ -27,10 +27,12 @@ STAGES = tuple(Stage)
 
 
 class Booked(NamedTuple):
-    """What the books have of a dispute: minor units that stand in dispute, and that were lost."""
+    """What the books have of a dispute: minor units that stand in dispute, that were lost, and that the gateway keeps
+    as its fee."""
 
     taken: int = 0
     lost: int = 0
+    fee: int = 0
 
 
 def latest(one: Stage, other: Stage) -> Stage:
@@ -47,9 +49,11 @@ def follow(
     document: str,
     *,
     others_open: bool = False,
+    fee: int = 0,
 ) -> Booked:
     """Bring the books from `booked` to where a dispute of `amount` minor units stands; what they have then. A dispute
-    that is open or lost keeps the payment disputed, so that it is not refunded. others_open: so does another one."""
+    that is open or lost keeps the payment disputed, so that it is not refunded. others_open: so does another one. fee:
+    what the gateway keeps for it by now."""
     payment = receipt.payment
     if stage is not Stage.WON or others_open:
         status = PaymentStatus.DISPUTED
@@ -59,7 +63,7 @@ def follow(
     else:
         status = payment.status
     receipt.payment = replace(payment, status=status)
-    taken, lost = booked
+    taken, lost, kept = booked
     more = amount - taken - lost
     if stage in (Stage.TAKEN, Stage.LOST) and more > 0:
         account.tell(f"{account.money(more)} of payment {receipt.number} is in dispute")
@@ -76,8 +80,14 @@ def follow(
             Event.DISPUTE_LOST, {"receivable": again, "loss": taken - again, "disputed": taken}, document
         )
         taken, lost = 0, lost + taken
+    if fee > kept:
+        account.tell(f"the gateway keeps a fee of {account.money(fee - kept)} for a dispute")
+        account.post(Event.DISPUTE_FEE_KEPT, {"fee": fee - kept}, document)
+    elif fee < kept:
+        account.tell(f"the gateway gives back a fee of {account.money(kept - fee)} for a dispute")
+        account.post(Event.DISPUTE_FEE_RETURNED, {"fee": kept - fee}, document)
     collecting.judge(account)
-    return Booked(taken, lost)
+    return Booked(taken, lost, fee)
 
 
 def _open_again(account: AccountState, receipt: Receipt, amount: int) -> int:

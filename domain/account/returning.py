@@ -35,7 +35,7 @@ def take_back(
     account: AccountState, number: int, *, event_part: str = "cash", code: str | None = RETURNED
 ) -> None:
     """The payment `number`, by default one that came in beside the gateways, was returned whole. Raises Refused for one
-    that did not succeed, was refunded in part, or made account credit that has expired since."""
+    that did not succeed or was refunded in part."""
     if not 0 < number <= len(account.receipts):
         raise Refused(f"there is no payment {number} at this point")
     receipt = account.receipts[number - 1]
@@ -51,32 +51,34 @@ def take_back(
         invoice.balance = open_again(invoice.balance, part.amount)
         settled += part.amount
     over = payment.amount - settled
-    used = _take_credit_back(account, receipt, over) if over else 0
+    used, expired = _take_credit_back(account, receipt, over) if over else (0, 0)
     receipt.payment = replace(payment, status=PaymentStatus.FAILED)
     receipt.code = code
     account.tell(f"payment {number} was returned by the bank")
     account.post(
         Event.PAYMENT_RETURNED,
-        {"receivable": settled + used, "account_credit": over - used, event_part: payment.amount},
+        {
+            "receivable": settled + used,
+            "account_credit": over - used - expired,
+            "breakage": expired,
+            event_part: payment.amount,
+        },
         f"payment {number}",
     )
     collecting.judge(account)
 
 
-def _take_credit_back(account: AccountState, receipt: Receipt, over: int) -> int:
-    """What the payment had over is no account credit any more; invoices that used it are open again, by how much in
-    all."""
+def _take_credit_back(account: AccountState, receipt: Receipt, over: int) -> tuple[int, int]:
+    """What the payment had over is no account credit any more. (By how much invoices that used it are open again, how
+    much of it had expired, which is no gain of ours: the money never came.)"""
     name, day = f"payment {receipt.number}", account.today
     used, expired = use_of(account.credit, name)
-    if expired:
-        raise Refused(
-            f"{account.money(expired)} of the credit that payment {receipt.number} made has expired: correct it by hand"
-        )
     back = []
     for target, amount in used.items():
         invoice = account.invoice(int(target.removeprefix("invoice ")))
         invoice.balance = replace(invoice.balance, used=invoice.balance.used - amount)
         back.append(Movement(MovementKind.RETURN, name, day, amount, target))
-    gone = Movement(MovementKind.USE, name, day, over, f"{name} returned")
-    account.credit = replace(account.credit, movements=(*account.credit.movements, *back, gone))
-    return sum(used.values())
+    if over > expired:
+        back.append(Movement(MovementKind.USE, name, day, over - expired, f"{name} returned"))
+    account.credit = replace(account.credit, movements=(*account.credit.movements, *back))
+    return sum(used.values()), expired

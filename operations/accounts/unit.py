@@ -16,11 +16,13 @@ from domain.account.access import grants
 from domain.account.days import advance
 from domain.account.state import AccountState, Books, snapshot
 from domain.account.terms import AccountTerms, TaxTerms
+from domain.entitlements import Grant
 from domain.periods import local_date
 from domain.revenue import ScheduleRefused, schedule_of, to_recognise
 from domain.tax import Treatment
 from operations.dunning.case import note_case
 from operations.follow_ups.writing import note_follow_ups
+from operations.fulfilment.noting import delivers, note_fulfilment
 from operations.refunds.promising import write_promises
 from operations.tariffs import Tariff
 from operations.tax.documents import GivenBack, refund_tax_document, void_tax_document
@@ -77,11 +79,12 @@ def changing(
     unit = Changing(account, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
-    if last is None:
-        # Whoever changes more than the account may have changed that, too.
-        rows.awaiting, rows.purchases = access_beside(connection, account.id)
     with nullcontext(last) if last else round_trip(connection) as trip:
-        _write(trip, unit, account, before, (revenue, _untold(account, _told(account))), command)
+        books = revenue, _untold(account, _told(account))
+        access = _write(trip, unit, account, before, books, command, reread=last is None)
+        if delivers(account, tariff, rows.purchases):
+            trip.send()
+            note_fulfilment(trip.connection, tariff, account, unit.now, access, rows.purchases)
     if unit.written.documents:
         if last:
             last.send()
@@ -95,12 +98,18 @@ def _write(
     before: AccountState,
     revenue: tuple[dict[str, Books], dict[str, Books]],
     command: str | None,
-) -> None:
+    *,
+    reread: bool,
+) -> list[Grant]:
+    """What was changed, with what follows from it; the grants of access by now. reread: more than the account may have
+    been changed, such as what access depends on."""
     rows = unit.rows
     unit.written = written = write_whole(trip, account, before, rows, revenue=revenue)
     if account.promised or written.voided or written.notes:
         trip.send()
         _tell_beside(trip.connection, unit, account, command)
+    if reread:
+        rows.awaiting, rows.purchases = access_beside(trip, account.id)
     told_of_case = note_case(trip, account, rows.case, unit.now, own=unit.of_case)
     access = grants(
         account,
@@ -112,6 +121,7 @@ def _write(
     names = list(account.subscriptions)
     note_follow_ups(trip, account, names, before.today, unit.now, rows.follow_ups, access)
     append_events(trip, [*changed, *told_of_case])
+    return access
 
 
 def _tell_beside(

@@ -90,4 +90,5 @@ def ref_of(row: CallRow) -> CallRef:
         method=row.method,
         key=row.key,
         trace_key=row.trace_key or f"{row.connection}/{row.method}/{row.key}",
+        account_id=row.account_id,
     )

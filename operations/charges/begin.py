@@ -88,7 +88,8 @@ class Ask:
     workflow_id: the process that carries the calls on; None leaves them to the keeper of calls.
 
     heed_retries: an account whose charge failed is charged only when its retry is due; without it at once, as when the
-    customer gave a new card.
+    customer gave a new card. return_to: the customer is there, and may be asked by the bank: where the page is to which
+    they come back, the charge's id behind it.
     """
 
     now: datetime
@@ -96,6 +97,7 @@ class Ask:
     run_id: str | None = None
     workflow_id: str | None = None
     heed_retries: bool = True
+    return_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +180,14 @@ def write(connection: PgConnection, charges: Sequence[NewCharge], workflow_id: s
 
 def request_of(charge: NewCharge) -> dict[str, object]:
     """What the gateway is asked, as `connectors.sdk` has it in ChargeOrder."""
-    return {
+    made: dict[str, object] = {
         "reference": charge_key(charge.account_id, charge.no),
         "amount": charge.amount,
         "currency": charge.currency,
         "method": charge.method,
         "customer": charge.customer,
     }
+    return made | {"off_session": False, "return_url": charge.return_url} if charge.present else made
 
 
 def _due(
@@ -286,4 +289,5 @@ def _charge(due: Due, method: Method, no: int, ask: Ask) -> NewCharge:
         method.method,
         method.customer,
         [(each.id, each.open) for each in due.invoices],
+        None if ask.return_to is None else f"{ask.return_to}{own}",
     )

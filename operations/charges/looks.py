@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from contracts.connector_call import CallStatus
 from operations.audit import append_action
 from operations.calls.sending import succeed
+from operations.charges.cards import learn_cards
 from operations.charges.outcome import (
     Came,
     ChargeStatus,
@@ -51,13 +52,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A charge to ask its gateway for: by `reference`, sent at `since`."""
+    """A charge to ask its gateway for: by `reference`, sent at `since`. overdue: it waits for the customer
+    longer than it may."""
 
     charge_id: str
     connection: str
     mode: str
     reference: str
     since: datetime | None
+    overdue: bool = False
 
 
 class InDoubt(NamedTuple):
@@ -103,8 +106,18 @@ def due_looks(connection: PgConnection, now: datetime, limit: int = 100) -> list
         # By the clock on the wall, as the gateway has it: the charge's own is the business time of whoever sent it.
         call = call_of(connection, charge)
         since = None if call is None else call.first_sent_at or call.created_at
-        found.append(Look(charge.id, charge.connection, charge.mode, reference, since))
+        overdue = is_overdue(charge, now)
+        found.append(Look(charge.id, charge.connection, charge.mode, reference, since, overdue))
     return found
+
+
+def is_overdue(charge: ChargeRow, now: datetime) -> bool:
+    """Whether the charge waits for the customer longer than it may."""
+    return (
+        charge.status == ChargeStatus.REQUIRES_ACTION
+        and charge.act_until is not None
+        and charge.act_until <= now
+    )
 
 
 def told_by_its_call(connection: PgConnection, tariff: Tariff, charge_id: str, now: datetime) -> Came | None:
@@ -116,6 +129,8 @@ def told_by_its_call(connection: PgConnection, tariff: Tariff, charge_id: str, n
     told = None if call is None else told_by_call(call)
     if told is None or told.status is ChargeStatus.UNKNOWN:
         return None
+    if told.status.open and charge.status not in (ChargeStatus.INTENT, ChargeStatus.UNKNOWN):
+        return None  # known already, and what was open when the call was answered may have ended since
     return outcome(connection, tariff, charge.id, told, now)
 
 
@@ -128,6 +143,7 @@ def found_at_gateway(
     call = call_of(connection, charge)
     if call is not None and not CallStatus(call.status).settled:
         succeed(connection, call.id, payment)
+    learn_cards(connection, [(charge, payment)])
     return outcome(connection, tariff, charge.id, told_by(payment), now)
 
 

@@ -10,12 +10,14 @@ from uuid_utils import uuid7
 from storage.database import PgConnection
 from storage.events import NewEvent, append_events
 
-_COLUMNS = "id::text, connection, method, customer, kind, brand, expires_on, is_default, added_at, retired_at"
+_COLUMNS = (
+    "id::text, connection, method, customer, kind, brand, last4, expires_on, is_default, added_at, retired_at"
+)
 
 
 class NewMethod(NamedTuple):
     """A payment method to keep. method, customer: the gateway's tokens, never a card's number. expires_on: the first
-    day on which it is of no use any more."""
+    day on which it is of no use any more. last4: the last four digits of a card."""
 
     connection: str
     method: str
@@ -23,6 +25,7 @@ class NewMethod(NamedTuple):
     kind: str = "card"
     brand: str | None = None
     expires_on: date | None = None
+    last4: str | None = None
 
 
 class MethodRow(NamedTuple):
@@ -34,6 +37,7 @@ class MethodRow(NamedTuple):
     customer: str | None
     kind: str
     brand: str | None
+    last4: str | None
     expires_on: date | None
     is_default: bool
     added_at: datetime
@@ -53,15 +57,16 @@ def keep_method(
     )
     row = connection.execute(
         f"""
-        insert into payment_method (id, mode, account_id, connection, method, customer, kind, brand, expires_on)
-        values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+        insert into payment_method (id, mode, account_id, connection, method, customer, kind, brand, expires_on, last4)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         on conflict (account_id, connection, method) do update
         set is_default = true, retired_at = null, added_at = now(), customer = coalesce(excluded.customer,
             payment_method.customer), kind = excluded.kind, brand = coalesce(excluded.brand, payment_method.brand),
-            expires_on = coalesce(excluded.expires_on, payment_method.expires_on)
+            expires_on = coalesce(excluded.expires_on, payment_method.expires_on),
+            last4 = coalesce(excluded.last4, payment_method.last4)
         returning {_COLUMNS}
         """.encode(),
-        (str(uuid7()), mode, account_id, *new[:3], new.kind, new.brand, new.expires_on),
+        (str(uuid7()), mode, account_id, *new[:3], new.kind, new.brand, new.expires_on, new.last4),
     ).fetchone()
     if row is None:
         raise RuntimeError("the payment method just written cannot be read")

@@ -23,6 +23,7 @@ from operations.accounts.unit import changing
 from operations.charges.begin import CHARGE, Begun, route_of, stop_if_paid, write
 from operations.tariffs import Tariff
 from storage.calls import CallRow, find_call
+from storage.charge_calls import give_back_unsent
 from storage.charges import (
     ChargeRow,
     NewCharge,
@@ -42,7 +43,12 @@ from storage.events import NewEvent, append_events
 
 # When the gateway is asked the first time after an outcome that nobody knows.
 FIRST_LOOK = timedelta(minutes=1)
+# When it is asked the first time for what is in flight, in case the webhook that tells of its end is lost.
+FIRST_LOOK_IN_FLIGHT = timedelta(days=1)
 NO_CODE = "generic_decline"
+VOID = "payment.void"
+ACTION_NEEDED = "notice.payment-action-needed"
+NOT_CONFIRMED = "not_confirmed_in_time"
 
 
 class ChargeStatus(StrEnum):
@@ -68,7 +74,7 @@ class Told:
 
     technical: it failed and the gateway is known not to have charged (`domain.gateway_routing.Attempt`).
     look_at: when the gateway is asked (again), for one that stays open; None leaves it as it is, but what becomes
-    unknown is asked for after FIRST_LOOK.
+    unknown is asked for after FIRST_LOOK, and what is in flight after FIRST_LOOK_IN_FLIGHT.
     """
 
     status: ChargeStatus
@@ -109,6 +115,8 @@ def told_by(payment: Mapping[str, Any]) -> Told:
     decline = payment.get("decline")
     code = decline.get("code") if isinstance(decline, Mapping) else None
     url = payment.get("next_action_url") if status is ChargeStatus.REQUIRES_ACTION else None
+    if url is not None and not str(url).startswith(("https://", "http://")):
+        url = None  # it becomes a link of a page
     return Told(status, payment.get("id") or None, code, next_action_url=url)
 
 
@@ -131,6 +139,11 @@ def told_by_call(call: CallRow) -> Told | None:
         # Of one in doubt a person says so that it was done, as its remedy asks for.
         return Told(ChargeStatus.SUCCEEDED if call.error_kind == "unknown" else ChargeStatus.UNKNOWN)
     return None
+
+
+def void_key(charge: ChargeRow) -> str:
+    """The key under which the charge is canceled at its gateway."""
+    return f"{charge_key(charge.account_id, charge.no)}:void"
 
 
 def call_of(connection: PgConnection, charge: ChargeRow) -> CallRow | None:
@@ -165,12 +178,15 @@ def outcome(
     charge = read_charge(connection, charge_id)
     if not _is_news(charge, told):
         return _unchanged(charge)
+    if told.status is ChargeStatus.WITHDRAWN and charge.status == ChargeStatus.REQUIRES_ACTION:
+        # Whoever canceled it, the customer has not done what the bank asked for.
+        told = Told(ChargeStatus.FAILED, told.gateway_id, NOT_CONFIRMED)
     if told.status is ChargeStatus.FAILED:
         return _failed(connection, tariff, charge, told, now, workflow_id)
     if told.status is ChargeStatus.WITHDRAWN:
         _close(connection, charge, told, now)
         return Came(charge.id, ChargeStatus.WITHDRAWN, changed=True)
-    return _still_open(connection, charge, told, now)
+    return _still_open(connection, tariff, charge, told, now)
 
 
 def _is_news(charge: ChargeRow, told: Told) -> bool:
@@ -276,17 +292,31 @@ def _elsewhere(connection: PgConnection, tariff: Tariff, charge: ChargeRow, told
     )
 
 
-def _still_open(connection: PgConnection, charge: ChargeRow, told: Told, now: datetime) -> Came:
+def _still_open(
+    connection: PgConnection, tariff: Tariff, charge: ChargeRow, told: Told, now: datetime
+) -> Came:
     status = told.status
     if status is ChargeStatus.UNKNOWN and charge.status != ChargeStatus.INTENT:
         status = ChargeStatus(charge.status)
     look_at = told.look_at or charge.next_look_at
     if status is ChargeStatus.UNKNOWN and look_at is None:
         look_at = now + FIRST_LOOK
+    elif status is ChargeStatus.PROCESSING and look_at is None:
+        look_at = now + FIRST_LOOK_IN_FLIGHT
+    acts = status is ChargeStatus.REQUIRES_ACTION
+    url, act_until = None, charge.act_until
+    if acts:
+        act_until = act_until or _act_until(connection, tariff, charge, now)
+        url = told.next_action_url or charge.next_action_url
+        if url is None and charge.status != ChargeStatus.REQUIRES_ACTION:
+            look_at = now  # a webhook tells of it without the address, which the gateway is asked for
+        elif act_until > now:
+            look_at = min(look_at or act_until, act_until)
     changes = {
         "status": status.value,
         "gateway_id": told.gateway_id or charge.gateway_id,
-        "next_action_url": told.next_action_url if status is ChargeStatus.REQUIRES_ACTION else None,
+        "next_action_url": url,
+        "act_until": act_until,
         "next_look_at": look_at,
         "sent_at": charge.sent_at or now,
     }
@@ -295,10 +325,18 @@ def _still_open(connection: PgConnection, charge: ChargeRow, told: Told, now: da
         return _unchanged(charge)
     change_charge(connection, charge.id, changed)
     if "status" in changed:
-        append_events(
-            connection, [NewEvent(f"charge.{status.value}", charge.account_id, charge.id, charge.no)]
-        )
+        events = [NewEvent(f"charge.{status.value}", charge.account_id, charge.id, charge.no)]
+        if status is ChargeStatus.REQUIRES_ACTION and not charge.present:
+            events.append(NewEvent(ACTION_NEEDED, charge.account_id, charge.id, charge.no))
+        append_events(connection, events)
     return Came(charge.id, status, changed=True)
+
+
+def _act_until(connection: PgConnection, tariff: Tariff, charge: ChargeRow, now: datetime) -> datetime:
+    """When a charge that waits for the customer since `now` is given up."""
+    [payer] = lock_payers(connection, [charge.account_id])
+    hours = tariff.rules(payer.rule_book).policy.dunning.retry.action_hours
+    return now + timedelta(hours=hours)
 
 
 def _close(
@@ -325,6 +363,9 @@ def _close(
         },
     )
     close_parts(connection, [charge.id])
+    if charge.act_until is not None:
+        # Nobody cancels at the gateway what has ended: it may be paid.
+        give_back_unsent(connection, charge.mode, charge.connection, VOID, void_key(charge))
     if payment_id is None:  # a payment has an event of its own
         append_events(
             connection, [NewEvent(f"charge.{told.status.value}", charge.account_id, charge.id, charge.no)]

@@ -17,13 +17,14 @@ def retries_due(connection: PgConnection, as_of: datetime) -> list[str]:
 
 
 def has_new_method(connection: PgConnection, account_id: str) -> bool:
-    """Whether the account gave a payment method after its last charge failed, and nothing was charged since."""
+    """Whether the account gave a payment method, or the gateway told of a new card behind one, after its last charge
+    failed, and nothing was charged since."""
     row = connection.execute(
         """
         select exists (
             select from payment_method m
             where m.account_id = %(account)s and m.is_default and m.retired_at is null
-              and m.added_at > (select max(c.ended_at) from charge c
+              and greatest(m.added_at, m.renewed_at) > (select max(c.ended_at) from charge c
                                 where c.account_id = %(account)s and c.status = 'failed'))
           and not exists (select from charge c where c.account_id = %(account)s and c.ended_at is null)
         """,

@@ -32,6 +32,7 @@ from storage.payment_runs import (
     selected_behind,
     set_status,
     take_pending,
+    unselected,
 )
 from storage.write_holds import check_not_held
 
@@ -43,7 +44,8 @@ PARKED = "parked"
 
 @dataclass(slots=True)
 class Preview:
-    """What a run would do for some accounts: minor units by currency of what it would charge."""
+    """What a run would do for some accounts: minor units by currency of what it would charge. unselected: see
+    `storage.payment_runs.unselected`; where nobody at all would be selected."""
 
     selected: int = 0
     behind: str | None = None
@@ -51,6 +53,7 @@ class Preview:
     left: Counter[str] = field(default_factory=Counter)
     parked: int = 0
     amounts: Counter[str] = field(default_factory=Counter)
+    unselected: dict[str, int] = field(default_factory=dict)
 
 
 class PaymentRuns:
@@ -186,7 +189,13 @@ class PaymentRuns:
             accounts = selected_behind(
                 connection, mode=mode, target=target, scope=scope.sql(), after=after, limit=limit
             )
-        found = Preview(selected=len(accounts), behind=accounts[-1] if len(accounts) == limit else None)
+            why = (
+                unselected(connection, mode=mode, target=target, scope=scope.sql())
+                if after is None and not accounts
+                else {}
+            )
+        behind = accounts[-1] if len(accounts) == limit else None
+        found = Preview(selected=len(accounts), behind=behind, unselected=why)
         try:
             self._foresee(accounts, Ask(now, target.day), found)
         except DATABASE_AWAY:

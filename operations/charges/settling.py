@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from contracts.connector_call import CallStatus
+from operations.charges.cards import learn_cards
 from operations.charges.outcome import (
     Came,
     ChargeStatus,
@@ -45,6 +46,7 @@ def settle(
     charges = read_charges(connection, list(calls))
     rows = read_calls(connection, list(calls.values()))
     lock_payers(connection, sorted({charge.account_id for charge in charges}))
+    learn_cards(connection, [(charge, rows[calls[charge.id]].answer) for charge in charges])
     told = {}
     for charge in sorted(charges, key=lambda each: (each.account_id, each.no)):
         found = told_by_call(rows[calls[charge.id]])

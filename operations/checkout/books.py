@@ -16,6 +16,7 @@ from domain.account.unpaid_sales import take_back_sale
 from operations.accounts.unit import Changing, changing
 from operations.charges.methods import NewMethod, keep_method
 from operations.checkout.begin import OpenedAccount
+from operations.checkout.card_told import card_told
 from operations.checkout.offer import CART, payable, taxing
 from operations.checkout.quote import ENGINE_TAX
 from operations.follow_ups.carrying import provide
@@ -163,16 +164,22 @@ def settle(
         )
     if row.payment is not None and row.connection is not None:
         kind = "direct_debit" if row.payment["charge"] == "last" else "card"
-        method = NewMethod(row.connection, row.payment["method"], row.payment["customer"], kind)
+        brand, last4, ends = card_told(connection, row) or (None, None, None)
+        method = NewMethod(
+            row.connection, row.payment["method"], row.payment["customer"], kind, brand, ends, last4
+        )
         keep_method(connection, row.account_id, row.mode, method, pays_by_itself=False)
     request_fulfilment(connection, row, [*row.subscription_ids, *purchases], fulfilled_by)
     provisioner = fulfilled_by.get("provisioning")
     if purchases and provisioner is not None:
         # What a subscription gives is brought there by what follows from its own changes.
-        provide(
-            connection, row.account_id, row.mode, f"checkout:{row.id}:provisioning", unit.now, provisioner
-        )
+        provide(connection, row.account_id, row.mode, provisioning_key(row.id), unit.now, provisioner)
     finish(connection, row, CheckoutStatus.COMPLETED, now)
+
+
+def provisioning_key(checkout_id: str) -> str:
+    """The key of the call that brings the access of a checkout's purchases to the identity system."""
+    return f"checkout:{checkout_id}:provisioning"
 
 
 def take_back(connection: PgConnection, tariff: Tariff, checkout_id: str, now: datetime) -> None:

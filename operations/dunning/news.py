@@ -16,6 +16,7 @@ KINDS = (
     "charge.%",
     "invoice.posted",
     "payment_method.added",
+    "payment_method.renewed",
 )
 
 

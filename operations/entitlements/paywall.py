@@ -26,6 +26,7 @@ from domain.media.metering import (
     window_start,
 )
 from domain.periods import local_date
+from operations.entitlements.turns import Turns
 from storage.allowances import (
     FIND_CLOCK,
     FIND_COUNTED,
@@ -134,6 +135,7 @@ class Paywall:
         self._run = statements.execute
         self._metering: dict[str, tuple[float, MeteringPolicy | None]] = {}
         self._taken = 0
+        self._turns = Turns()
 
     async def check(
         self,
@@ -176,12 +178,14 @@ class Paywall:
         if meter is None:
             return Answer(False, found.reason, found.grant)
         on = local_date(at, meter.zone)
-        while True:
-            rows = await self._counted(reader, feature, meter, on)
-            decision = read_article(meter.policy, counted_of(rows), resource, on, meter.registered)
-            # Who does not get the place looks again: somebody else did, so this ends.
-            if not decision.counted or await self._take(reader, feature, meter, on, resource, rows):
-                break
+        # One after the other: all want the lowest free place, and who does not get it has asked in vain.
+        async with self._turns.take((reader.stored, feature, reader.mode)):
+            while True:
+                rows = await self._counted(reader, feature, meter, on)
+                decision = read_article(meter.policy, counted_of(rows), resource, on, meter.registered)
+                # Who does not get the place looks again: somebody else did, elsewhere, so this ends.
+                if not decision.counted or await self._take(reader, feature, meter, on, resource, rows):
+                    break
         return Answer(
             decision.verdict is not Verdict.DENY,
             _reason(decision.verdict is not Verdict.DENY),

@@ -5,20 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
+from contracts.connector_call import CallRef
 from operations.billrun.fail_points import fail_point
 from operations.calls.prepare import CallOrder, prepare_call
 from storage.database import PgConnection, transaction
 from storage.events import NewEvent, append_events
-from storage.follow_ups import FollowUpRow, finish_follow_ups, follow_ups_of
+from storage.follow_ups import finish_follow_ups, follow_ups_of
+from storage.fulfilments import has_entries
 
 # A local midnight is near the one in UTC: what counts is that each day has a number of its own.
 _TO_NOON = timedelta(hours=12)
 
 NOT_CONNECTED = "not connected"
+PARCELS = "parcels"  # what the catalog says is sent, stands in the rows of parcels
 
 # The connection that provides access to accounts of a mode, by its name; None where there is none.
 ProvisionerOf = Callable[[str], str | None]
@@ -29,10 +32,17 @@ def nobody(mode: str) -> str | None:
     return None
 
 
+class CarriedOut(NamedTuple):
+    """How many follow-ups were carried out, and the calls that they brought, to be started."""
+
+    done: int
+    calls: list[CallRef]
+
+
 def carry_out_follow_ups(
     engine: Engine, subscription_id: str, now: datetime, provisioner: ProvisionerOf = nobody
-) -> int:
-    """Carry out what the subscription demands by the instant `now`, in one transaction; how many there were."""
+) -> CarriedOut:
+    """Carry out what the subscription demands by the instant `now`, in one transaction."""
     with transaction(engine) as connection:
         due = [
             each
@@ -41,6 +51,7 @@ def carry_out_follow_ups(
         ]
         events: list[NewEvent] = []
         outcomes: list[tuple[str, str]] = []
+        calls: list[CallRef] = []
         for each in due:
             if each.kind == "notice":
                 name = f"notice.{each.about['notice']}"
@@ -48,29 +59,26 @@ def carry_out_follow_ups(
                 day = (each.due_at.astimezone(UTC) + _TO_NOON).date().toordinal()
                 events.append(NewEvent(name, each.account_id, each.subscription_id, day))
                 outcomes.append((each.id, f"event {name}"))
-            elif each.kind == "provisioning":
-                outcomes.append((each.id, _provide(connection, each, now, provisioner(each.mode))))
+            elif each.kind == "provisioning" and (to := provisioner(each.mode)) is not None:
+                # It goes out as the state of now, so that an older demand does no harm.
+                key = f"{each.subscription_id}/{each.key}"
+                calls.append(provide(connection, each.account_id, each.mode, key, now, to))
+                outcomes.append((each.id, f"call {calls[-1].call_id}"))
+            elif each.kind == "shipment" and has_entries(connection, each.subscription_id):
+                outcomes.append((each.id, PARCELS))
             else:
                 outcomes.append((each.id, NOT_CONNECTED))
         append_events(connection, events)
         finish_follow_ups(connection, outcomes)
         fail_point("follow-up-written")
-    return len(due)
+    return CarriedOut(len(due), calls)
 
 
-def _provide(connection: PgConnection, row: FollowUpRow, now: datetime, to: str | None) -> str:
-    """Have the account's present access brought to the identity system `to`. It goes out as the state of now, so that
-    an older demand does no harm."""
-    if to is None:
-        return NOT_CONNECTED
-    return (
-        f"call {provide(connection, row.account_id, row.mode, f'{row.subscription_id}/{row.key}', now, to)}"
-    )
-
-
-def provide(connection: PgConnection, account_id: str, mode: str, key: str, now: datetime, to: str) -> str:
+def provide(
+    connection: PgConnection, account_id: str, mode: str, key: str, now: datetime, to: str
+) -> CallRef:
     """Write down the call, under `key`, that brings the account's access at the instant `now` to the identity system
-    `to`; its id. Raises LookupError for an unknown account."""
+    `to`. Raises LookupError for an unknown account."""
     found = connection.execute(
         "select a.external_key, p.email, a.currency from account a left join person p on p.account_id = a.id"
         " where a.id = %s",
@@ -97,7 +105,7 @@ def provide(connection: PgConnection, account_id: str, mode: str, key: str, now:
             trace_key=f"provisioning/{account_id}",
         ),
     )
-    return call.ref.call_id
+    return call.ref
 
 
 def _features(connection: PgConnection, account_id: str, now: datetime) -> list[str]:

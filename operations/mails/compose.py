@@ -41,6 +41,7 @@ REASONS = {
 # Those that somebody can do something about, after which the mail may still be wanted.
 CURABLE = (NO_CONNECTION, NO_SENDER, NO_ADDRESS, NO_UNSUBSCRIBE_URL)
 UNSUBSCRIBE_PATH = "/unsubscribe/"
+PAYMENT_PATH = "/pay/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,15 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Composed:
     """A mail to be handed over: the request of `mail.send` as JSON. connection: the one that the rule book names.
-    unsubscribe_hash: of the token in its link, for marketing."""
+    unsubscribe_hash: of the token in its link, for marketing. payment_hash: of the token in the link to the page on
+    which the account pays, which holds for `payment_days`."""
 
     request: dict[str, Any] = field(repr=False)
     connection: str | None
     locale: str
     unsubscribe_hash: bytes | None = None
+    payment_hash: bytes | None = None
+    payment_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,9 @@ class Composer:
         mails = facts.publisher.mails
         token = secrets.token_urlsafe(24) if template.marketing else None
         link = f"{(mails.unsubscribe_url or '').rstrip('/')}{UNSUBSCRIBE_PATH}{token}" if token else None
-        letter = self.letters.write(template.name, facts, unsubscribe=link)
+        payment_token = secrets.token_urlsafe(24) if template.pays and mails.pages_url else None
+        pay = f"{mails.pages_url}{PAYMENT_PATH}{payment_token}" if payment_token else None
+        letter = self.letters.write(template.name, facts, unsubscribe=link, pay=pay)
         headers = {"Auto-Submitted": "auto-generated"}
         if link:
             # RFC 8058: the reader's mail program ends it with one POST, without a page in between.
@@ -120,6 +126,8 @@ class Composer:
             connection=mails.connection,
             locale=letter.language,
             unsubscribe_hash=token_hash(token) if token else None,
+            payment_hash=token_hash(payment_token) if payment_token else None,
+            payment_days=mails.payment_link_days,
         )
 
     def _attachments(self, document: InvoiceDocument | None) -> list[dict[str, str]]:

@@ -20,6 +20,7 @@ from storage.mails import (
     still_claimed,
 )
 from storage.parked import Park, park
+from storage.payment_links import keep_payment_link
 
 METHOD = "mail.send"
 # What follows the calls of mails, in the place of a workflow of their own: the keeper of calls leaves them alone.
@@ -82,6 +83,8 @@ def go_out(
         unsubscribe_hash=composed.unsubscribe_hash,
         within=within,
     )
+    if composed.payment_hash is not None:
+        keep_payment_link(connection, composed.payment_hash, row.account_id, composed.payment_days)
     return prepared.ref.call_id
 
 

@@ -38,9 +38,11 @@ def tell_dispute(
     amount: int,
     stage: Stage,
     now: datetime,
+    fee: int = 0,
 ) -> DisputeRow:
     """What a gateway told of a dispute: recorded, and in the books as far as its payment is known here. Told again, or
-    after something later, it changes nothing; in every order it comes to the same."""
+    after something later, it changes nothing; in every order it comes to the same. fee: what the gateway keeps for it
+    by this stage, minor units."""
     known = payment_at(connection, mode, gateway, gateway_payment)
     if known is not None:
         _lock_account(connection, known[1])
@@ -60,6 +62,7 @@ def tell_dispute(
         "stage": reached.value,
         "status": STATUS[reached],
         "amount": max(amount, row.amount),
+        "fee": _fee(fee, stage, row),
         "payment_id": row.payment_id or (known and known[0]),
         "account_id": row.account_id or (known and known[1]),
     }
@@ -75,7 +78,7 @@ def book(connection: PgConnection, tariff: Tariff, dispute_id: str, now: datetim
         return row
     with changing(connection, tariff, row.account_id, now) as unit:
         row = read_dispute(connection, dispute_id, lock=True)
-        before = Booked(row.booked_taken, row.booked_lost)
+        before = Booked(row.booked_taken, row.booked_lost, row.booked_fee)
         receipt = unit.account.receipts[int(row.payment_no or 0) - 1]
         status = receipt.payment.status
         after = follow(
@@ -86,15 +89,28 @@ def book(connection: PgConnection, tariff: Tariff, dispute_id: str, now: datetim
             before,
             f"dispute {row.gateway_id}",
             others_open=other_open_disputes(connection, str(row.payment_id), row.id),
+            fee=row.fee,
         )
         moved = after != before or receipt.payment.status is not status
     if moved:
-        change_dispute(connection, row.id, {"booked_taken": after.taken, "booked_lost": after.lost})
+        change_dispute(
+            connection,
+            row.id,
+            {"booked_taken": after.taken, "booked_lost": after.lost, "booked_fee": after.fee},
+        )
         version = VERSIONS[Stage(row.stage)]
         append_events(
             connection, [NewEvent(f"dispute.{STATUS[Stage(row.stage)]}", row.account_id, row.id, version)]
         )
     return read_dispute(connection, dispute_id)
+
+
+def _fee(told: int, stage: Stage, row: DisputeRow) -> int:
+    """The fee by the latest stage, which may have given it back; of one stage the most that was told."""
+    before = Stage(row.stage)
+    if stage is before:
+        return max(told, row.fee)
+    return told if latest(stage, before) is stage else row.fee
 
 
 def attach(connection: PgConnection, tariff: Tariff, now: datetime, *, limit: int = 100) -> int:

@@ -52,6 +52,8 @@ class Fact(Protocol):
     def currency(self) -> str: ...
     @property
     def decline(self) -> Any: ...
+    @property
+    def fee(self) -> int: ...
 
 
 def apply_facts(
@@ -82,6 +84,7 @@ def apply_facts(
                 currency=fact.currency,
                 amount=fact.amount,
                 stage=DISPUTES[fact.happened],
+                fee=fact.fee,
                 now=now,
             )
     return signals

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from domain.catalog import AppliesTo, Billed, Percentage, Phase, PhaseKind, PlanVersion, Price, ZeroUsage
+from domain.delivered import Delivered
 from domain.periods import Align
 from operations.catalog import CatalogConflict, CatalogLoad, CatalogRows, load_catalog, read_catalog
 from runtime.catalog_source import CatalogSource, read_catalog_file
@@ -92,6 +94,8 @@ def show(as_json: AsJson = False) -> None:
                 alone = len(version.phases) == 1 and phase.kind is PhaseKind.EVERGREEN
                 for text in prices:
                     print(f"    {text}" if alone else f"    {name}: {text}")
+        for text in _delivered_texts(rows.delivered.get(code, Delivered())):
+            print(f"  {text}")
 
 
 def _read(file: Path, remedy: str) -> CatalogSource:
@@ -123,6 +127,22 @@ def _version_text(version: PlanVersion) -> str:
         then = "renews" if version.term.then == "renew" else "ends"
         text += f"; {then} after {_many(version.term.periods, 'period')}"
     return text
+
+
+def _delivered_texts(delivered: Delivered) -> Iterator[str]:
+    for content in delivered.content:
+        devices = "" if content.devices is None else f", {_many(content.devices, 'device')}"
+        days = "" if content.days is None else f", {_many(content.days, 'day')} where it is bought once"
+        yield f"delivers content {content.id}{devices}{days}"
+    for shipping in delivered.shipping:
+        issues = shipping.issues
+        if issues is None:
+            when = "once"
+        elif issues.weekdays:
+            when = f"each {', '.join(issues.weekdays)}"
+        else:
+            when = f"on day {', '.join(map(str, issues.month_days))} of the month"
+        yield f"sends {shipping.sku}, {shipping.weight} g, {when}"
 
 
 def _without_prices(phase: Phase) -> str:
@@ -175,8 +195,11 @@ def _as_data(rows: CatalogRows) -> dict[str, Any]:
                 "name": rows.plan_names[code],
                 "product": rows.plan_products[code],
                 "versions": [version.model_dump(mode="json") for version in versions],
+                "content": [each.model_dump(mode="json") for each in delivered.content],
+                "shipping": [each.model_dump(mode="json") for each in delivered.shipping],
             }
             for code, versions in rows.plans.items()
+            for delivered in [rows.delivered.get(code, Delivered())]
         ],
         "tax_rates": [rate.model_dump(mode="json") for rate in rows.tax_rates],
     }

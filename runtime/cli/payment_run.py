@@ -28,6 +28,10 @@ from storage.account_records import account_is_known
 from storage.database import make_engine, transaction
 from workflows.starts import start_payment_run
 
+_NOBODY = (
+    "Nobody was selected: a run charges accounts of its scope that pay by themselves (auto_pay) and have an open "
+    "invoice that is due. What kept them out is counted above."
+)
 _SUMS = {"paid": "paid", "in_flight": "in flight", "declined": "declined"}
 
 
@@ -62,6 +66,8 @@ def payment_run(
         print(json.dumps(result.model_dump(mode="json")))
     else:
         _tell(result)
+    if not result.selected and not as_json:
+        print(_NOBODY, file=sys.stderr)
     if result.parked:
         print(f"{result.parked} account(s) parked. See why: masthead errors", file=sys.stderr)
 
@@ -130,6 +136,7 @@ def _tell(result: PaymentRunResult) -> None:
         for name, count in sorted(result.charges.items())
     ]
     rows += [(f"left: {name.replace('_', ' ')}", count) for name, count in sorted(result.left.items())]
+    rows += [(f"not selected: {name.replace('_', ' ')}", count) for name, count in result.unselected.items()]
     rows += [("parked", result.parked)] if result.parked else []
     rows += [("canceled", result.canceled)] if result.canceled else []
     for name, count in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -49,6 +50,9 @@ REFUSALS: dict[str, tuple[str, str]] = {
 }
 
 
+_EXPIRES = re.compile(r"(0[1-9]|1[0-2])/20[0-9]{2}")
+
+
 @dataclass(frozen=True)
 class StoredCard:
     """A stored card. result: the resultCode of a payment with it; refusal: the reason, where it is refused, at once or
@@ -56,6 +60,7 @@ class StoredCard:
 
     brand: str = "visa"
     last4: str = "1111"
+    expires: str = "03/2030"
     result: Literal["Authorised", "Refused", "Error", "Pending", "Received"] = "Authorised"
     refusal: str | None = None
     challenge: bool = False
@@ -89,6 +94,13 @@ CARDS: dict[str, StoredCard] = {
     "stored_refund_fails": StoredCard(refund_fails=True),
     "stored_disputed": StoredCard(disputed=True),
 }
+
+
+def renewed(card: StoredCard, expires: str, last4: str | None = None) -> StoredCard:
+    """The card that took its place, good until the end of `expires` (04/2033), and taken. ValueError else."""
+    if not _EXPIRES.fullmatch(expires):
+        raise ValueError(f"{expires!r} is no month of a card; write it as 04/2033")
+    return replace(card, expires=expires, last4=last4 or card.last4, result="Authorised", refusal=None)
 
 
 def turned(card: StoredCard, outcome: str) -> StoredCard:

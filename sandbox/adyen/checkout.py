@@ -92,6 +92,17 @@ class Checkout(AdyenState):
         """The customer does not authenticate."""
         return self._back(self._challenge(call), "failed")
 
+    def told_of_card(self, token: str, shopper: str) -> dict[str, Any]:
+        """What answers and notifications tell of a stored card where the merchant account asks for it."""
+        card = self.cards[token]
+        month, year = card.expires.split("/")
+        return {
+            "recurring.recurringDetailReference": token,
+            "recurring.shopperReference": shopper,
+            "cardSummary": card.last4,
+            "expiryDate": f"{int(month)}/{year}",
+        }
+
     def dispute(self, payment: str, amount: int | None = None) -> str:
         """The cardholder disputes a captured payment; see Modifications."""
         raise NotImplementedError
@@ -131,7 +142,8 @@ class Checkout(AdyenState):
         else:
             paid.captured = paid.amount
             self.effect("charge", paid.reference, also=keys, amount=paid.amount, currency=paid.currency)
-        self.notify("AUTHORISATION", paid, reason=f"012345:{card.last4}:03/2030")
+        told = f"012345:{card.last4}:{card.expires}"
+        self.notify("AUTHORISATION", paid, reason=told, **self.told_of_card(paid.token, paid.shopper))
         if paid.captured and card.capture_fails:
             self.soon(lambda: self.capture_failed(paid, self.new_reference()))
         if paid.captured and card.disputed:
@@ -170,12 +182,14 @@ class Checkout(AdyenState):
 
     def _answer(self, paid: Paid, result: str, **more: Any) -> Answer:
         brand = self.cards[paid.token].brand
+        additional = {**self.told_of_card(paid.token, paid.shopper), **more.pop("additionalData", {})}
         answer = {
             "pspReference": paid.psp,
             "resultCode": result,
             "merchantReference": paid.reference,
             "amount": shown(paid.amount, paid.currency),
             "paymentMethod": {"type": "scheme", "brand": brand},
+            "additionalData": additional,
             **more,
         }
         return json_answer(answer)

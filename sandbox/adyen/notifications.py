@@ -98,6 +98,27 @@ class Notifications(Modifications):
             "reason": reason,
             "success": "true" if success else "false",
         }
+        self._tell(item)
+
+    def tell_of_card(self, token: str, shopper: str) -> None:
+        """Make an item about a stored card, and send it as any other."""
+        self._tell(
+            {
+                "additionalData": self.told_of_card(token, shopper),
+                "amount": shown(0, "EUR"),
+                "eventCode": "RECURRING_CONTRACT",
+                "eventDate": self.clock.now().isoformat(timespec="seconds"),
+                "merchantAccountCode": MERCHANT,
+                "merchantReference": "",
+                "originalReference": "",
+                "paymentMethod": self.cards[token].brand,
+                "pspReference": self.new_reference(),
+                "reason": "",
+                "success": "true",
+            }
+        )
+
+    def _tell(self, item: Item) -> None:
         told = Told(item)
         self.told.append(told)
         if self.receiver is not None and not self.holding:

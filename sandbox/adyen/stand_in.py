@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.adyen.cards import turned
+from sandbox.adyen.cards import renewed, turned
 from sandbox.adyen.notifications import Notifications
 from sandbox.adyen.state import MERCHANT
 from sandbox.calls import Answer, Call, json_answer
@@ -29,8 +29,8 @@ class AdyenStandIn(Notifications):
                 "id": token,
                 "brand": self.cards[token].brand,
                 "lastFour": self.cards[token].last4,
-                "expiryMonth": "03",
-                "expiryYear": "2030",
+                "expiryMonth": self.cards[token].expires[:2],
+                "expiryYear": self.cards[token].expires[3:],
                 "shopperReference": shopper,
                 "supportedRecurringProcessingModels": ["CardOnFile", "Subscription", "UnscheduledCardOnFile"],
                 "type": "scheme",
@@ -54,7 +54,8 @@ class AdyenStandIn(Notifications):
         """Own controls.
 
         `notifications` {url, hmac_key}: where they go; `hold` {}; `deliver` {order?, copies?, seed?, again?};
-        `disputes` {payment, amount?}, `close_dispute` {dispute, status}; `cards` {token, outcome}.
+        `disputes` {payment, amount?}, `close_dispute` {dispute, status}; `cards` {token, outcome};
+        `renew_card` {token, shopper, expires, last4?}.
         """
         match what:
             case "notifications":
@@ -73,14 +74,27 @@ class AdyenStandIn(Notifications):
             case "cards":
                 self.turn_card(**fields)
                 return fields
+            case "renew_card":
+                self.renew_card(**fields)
+                return fields
         return super().control(what, fields)
 
-    def turn_card(self, token: str, outcome: str) -> None:
-        """Let payments with a card be refused from now on, or authorised again. LookupError, ValueError."""
+    def renew_card(self, token: str, shopper: str, expires: str, last4: str | None = None) -> None:
+        """The card networks tell of a new card behind a shopper's token, which is taken from now on: good until the end
+        of `expires`, as 04/2033. LookupError, ValueError."""
+        self._known(token)
+        self.cards[token] = renewed(self.cards[token], expires, last4)
+        self.tell_of_card(token, shopper)
+
+    def _known(self, token: str) -> None:
         if token not in self.cards:
             raise LookupError(
                 f"no stored card is called {token!r}; there are: {', '.join(sorted(self.cards))}"
             )
+
+    def turn_card(self, token: str, outcome: str) -> None:
+        """Let payments with a card be refused from now on, or authorised again. LookupError, ValueError."""
+        self._known(token)
         self.cards[token] = turned(self.cards[token], outcome)
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sandbox.calls import Answer, Call
@@ -190,6 +191,16 @@ class Customers(StripeState):
     def turn_card(self, payment_method: str, outcome: str) -> None:
         """From now on the bank declines this saved method so (a row of DECLINES), or approves ("approved")."""
         self.cards[payment_method] = turned(self.cards[payment_method], outcome)
+
+    def renew_card(
+        self, payment_method: str, exp_month: int, exp_year: int, last4: str | None = None
+    ) -> None:
+        """The card networks tell of a new card behind a saved method, which is approved from now on. KeyError."""
+        method = self.objects["payment_method"][payment_method]
+        card = replace(self.cards[payment_method], decline=None, last4=last4 or method["card"]["last4"])
+        self.cards[payment_method] = card
+        method["card"] |= {"exp_month": exp_month, "exp_year": exp_year, "last4": card.last4}
+        self.event("payment_method.automatically_updated", method)
 
     def _saved(self, owner: str) -> list[Object]:
         return [one for one in self.newest("payment_method") if one["customer"] == owner]

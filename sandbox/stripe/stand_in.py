@@ -17,7 +17,8 @@ class StripeStandIn(Events):
     def control(self, what: str, fields: dict[str, Any]) -> Any:
         """Own controls.
 
-        `disputes` {payment, reason?, amount?}, `close_dispute` {dispute, status}, `cards` {payment_method, outcome}.
+        `disputes` {payment, reason?, amount?}, `close_dispute` {dispute, status}, `cards` {payment_method, outcome},
+        `renew_card` {payment_method, exp_month, exp_year, last4?}.
         """
         if what == "disputes":
             return self.dispute(**fields)
@@ -25,6 +26,9 @@ class StripeStandIn(Events):
             return self.close_dispute(**fields)
         if what == "cards":
             self.turn_card(**fields)
+            return fields
+        if what == "renew_card":
+            self.renew_card(**fields)
             return fields
         return super().control(what, fields)
 

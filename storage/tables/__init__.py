@@ -60,11 +60,13 @@ from storage.tables.connections import (
 from storage.tables.dunning import dunning_case, payment_fact
 from storage.tables.entitlements import allowance_use, entitlement_grant, feature
 from storage.tables.events import event_cursor, event_log
+from storage.tables.fulfilment import fulfilment
 from storage.tables.holds import write_hold
 from storage.tables.invoices import invoice, invoice_line, number_series
 from storage.tables.ledger import journal_entry, journal_line, ledger_account
 from storage.tables.mails import mail
 from storage.tables.operators import api_key, audit, parked
+from storage.tables.payment_links import payment_link
 from storage.tables.refunds import dispute, manual_payment, refund
 from storage.tables.runs import bill_run, bill_run_chunk
 from storage.tables.schema import Xid8, metadata
@@ -106,6 +108,7 @@ __all__ = [
     "event_log",
     "feature",
     "follow_up",
+    "fulfilment",
     "fulfilment_request",
     "idempotency_key",
     "import_job",
@@ -126,6 +129,7 @@ __all__ = [
     "payment",
     "payment_application",
     "payment_fact",
+    "payment_link",
     "payment_method",
     "pending_charge",
     "person",

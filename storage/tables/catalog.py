@@ -28,6 +28,7 @@ product = Table(
     Column("code", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("tax_category", Text, nullable=False),
+    Column("delivers", JSONB, comment="content and shipping; null: nothing"),
 )
 
 meter = Table(
@@ -44,6 +45,7 @@ plan = Table(
     Column("code", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("product_code", Text, ForeignKey("product.code"), nullable=False),
+    Column("delivers", JSONB, comment="content and shipping of its own; null: what its product says"),
 )
 
 plan_version = Table(

@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from storage.tables.schema import MODE_CHECK, id_column, metadata, mode_column, now_column, uuid_type
 
@@ -41,13 +41,20 @@ payment_method = Table(
     Column("customer", Text, comment="the gateway's token of the payer"),
     Column("kind", Text, nullable=False, server_default=text("'card'")),
     Column("brand", Text),
+    Column("last4", Text, comment="the last four digits, which tell cards apart"),
     Column("expires_on", Date, comment="the first day on which it is of no use any more"),
     Column("is_default", Boolean, nullable=False, server_default=text("true")),
     now_column("added_at"),
+    Column("told_at", DateTime(timezone=True), comment="the gateway's time of what it told last of it"),
+    Column(
+        "renewed_at", DateTime(timezone=True), comment="when the gateway last told of a new card behind it"
+    ),
     Column("retired_at", DateTime(timezone=True), comment="replaced or removed: never charged again"),
     UniqueConstraint("account_id", "connection", "method"),
     CheckConstraint(MODE_CHECK, name="mode"),
     CheckConstraint("kind in ('card', 'direct_debit', 'wallet')", name="kind"),
+    CheckConstraint("last4 ~ '^[0-9]{4}$'", name="last4"),
+    Index("payment_method_token_idx", "connection", "method"),
     Index(
         "payment_method_default_key",
         "account_id",
@@ -93,6 +100,14 @@ charge = Table(
         comment="failed, no bank was asked",
     ),
     Column("next_action_url", Text),
+    Column(
+        "present",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="the customer was there and can be asked by the bank",
+    ),
+    Column("act_until", DateTime(timezone=True), comment="when what waits for the customer is given up"),
     Column("payment_id", uuid_type(), comment="the payment in the books that it became"),
     Column(
         "looks", SmallInteger, nullable=False, server_default=text("0"), comment="how often it was asked for"
@@ -126,6 +141,13 @@ payment_run = Table(
     Column("target_instant", DateTime(timezone=True)),
     Column("status", Text, nullable=False),
     Column("selected", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "unselected",
+        JSONB,
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="where it selected nobody: accounts by the reason",
+    ),
     now_column("started_at"),
     Column("ended_at", DateTime(timezone=True)),
     CheckConstraint(

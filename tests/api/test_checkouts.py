@@ -237,14 +237,6 @@ def test_a_quote_writes_nothing(api: TestClient, url: str) -> None:
     assert body["tax_by"] == "table"
 
 
-def test_a_quote_says_when_its_tax_is_an_estimate(api: TestClient) -> None:
-    """Where an engine is connected, which a checkout asks and a quote does not."""
-    told = api.post("/v1/quotes", json=CART).json()
-    api.app.state.engine_taxed = frozenset({"live"})  # type: ignore[attr-defined]
-    estimated = api.post("/v1/quotes", json=CART).json()
-    assert estimated == {**told, "tax_by": "estimate"}
-
-
 def test_another_scope_may_not(api: TestClient) -> None:
     for method, path in (
         ("POST", "/v1/quotes"),

@@ -213,9 +213,13 @@ def test_a_good_catalog_is_told_and_shown(loaded: str, capsys: pytest.CaptureFix
     assert run(["catalog", "load", str(CATALOG)]) == 0
     assert "nothing changed" in capsys.readouterr().out
     assert run(["catalog", "check", str(CATALOG), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["plans"] == 19
+    assert json.loads(capsys.readouterr().out)["plans"] == 20
     assert run(["catalog", "show", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["plans"]) == 19
+    assert len(json.loads(capsys.readouterr().out)["plans"]) == 20
+    assert run(["catalog", "show"]) == 0
+    shown = capsys.readouterr().out
+    assert "  delivers content quarterdeck-collection, 3 devices\n" in shown
+    assert "  sends QD-PRINT, 320 g, on day 1, 15 of the month\n" in shown
     assert run(["catalog", "show"]) == 0
     assert "digital-monthly" in capsys.readouterr().out
 

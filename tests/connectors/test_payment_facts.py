@@ -191,6 +191,19 @@ def test_each_event_of_stripe_is_the_same_facts(
         assert (fact.decline is not None) == fact.happened.value.endswith("failed")
 
 
+def test_a_dispute_of_stripe_tells_the_fee_that_is_kept_by_then() -> None:
+    def fees(status: str, *moved: dict[str, Any]) -> list[int]:
+        dispute = {**DISPUTE, "status": status, "balance_transactions": list(moved)}
+        told = Stripe.facts(StripeConfig(api_key=Secret("env:KEY")), event("charge.dispute.updated", dispute))
+        return [fact.fee for fact in told]
+
+    taken, back = {"fee": 1500, "currency": "eur"}, {"fee": -1500, "currency": "eur"}
+    assert fees("needs_response", taken) == [1500]
+    assert fees("won", taken, back) == [0]
+    assert fees("lost", taken, {"fee": 1500, "currency": "eur"}) == [3000]
+    assert fees("lost", {"fee": 1700, "currency": "usd"}) == [0]
+
+
 def test_stripe_events_of_another_connected_account_and_odd_ones_are_refused() -> None:
     config = StripeConfig(api_key=Secret("env:KEY"), account="acct_ours")
     assert Stripe.facts(config, event("payment_intent.succeeded", INTENT, account="acct_ours"))

@@ -103,6 +103,13 @@ CASES: list[tuple[Event, dict[str, int], dict[str, int]]] = [
         },
     ),
     (Event.PAYMENT_RETURNED, {"cash": 7, "receivable": 7}, {"accounts_receivable": 7, "cash": -7}),
+    (
+        Event.PAYMENT_RETURNED,
+        {"cash": 40, "receivable": 30, "breakage": 10},
+        {"accounts_receivable": 30, "breakage_revenue": 10, "cash": -40},
+    ),
+    (Event.DISPUTE_FEE_KEPT, {"fee": 1500}, {"dispute_fees": 1500, "payments_in_clearing": -1500}),
+    (Event.DISPUTE_FEE_RETURNED, {"fee": 1500}, {"dispute_fees": -1500, "payments_in_clearing": 1500}),
     (Event.PAYOUT_RECEIVED, {"amount": 1170}, {"cash": 1170, "payments_in_clearing": -1170}),
     (
         Event.REFUND_PAID,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -10,7 +11,7 @@ from domain.account import corrections, refunding
 from domain.account.disputing import Booked, Stage, follow, latest
 from domain.account.returning import take_back, take_back_charge
 from domain.account.state import AccountState
-from domain.account_credit import balance_on
+from domain.account_credit import balance_on, expire
 from domain.amendments import Refused
 from domain.received_payments import Application, PaymentStatus
 from tests.domain.simulation.playing import played, step
@@ -171,14 +172,33 @@ def test_credit_that_a_returned_payment_had_made_is_gone_also_where_it_was_used(
     assert balance(account, "accounts_receivable") == 4500
 
 
-def test_credit_that_has_expired_is_no_longer_taken_back() -> None:
+def test_a_bounced_cheque_whose_credit_has_expired_was_no_gain() -> None:
     account = by_hand(
         step("2026-04-01", "pay", amount="40.00"),
         step("2026-04-20", "move_time_zone", timezone="UTC"),
         policy={"credit_expires_after_days": 5},
     )
-    with pytest.raises(Refused, match="has expired: correct it by hand"):
-        take_back(account, 1)
+    assert balance(account, "breakage_revenue") == -1000
+    take_back(account, 1)
+    assert balance(account, "breakage_revenue") == 0, "the money never came, so none of it was left to us"
+    assert balance(account, "account_credit") == 0
+    assert account.invoice(1).balance.open == balance(account, "accounts_receivable") == 3000
+    assert balance_on(account.credit, account.today) == 0
+    assert expire(account.credit, account.today + timedelta(days=400))[1] == (), "nothing expires twice"
+
+
+def test_the_fee_of_a_dispute_is_an_expense_and_given_back_as_the_gateway_says() -> None:
+    account = paid()
+    before = ledger(account)
+    receipt = account.receipts[0]
+    booked = follow(account, receipt, Stage.TAKEN, 3000, Booked(), "dispute 1", fee=1500)
+    assert booked == Booked(3000, 0, 1500)
+    assert (balance(account, "dispute_fees"), balance(account, "payments_in_dispute")) == (1500, 3000)
+    assert follow(account, receipt, Stage.TAKEN, 3000, booked, "dispute 1", fee=1500) == booked
+    won = follow(account, receipt, Stage.WON, 3000, booked, "dispute 1", fee=0)
+    assert (won, ledger(account)) == (Booked(), before)
+    lost = follow(account, receipt, Stage.LOST, 3000, booked, "dispute 2", fee=1500)
+    assert lost.fee == 1500
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,20 @@ from temporalio.client import WorkflowHandle
 
 from activities.checkout import built_in
 from connectors.sdk.connector import Connector
+from connectors.sdk.memory import memory_context
 from connectors.stripe.connector import Stripe
+from contracts.names import TASK_QUEUE, subscription_id
 from contracts.parked import RESOLVE, Action, Resolve
+from contracts.subscription import EpisodeRequest
 from operations.checkout.begin import Order
+from sandbox.reference.stand_in import ReferenceStandIn
 from storage.database import transaction
 from tests.activities.acme import Opener
+from tests.operations.fulfilment.parcels import SERVICES
 from tests.workflows.hasty import ApprovedJustNow, TakesAtOnce
 from tests.workflows.selling import BACK, GATEWAY, Shop, order
 from workflows.checkout import CheckoutWorkflow
+from workflows.subscription import SubscriptionWorkflow
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -33,10 +39,16 @@ class CheckoutStories:
     def __init__(self, shop: Shop, others: Opener) -> None:
         self._shop = shop
         self._others = others
+        self._provisioner: str | None = None
 
     async def open(self, name: str, /) -> Connector[Any]:
         """A connection of any story."""
-        return await (self._shop.open(name) if name == GATEWAY else self._others(name))
+        own = name == GATEWAY or name in self._shop.others
+        return await (self._shop.open(name) if own else self._others(name))
+
+    def provisioner(self, mode: str) -> str | None:
+        """Who provides access, in the story that is about it."""
+        return self._provisioner
 
     def activities(self) -> list[Callable[..., Any]]:
         """Those of checkouts."""
@@ -45,6 +57,41 @@ class CheckoutStories:
     async def checkout(self) -> Handle:
         """A sale."""
         return await self._shop.start(order())
+
+    async def checkout_fulfilled(self) -> Handle:
+        """Licences are asked for, as calls of their own."""
+        with ReferenceStandIn() as stand_in:
+            kind = SERVICES["licences"]
+            config = kind.Config.model_validate(kind.sandbox_config(stand_in.url))
+            context = memory_context("licences", secrets={"SANDBOX_SECRET": "sandbox"})
+            self._shop.others = {"licences": kind(config, context)}
+            self._shop.fulfilled_by = {"drm": "licences"}
+            handle = await self._shop.start(order("harbor-lights-ebook", "quarterdeck"))
+            await handle.result()
+            given = lambda: stand_in.count("grant") == 2  # noqa: E731
+            await self._shop.until("both licences are given", given)
+            self._shop.fulfilled_by = {}
+        return handle
+
+    async def subscription_provided(self) -> Handle:
+        """What was sold is brought to the identity system, as a call of its own."""
+        sale = await self._shop.start(order())
+        await sale.result()
+        ((own,),) = self._shop.rows(
+            "select unnest(subscription_ids)::text from checkout where id = %s", sale.id.partition("/")[2]
+        )
+        self._provisioner = "users"
+        handle = await self._shop.client.start_workflow(
+            SubscriptionWorkflow.run,
+            EpisodeRequest(subscription_id=own),
+            id=subscription_id(own),
+            task_queue=TASK_QUEUE,
+        )
+        await handle.result()
+        called = "select status from connector_call where connection = 'users' and status = 'succeeded'"
+        await self._shop.until("access is provided", lambda: self._shop.rows(called))
+        self._provisioner = None
+        return handle
 
     async def checkout_trial(self) -> Handle:
         """Nothing is due: the card is set up."""
@@ -167,6 +214,8 @@ class CheckoutStories:
             self.checkout_refunded,
             self.checkout_void_refused,
             self.checkout_much_told,
+            self.checkout_fulfilled,
+            self.subscription_provided,
         )
         return {story.__name__: story for story in told}
 

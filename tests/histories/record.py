@@ -301,7 +301,7 @@ async def record(url: str, wanted: list[str]) -> None:
                         *ParkedActivities(engine).all(),
                         *RefundActivities(engine).all(),
                         *payments.activities(),
-                        *SubscriptionActivities(engine).all(),
+                        *SubscriptionActivities(engine, checkouts.provisioner).all(),
                         *SweepActivities(engine, episodes).all(),
                         *RenewalActivities(engine).all(),
                         *SyncControlActivities(engine).all(),

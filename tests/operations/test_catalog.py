@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from domain.catalog import Catalog, Plan
+from domain.delivered import Issues, Shipping
 from domain.price_book import PriceBook
 from operations.catalog import CatalogConflict, load_catalog, read_catalog
 from runtime.catalog_source import read_catalog_file
@@ -213,3 +214,33 @@ def test_a_version_with_another_percentage_is_another_version(engine: Engine) ->
     changed = plan.model_copy(update={"versions": (version.model_copy(update={"phases": phases}),)})
     with pytest.raises(CatalogConflict, match="creator version 1 is loaded with other terms"):
         load_catalog(engine, with_plan(MODELS, changed))
+
+
+def test_what_is_delivered_may_change_without_a_new_version(engine: Engine) -> None:
+    """A paper that becomes heavier is no other offer; a plan says it for itself, or its product for all."""
+    load_catalog(engine, EXAMPLE)
+    heavier = Shipping(sku="QD-PRINT", weight=400, issues=Issues(weekdays=("sat",)))
+    magazine = next(plan for plan in EXAMPLE.plans if plan.code == "quarterdeck")
+    changed = with_plan(EXAMPLE, magazine.model_copy(update={"shipping": heavier}))
+    assert load_catalog(engine, changed).changed == {"plans": ["quarterdeck"]}
+    papers = tuple(
+        product.model_copy(update={"shipping": Shipping(sku="PAPER", weight=250)})
+        if product.code == "print-paper"
+        else product
+        for product in changed.products
+    )
+    assert load_catalog(engine, changed.model_copy(update={"products": papers})).changed == {
+        "products": ["print-paper"]
+    }
+    with transaction(engine) as connection:
+        delivered = read_catalog(connection).delivered
+    assert set(delivered) == {
+        "harbor-lights-ebook",
+        "quarterdeck",
+        "print-digital",
+        "print-weekend",
+        "print-yearly",
+    }
+    assert [each.weight for each in delivered["quarterdeck"].shipping] == [400]
+    (paper,) = delivered["print-digital"].shipping
+    assert paper.sender == EXAMPLE.ships_from

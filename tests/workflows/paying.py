@@ -56,8 +56,10 @@ def opened(name: str, url: str, *, timeout: float = QUICK) -> Connector[Any]:
 class Till:
     """A fleet whose accounts pay by cards at two gateways, and what carries payment runs."""
 
-    def __init__(self, engine: Engine, client: Client, accounts: int = 12) -> None:
-        self.fleet = Fleet(engine, accounts)
+    def __init__(
+        self, engine: Engine, client: Client, accounts: int = 12, *, fleet: Fleet | None = None
+    ) -> None:
+        self.fleet = fleet or Fleet(engine, accounts)
         self.engine = engine
         self.client = client
         self.stripe, self.adyen = StripeStandIn(), AdyenStandIn()

@@ -37,6 +37,7 @@ from storage.checkouts import CheckoutRow, read_checkout
 from storage.database import transaction
 from workflows.checkout import CheckoutWorkflow
 from workflows.checkout_starts import CheckoutHandle, start_checkout
+from workflows.connector_call import ConnectorCallWorkflow
 
 CATALOG = Path(__file__).parents[2] / "examples" / "catalog.yaml"
 GATEWAY = "cards"
@@ -107,7 +108,7 @@ class Shop:
                 Worker(
                     self.client,
                     task_queue=queue,
-                    workflows=[CheckoutWorkflow],
+                    workflows=[CheckoutWorkflow, ConnectorCallWorkflow],
                     activities=[*self.activities(), *ParkedActivities(self.engine).all()],
                     activity_executor=threads,
                 ),

@@ -1,4 +1,5 @@
-"""A worker process for checkouts, to be killed: DATABASE_URL, TEMPORAL_ADDRESS, GATEWAY_URL."""
+"""A worker process for checkouts, to be killed: DATABASE_URL, TEMPORAL_ADDRESS, GATEWAY_URL, and
+REFERENCE_URL where licences and parcels are connected."""
 
 from __future__ import annotations
 
@@ -23,11 +24,17 @@ from operations.checkout.quote import Gateway
 from runtime.temporal import connect
 from storage.database import make_engine
 from tests.conftest import NAMESPACE
+from tests.operations.fulfilment.parcels import CONNECTED, SERVICES
 from workflows.checkout import CheckoutWorkflow
+from workflows.connector_call import ConnectorCallWorkflow
 
 
 async def open_gateway(name: str, /) -> Connector[Any]:
-    """The connection to the gateway, as patient as in earnest."""
+    """The connection to the gateway, as patient as in earnest, or to who gives licences and sends parcels."""
+    if name in SERVICES:
+        kind = SERVICES[name]
+        settings = kind.Config.model_validate(kind.sandbox_config(os.environ["REFERENCE_URL"]))
+        return kind(settings, memory_context(name, secrets={"SANDBOX_SECRET": "sandbox"}))
     config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=os.environ["GATEWAY_URL"])
     return Stripe(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}))
 
@@ -36,14 +43,15 @@ async def main() -> None:
     """Work until killed."""
     client = await connect(os.environ["TEMPORAL_ADDRESS"], NAMESPACE)
     engine = make_engine(os.environ["DATABASE_URL"])
-    sales = CheckoutActivities(engine, lambda _: Gateway("cards", True), lambda _: {})
+    connected = CONNECTED if "REFERENCE_URL" in os.environ else {}
+    sales = CheckoutActivities(engine, lambda _: Gateway("cards", True), lambda _: connected)
     calls = ConnectorActivities(engine, open_gateway)
     with ThreadPoolExecutor(4) as threads:
         async with (
             Worker(
                 client,
                 task_queue=TASK_QUEUE,
-                workflows=[CheckoutWorkflow],
+                workflows=[CheckoutWorkflow, ConnectorCallWorkflow],
                 activities=[*sales.all(), *ParkedActivities(engine).all()],
                 activity_executor=threads,
                 sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),

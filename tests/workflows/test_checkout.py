@@ -21,6 +21,10 @@ from workflows.checkout import CheckoutWorkflow
 NOTHING_SOLD = "select count(*) from subscription"
 
 
+# What the gateway told of the card, so that its payer can be told before it ends.
+CARD = "select brand, last4, expires_on > now() from payment_method"
+
+
 async def test_a_new_reader_buys(shop: Shop) -> None:
     result, row = await shop.sell(order("digital-monthly"))
     assert (result.status, result.kind) == (CheckoutStatus.COMPLETED, None)
@@ -41,6 +45,7 @@ async def test_a_new_reader_buys(shop: Shop) -> None:
     assert shop.rows("select payment_method, auto_pay from account") == [("pm_card_visa", True)]
     kept = "select connection, method, customer, kind, is_default from payment_method"
     assert shop.rows(kept) == [("cards", "pm_card_visa", None, "card", True)]
+    assert shop.rows(CARD) == [("visa", "4242", True)]
 
 
 async def test_a_declined_card_leaves_nothing(shop: Shop) -> None:
@@ -58,6 +63,7 @@ async def test_a_trial_sets_the_card_up_without_a_charge(shop: Shop) -> None:
     assert shop.rows("select status, trial_ends_on - starts_on from subscription") == [("trialing", 14)]
     # What the trial is charged by when it ends.
     assert shop.rows("select method, is_default from payment_method") == [("pm_card_visa", True)]
+    assert shop.rows(CARD) == [("visa", "4242", True)]
 
 
 async def test_the_customer_confirms(shop: Shop) -> None:

@@ -117,6 +117,8 @@ async def test_a_capture_is_believed_when_it_is_told(adyen: AdyenShop) -> None:
     assert (adyen.count("authorization"), adyen.count("charge")) == (1, 1)
     kept = "select connection, method, customer from payment_method"
     assert adyen.shop.rows(kept) == [(NAME, "stored_visa", "shopper-1")]
+    card = "select brand, last4, expires_on::text from payment_method"
+    assert adyen.shop.rows(card) == [("visa", "1111", "2030-04-01")]
     assert adyen.shop.row(own).park_id is None
 
 

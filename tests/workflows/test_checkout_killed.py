@@ -16,6 +16,7 @@ import pytest
 from contracts.checkout import CheckoutStatus
 from operations.checkout.begin import Order
 from runtime.temporal import connect
+from sandbox.reference.stand_in import ReferenceStandIn
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
 from tests.conftest import NAMESPACE, PostgresForTests
@@ -135,6 +136,24 @@ async def test_a_worker_killed_at(
     async with asyncio.timeout(90):
         assert (await handle.result()).status is end
     assert shop.gateway.count("charge") == (end is S.COMPLETED and asked is not TRIAL)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("point", ["before-fulfil-commit", "after-fulfil"])
+async def test_a_worker_killed_as_licences_are_asked_for(
+    shop: Shop, workers: Workers, tmp_path: Path, point: str
+) -> None:
+    """Each is given once, and no parcel is sent twice."""
+    with ReferenceStandIn() as stand_in:
+        spec = {"MASTHEAD_FAIL_POINT": f"{point}:1:{tmp_path / 'killed'}", "REFERENCE_URL": stand_in.url}
+        first = workers.start(**spec)
+        handle = await shop.start(order("harbor-lights-ebook", "quarterdeck"), **PATIENCE)
+        await shop.until("the worker has killed itself", lambda: first.poll() is not None, 60)
+        workers.start(**spec)
+        async with asyncio.timeout(90):
+            assert (await handle.result()).status is S.COMPLETED
+        await shop.until("both licences are given", lambda: stand_in.count("grant") == 2)
+        assert shop.rows("select count(*) from connector_call where method = 'drm.grant'") == [(2,)]
 
 
 async def test_a_worker_killed_while_the_money_is_taken(shop: Shop, workers: Workers) -> None:

@@ -23,7 +23,8 @@ class LicenceStatus(StrEnum):
 
 
 class LicenceOrder(Value):
-    """A licence for one reader and one title. reference: our own id. until: never beyond what is paid."""
+    """A licence for one reader and one title. reference: our own id. until: never beyond what access is given
+    for. devices: on how many at a time; None: no limit."""
 
     reference: str = Field(min_length=1, max_length=100)
     content: str
@@ -31,6 +32,7 @@ class LicenceOrder(Value):
     starts_at: datetime
     until: datetime
     hint: str = ""
+    devices: int | None = Field(default=None, ge=1)
     passphrase_hash: str | None = Field(default=None, repr=False)
 
 

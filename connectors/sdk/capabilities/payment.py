@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from pydantic import Field
@@ -49,8 +49,25 @@ class Decline(Value):
     message: str = ""
 
 
+class CardDetails(Value):
+    """What a gateway tells of a card, which is enough to speak of it and to know when it ends; never its number."""
+
+    brand: str | None = Field(default=None, max_length=40)
+    last4: str | None = Field(default=None, pattern=r"^[0-9]{4}$")
+    exp_month: int | None = Field(default=None, ge=1, le=12)
+    exp_year: int | None = Field(default=None, ge=2000, le=2999)
+
+    @property
+    def expires_on(self) -> date | None:
+        """The first day on which it is of no use any more; None where that is not told."""
+        if self.exp_month is None or self.exp_year is None:
+            return None
+        return date(self.exp_year + self.exp_month // 12, self.exp_month % 12 + 1, 1)
+
+
 class Payment(Value):
-    """A payment as the gateway has it. All amounts in minor units; captured ≤ amount, refunded ≤ captured."""
+    """A payment as the gateway has it. All amounts in minor units; captured ≤ amount, refunded ≤ captured. card: what
+    it tells of the card that was used."""
 
     id: str
     reference: str
@@ -62,6 +79,7 @@ class Payment(Value):
     decline: Decline | None = None
     next_action_url: str | None = None
     method: str | None = None
+    card: CardDetails | None = None
 
 
 class CaptureOrder(Value):
@@ -76,7 +94,8 @@ class CaptureOrder(Value):
 
 
 class VoidOrder(Value):
-    """Release what was held. known: the payment as it was last answered, as in CaptureOrder."""
+    """Release what was held, or what waits for the customer. known: the payment as it was last answered, as in
+    CaptureOrder. payment: empty where the gateway names none yet; it is then found by the reference in `known`."""
 
     payment: str
     known: Payment | None = None
@@ -152,7 +171,7 @@ class SetupOrder(Value):
 
 
 class Setup(Value):
-    """The outcome: succeeded, requires_action with a URL, or failed with a decline."""
+    """The outcome: succeeded, requires_action with a URL, or failed with a decline. card: as in Payment."""
 
     id: str
     reference: str
@@ -160,6 +179,7 @@ class Setup(Value):
     method: str | None = None
     decline: Decline | None = None
     next_action_url: str | None = None
+    card: CardDetails | None = None
 
 
 class PaymentMethods(Capability):

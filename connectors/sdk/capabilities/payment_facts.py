@@ -13,6 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
+from pydantic import Field
+
 from connectors.sdk.capabilities.payment import Decline, PaymentStatus
 from connectors.sdk.config import Config
 from connectors.sdk.values import Currency, Value
@@ -23,7 +25,8 @@ C = TypeVar("C", bound=Config)
 class Happened(StrEnum):
     """What happened to a payment at the gateway."""
 
-    CHARGE_PENDING = "charge_pending"  # in flight, or waiting for the customer
+    CHARGE_PENDING = "charge_pending"  # in flight
+    ACTION_PENDING = "action_pending"  # waiting for the customer
     CHARGE_FAILED = "charge_failed"
     CHARGED = (
         "charged"  # authorised, and taken where the order asked for that; of nothing: a card was verified
@@ -43,7 +46,8 @@ class Happened(StrEnum):
 class PaymentFact(Value):
     """One thing that a gateway told. payment: the gateway's id of the payment. reference: our own, of the payment, or
     of the refund where one was told of. id: the gateway's id of the capture, refund or dispute; of the payment else.
-    amount: minor units. decline: why, where something failed."""
+    amount: minor units. decline: why, where something failed. fee: of a dispute,
+    what the gateway keeps for it by then, minor units of `currency`."""
 
     happened: Happened
     payment: str
@@ -53,6 +57,7 @@ class PaymentFact(Value):
     currency: Currency
     decline: Decline | None = None
     occurred_at: datetime | None = None
+    fee: int = Field(default=0, ge=0)
 
 
 class OtherAccount(ValueError):
@@ -127,8 +132,10 @@ def _without_charge(told: Collection[PaymentFact]) -> Standing:
     failed = _first(told, Happened.CHARGE_FAILED)
     if failed is not None:
         return Standing(PaymentStatus.FAILED, decline=failed.decline)
-    pending = _first(told, Happened.CHARGE_PENDING)
-    return Standing(None if pending is None else PaymentStatus.PROCESSING)
+    if _first(told, Happened.CHARGE_PENDING) is not None:
+        return Standing(PaymentStatus.PROCESSING)
+    waits = _first(told, Happened.ACTION_PENDING)
+    return Standing(None if waits is None else PaymentStatus.REQUIRES_ACTION)
 
 
 def _order(fact: PaymentFact) -> tuple[str, str, int, str]:

@@ -21,7 +21,8 @@ class AddressCheck(Value):
 
 
 class Parcel(Value):
-    """What is sent. order: our own id of the shipment, by which its label is found again. weight: grams."""
+    """What is sent. order: our own id of the shipment, by which its label is found again. weight: grams. sku: what the
+    warehouse calls the contents; customs: their tariff code, for a parcel that crosses a border; copies: how many."""
 
     order: str = Field(min_length=1, max_length=50)
     name: str = Field(repr=False)
@@ -29,6 +30,9 @@ class Parcel(Value):
     sender: Address
     weight: int = Field(gt=0)
     service: str | None = None
+    sku: str = ""
+    customs: str | None = None
+    copies: int = Field(default=1, gt=0)
 
 
 class ShippingRate(Value):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from connectors.sdk.capabilities.payment import ChargeOrder
 from connectors.sdk.connector import Connector
@@ -99,6 +100,23 @@ async def test_a_charge_that_had_arrived_is_found_at_the_gateway(
         ("succeeded",)
     ]
     assert await looks.look(LATER + timedelta(days=2)) == 0
+
+
+async def test_a_debit_in_flight_whose_webhook_is_lost_is_found_the_next_day(
+    fleet: Fleet, stripe: StripeStandIn, looks: ChargeLooks
+) -> None:
+    account = fleet.accounts.pop()
+    [begun] = fleet.begin(account).begun
+    await charged_there(stripe, begun)
+    fleet.do(
+        "update connector_call set status = 'succeeded', first_sent_at = now(), answer = %s where id = %s",
+        Jsonb({"id": "pi", "status": "processing"}), begun.call.call_id,
+    )  # fmt: skip
+    fleet.tell(begun.charge_id, "processing", gateway_id="pi")
+    assert await looks.look(NOW + timedelta(hours=23)) == 0
+    assert await looks.look(NOW + timedelta(days=1)) == 1
+    assert charge(fleet, begun) == ("succeeded", 1)
+    assert fleet.invoices(account)[0][0] == "paid"
 
 
 async def test_one_that_is_nowhere_stays_in_doubt_and_is_asked_for_ever_less_often(

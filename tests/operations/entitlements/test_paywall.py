@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,8 +17,9 @@ from domain.entitlement_check import Reason
 from domain.entitlements import Grant, SourceKind
 from operations.entitlements import paywall
 from operations.entitlements.paywall import Paywall, Reader
+from operations.entitlements.turns import Turns
 from storage.entitlements import put_grants
-from storage.statements import Statements, close_pool, make_pool, open_pool
+from storage.statements import DatabaseAway, Statements, close_pool, make_pool, open_pool
 from tests.conftest import PostgresForTests
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -156,3 +159,42 @@ async def test_a_test_clock_s_time_is_the_reader_s(gate: Paywall, url: str, acco
         )
     assert await read(gate, reader, "b") == [True]
     assert await read(gate, live, "b") == [False]
+
+
+class Counted:
+    """Statements, counted."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+        self.count = 0
+
+    async def execute(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self.count += 1
+        return await self._statements.execute(statement, parameters)
+
+
+async def test_fifty_at_once_ask_no_more_than_fifty_one_by_one(url: str, account: str) -> None:
+    """They queue: if all wanted the same place at once, one would get it and the others ask again, 49 times over, and a
+    busy database would let them wait for a connection too long."""
+    reader = put(url, account, allowance(49))
+    pool = make_pool(url, "tests")
+    await open_pool(pool)
+    statements = Counted(Statements(pool))
+    gate = Paywall(statements)
+    answers = await asyncio.gather(*(gate.use(reader, "news", f"n{no}", NOON) for no in range(50)))
+    await close_pool(pool)
+    assert sum(each.counted for each in answers) == 49
+    # Grants, zone, what counts, and the place.
+    assert statements.count <= 50 * 4
+
+
+async def test_who_waits_too_long_for_a_turn_is_told_so() -> None:
+    turns = Turns(longest=0.01)
+    async with turns.take("reader"):
+        with pytest.raises(DatabaseAway):
+            async with turns.take("reader"):
+                pass
+        async with turns.take("another"):
+            pass
+    async with turns.take("reader"):
+        pass

@@ -56,7 +56,7 @@ class World(NamedTuple):
         """What everybody sees of it."""
         (payment,) = self.till.rows("select status, refunded from payment where id = %s", paid.payment_id)
         disputes = self.till.rows(
-            "select stage, status, amount, booked_taken, booked_lost from dispute where payment_id = %s"
+            "select stage, status, amount, booked_taken, booked_lost, booked_fee from dispute where payment_id = %s"
             " order by gateway_id",
             paid.payment_id,
         )
@@ -84,9 +84,12 @@ def fact(paid: Paid, happened: H, own: str, amount: int | None = None, reference
         currency="USD",
         decline=failed,
         occurred_at=NOW,
+        fee=FEES.get(happened, 0),
     )
 
 
+# What the gateway keeps by each stage: one that is won costs nothing, one that is lost a second fee.
+FEES = {H.DISPUTED: 1500, H.DISPUTE_WON: 0, H.DISPUTE_LOST: 3000}
 few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -108,8 +111,9 @@ def test_a_dispute_ends_the_same_in_every_order(world: World, stages: set[H], da
     assert world.standing(straight) == world.standing(shuffled)
     assert _net(world, straight) == _net(world, shuffled)
     assert world.books(straight).get("payments_in_dispute", 0) == (
-        straight.amount if max(natural, key=natural.index) is H.DISPUTED else 0
+        straight.amount if natural[-1] is H.DISPUTED else 0
     )
+    assert world.books(straight).get("dispute_fees", 0) == FEES.get(natural[-1], 0)
 
 
 def _net(world: World, paid: Paid) -> dict[str, int]:
@@ -156,7 +160,7 @@ def test_a_lost_dispute_opens_the_invoice_again_by_policy(world: World) -> None:
         world.tell([fact(paid, H.DISPUTE_LOST, "dp_open")])
         assert world.standing(paid) == (
             ("disputed", 0),
-            [("lost", "lost", paid.amount, 0, paid.amount)],
+            [("lost", "lost", paid.amount, 0, paid.amount, FEES[H.DISPUTE_LOST])],
             [("open", paid.amount)],
         )
         assert "dispute_losses" not in world.books(paid)

@@ -1,0 +1,77 @@
+"""Tax for somebody who waits for a page: the connected engine is asked as a checkout asks it, for two seconds only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from sqlalchemy import Engine
+
+from activities.tax_orders import TaxNotFound, TaxRefused, TaxUse
+from activities.tax_quotes import QuotePatience, TaxQuotes
+from connectors.sdk.connector import Connector
+from domain.invoices import Draft
+from domain.tax import TaxTable
+from domain.tax_documents import EngineTax, TaxSource
+from runtime.connections import Connections
+from runtime.settings import Settings
+
+log = logging.getLogger("masthead.api.tax")
+
+SECONDS = 2.0
+# One try, which ends before the whole does, so that the engine counts as away and the next who ask are told at once.
+ONE_TRY = QuotePatience(quote=SECONDS - 0.2, tries=1, in_line=0.0)
+
+
+class Taxed(NamedTuple):
+    """What an engine says, or why it says nothing: then the built-in table's tax is an estimate. Both None: no engine
+    is connected, or it has nothing to say, and the table's is the tax."""
+
+    tax: EngineTax | None = None
+    estimated_because: str | None = None
+
+
+class TaxNow:
+    """The tax engines of this process."""
+
+    def __init__(self, quotes: TaxQuotes, seconds: float = SECONDS) -> None:
+        self._quotes = quotes
+        self._seconds = seconds
+
+    async def ask(self, draft: Draft, table: TaxTable, place: Mapping[str, str] | None) -> Taxed:
+        """The tax of a draft; `place` for an account that is not there yet. Never raises for what an engine does."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                tax = await self._quotes.quote(draft, table, ONE_TRY, place)
+        except TimeoutError:
+            return Taxed(estimated_because="engine_slow")
+        except TaxRefused as error:
+            return Taxed(estimated_because=error.error_kind)
+        except TaxNotFound:
+            return Taxed(estimated_because="engine_away")
+        except Exception:
+            log.exception("a tax engine could not be asked for a quote")
+            return Taxed(estimated_because="engine_away")
+        if tax is not None and tax.source is TaxSource.FALLBACK:
+            return Taxed(estimated_because="engine_away")
+        return Taxed(tax)
+
+
+@asynccontextmanager
+async def taxing_now(settings: Settings, engine: Engine, uses: Mapping[str, TaxUse]) -> AsyncIterator[TaxNow]:
+    """What asks the engines of `uses` while the block runs. Without any, no connection is made."""
+    if not uses:
+        yield TaxNow(TaxQuotes(engine, _no_connection, {}))
+        return
+    connections = Connections.of(settings)
+    try:
+        yield TaxNow(TaxQuotes(engine, connections.open, uses))
+    finally:
+        await connections.aclose()
+
+
+async def _no_connection(name: str, /) -> Connector[Any]:
+    raise LookupError(f"no tax engine is connected, {name} least of all")

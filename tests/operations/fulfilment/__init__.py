@@ -1,0 +1,1 @@
+"""Licences and parcels, asked of the stand-in of the systems that give them."""
