@@ -19,7 +19,6 @@ from operations.fulfilment.sending import FulfilledBy, ask, nothing_connected
 from operations.tariffs import Tariff
 from storage.database import PgConnection, transaction
 from storage.events import NewEvent, append_events
-from storage.whole.access import access_beside
 from storage.whole.reading import read_whole
 
 
@@ -158,10 +157,8 @@ def _note(
     names = [name for name, each in account.subscriptions.items() if each.terms.id == subscription_id]
     granted = [each.grant for each in rows.access]
     note_follow_ups(connection, account, names, since or account.today, now, rows.follow_ups, granted)
-    if tariff.delivered:
-        _, purchases = access_beside(connection, account_id)
-        if delivers(account, tariff, purchases):
-            note_fulfilment(connection, tariff, account, now, granted, purchases)
+    if delivers(account, tariff, rows.purchases):
+        note_fulfilment(connection, tariff, account, now, granted, rows.purchases)
 
 
 def _row(connection: PgConnection, subscription_id: str, *, lock: bool = False) -> _Row:

@@ -79,11 +79,9 @@ def changing(
     unit = Changing(account, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
-    if last is None:
-        # Whoever changes more than the account may have changed that, too.
-        rows.awaiting, rows.purchases = access_beside(connection, account.id)
     with nullcontext(last) if last else round_trip(connection) as trip:
-        access = _write(trip, unit, account, before, (revenue, _untold(account, _told(account))), command)
+        books = revenue, _untold(account, _told(account))
+        access = _write(trip, unit, account, before, books, command, reread=last is None)
         if delivers(account, tariff, rows.purchases):
             trip.send()
             note_fulfilment(trip.connection, tariff, account, unit.now, access, rows.purchases)
@@ -100,13 +98,18 @@ def _write(
     before: AccountState,
     revenue: tuple[dict[str, Books], dict[str, Books]],
     command: str | None,
+    *,
+    reread: bool,
 ) -> list[Grant]:
-    """What was changed, with what follows from it; the grants of access by now."""
+    """What was changed, with what follows from it; the grants of access by now. reread: more than the account may have
+    been changed, such as what access depends on."""
     rows = unit.rows
     unit.written = written = write_whole(trip, account, before, rows, revenue=revenue)
     if account.promised or written.voided or written.notes:
         trip.send()
         _tell_beside(trip.connection, unit, account, command)
+    if reread:
+        rows.awaiting, rows.purchases = access_beside(trip, account.id)
     told_of_case = note_case(trip, account, rows.case, unit.now, own=unit.of_case)
     access = grants(
         account,

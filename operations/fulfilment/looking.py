@@ -15,7 +15,6 @@ from operations.tariffs import Tariff
 from storage.database import DATABASE_AWAY, transaction
 from storage.fulfilments import accounts_to_look_at
 from storage.parked import Park, park, resolve_parks_of
-from storage.whole.access import access_beside
 from storage.whole.reading import read_whole
 
 log = logging.getLogger("masthead.fulfilment")
@@ -49,8 +48,7 @@ def look_at(engine: Engine, tariff: Tariff, account_id: str, now: datetime) -> N
         account, _ = build(rows, tariff, now)
         account.today = max(account.today, local_date(now, ZoneInfo(rows.head.time_zone)))
         granted = [each.grant for each in rows.access]
-        _, purchases = access_beside(connection, account_id)
-        note_fulfilment(connection, tariff, account, now, granted, purchases)
+        note_fulfilment(connection, tariff, account, now, granted, rows.purchases)
         resolve_parks_of(connection, KIND, account_id)
 
 

@@ -34,15 +34,10 @@ DATABASE = "masthead"
 
 # fsync, synchronous_commit and full_page_writes stay at their defaults, which are on: a charge that was
 # reported as written must survive a power cut.
-# A bill run writes some two gigabytes a million invoices: with room for what it touches no session writes out old
-# pages in between, with wal_buffers none waits for room in the log, and with min_wal_size the files of the log are
-# there to be used again, instead of being made under way.
 _CONFIGURATION = """\
 # Written by Masthead at each start. Own settings belong in postgresql.conf, below the include line.
-shared_buffers = {shared_buffers}MB
-wal_buffers = 64MB
+shared_buffers = 256MB
 max_wal_size = 4GB
-min_wal_size = 1GB
 checkpoint_timeout = 15min
 max_connections = 200
 timezone = 'UTC'
@@ -54,13 +49,6 @@ idle_in_transaction_session_timeout = 2min
 transaction_timeout = 10min
 """
 _INCLUDE = "include_if_exists = 'masthead.conf'"
-
-
-def _configuration() -> str:
-    """The settings for this machine: shared buffers are a sixteenth of its memory, from 256 MB to 1 GB, and take it
-    only once they are used."""
-    sixteenth = psutil.virtual_memory().total // 16 // 2**20
-    return _CONFIGURATION.format(shared_buffers=min(max(sixteenth, 256), 1024))
 
 
 class EmbeddedPostgres:
@@ -132,7 +120,7 @@ class EmbeddedPostgres:
                 server.ensure_pgdata_inited()
         except (subprocess.SubprocessError, OSError) as error:
             raise StackError(f"Postgres cannot be set up in {self.folder}: {error}") from error
-        (self.folder / "masthead.conf").write_text(_configuration())
+        (self.folder / "masthead.conf").write_text(_CONFIGURATION)
         main = self.folder / "postgresql.conf"
         if _INCLUDE not in main.read_text():
             with main.open("a") as file:

@@ -7,7 +7,7 @@ from typing import Any
 
 from domain.entitlements import Given, SourceKind
 from storage.database import PgConnection
-from storage.round_trip import round_trip
+from storage.round_trip import RoundTrip
 
 ACCOUNT_AWAITING = (
     "select w.subscription_id::text from awaiting_payment w join subscription s on s.id = w.subscription_id"
@@ -24,10 +24,9 @@ def awaiting_payment(connection: PgConnection, account_id: str) -> frozenset[str
     return awaiting(connection.execute(ACCOUNT_AWAITING, {"account": account_id}))
 
 
-def access_beside(connection: PgConnection, account_id: str) -> tuple[frozenset[str], tuple[Given, ...]]:
-    """`awaiting` and `purchases` as they are now."""
-    with round_trip(connection) as trip:
-        asked = [trip.execute(sql, {"account": account_id}) for sql in (ACCOUNT_AWAITING, ACCOUNT_PURCHASES)]
+def access_beside(trip: RoundTrip, account_id: str) -> tuple[frozenset[str], tuple[Given, ...]]:
+    """`awaiting` and `purchases` as they are after what was collected in `trip`, which is sent with it."""
+    asked = [trip.execute(sql, {"account": account_id}) for sql in (ACCOUNT_AWAITING, ACCOUNT_PURCHASES)]
     return awaiting(asked[0]), purchases(asked[1])
 
 
