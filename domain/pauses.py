@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -54,6 +54,7 @@ def resume(
     *,
     arrears_only: bool,
     extends_term: bool,
+    charged: Collection[str] = (),
 ) -> Amendment:
     """The end, on `day`, of the pause that began on `paused_on`.
 
@@ -61,7 +62,8 @@ def resume(
     of `running_items` on the day of the pause (law I3: a charge is named by the change that opened its span). Time that
     was kept runs on from `day` first, for the same items, and the billing day moves with it. `arrears_only` says that
     nothing of the subscription is charged in advance; `extends_term` that the end of a fixed term moves by the length
-    of the pause. Raises Refused.
+    of the pause; `charged` which items were billed for time after `paused_on`: one of them that had not begun then, and
+    was billed ahead, begins anew as well. Raises Refused.
     """
     if terms.status is not State.PAUSED:
         raise Refused("the subscription is not paused, so it cannot be resumed")
@@ -84,7 +86,7 @@ def resume(
     if terms.ends_on is not None and next_bill_on > terms.ends_on:
         next_bill_on = terms.ends_on
     if kept <= 0:
-        terms = replace(terms, items=_begun_anew(terms, paused_on, day, new_ids))
+        terms = replace(terms, items=_begun_anew(terms, paused_on, day, new_ids, charged))
     return Amendment(
         replace(
             terms,
@@ -96,7 +98,9 @@ def resume(
     )
 
 
-def _begun_anew(terms: SubscriptionTerms, paused_on: date, day: date, new_ids: Sequence[str]) -> list[Item]:
+def _begun_anew(
+    terms: SubscriptionTerms, paused_on: date, day: date, new_ids: Sequence[str], charged: Collection[str]
+) -> list[Item]:
     """The items that were served when the pause began end there, and begin again on `day`; one that was to end during
     the pause begins no more, and what was to take its place begins on `day`."""
     running = running_items(terms, paused_on)
@@ -108,9 +112,15 @@ def _begun_anew(terms: SubscriptionTerms, paused_on: date, day: date, new_ids: S
     for item in terms.items:
         if item.id not in names:
             items.append(item)
+            continue
+        old = names.get(item.replaces or "", item.replaces)
+        waits = item.starts_on > paused_on and (item.ends_on is None or item.ends_on > day)
+        if waits and item.id in charged:
+            items.append(replace(item, ends_on=item.starts_on, ends_at=None))
+            again.append(replace(item, id=names[item.id], starts_on=max(item.starts_on, day), replaces=old))
         elif item.starts_on > day:
-            items.append(replace(item, replaces=names.get(item.replaces or "", item.replaces)))
-        elif item.starts_on > paused_on and (item.ends_on is None or item.ends_on > day):
+            items.append(replace(item, replaces=old))
+        elif waits:
             items.append(replace(item, starts_on=day))
         else:
             items.append(replace(item, ends_on=max(paused_on, item.starts_on), ends_at=None))

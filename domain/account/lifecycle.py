@@ -32,6 +32,7 @@ from domain.policy import Behaviour
 from domain.proration import Moment, day_of
 from domain.subscription_terms import Item, SubscriptionTerms
 from domain.subscriptions import State, open_subscription, state_on
+from domain.undone_changes import charged_from
 
 
 def subscribe(account: AccountState, step: Subscribe, day: date) -> None:
@@ -276,12 +277,14 @@ def resume_subscription(account: AccountState, subscription: Subscription, day: 
         raise Refused(f"subscription {subscription.name!r} is not paused, so it cannot be resumed")
     paused_on = subscription.pauses[-1][0]
     kept = subscription.terms.charged_through > paused_on
-    ids = [account.new_id() for _ in running_items(subscription.terms, paused_on)]
+    running = running_items(subscription.terms, paused_on)
+    history = account.history(subscription)
     amendment = resume(
         subscription.terms,
         day,
         paused_on,
-        ids,
+        [account.new_id() for _ in running],
+        charged={item.id for item in running if charged_from(history, item, paused_on)},
         arrears_only=not _has_advance(account, subscription),
         extends_term=account.policy.pause.extends_term,
     )

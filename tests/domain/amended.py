@@ -29,6 +29,7 @@ from domain.proration import Moment, day_of
 from domain.rating import UsageAnswers, rate_subscription, usage_windows
 from domain.subscription_terms import Item, SubscriptionTerms
 from domain.tax import TaxTable
+from domain.undone_changes import charged_from
 from tests.domain.books import PRODUCTS, item, terms, uid, version
 
 PRORATED, UNPRORATED = Behaviour.PRORATED, Behaviour.UNPRORATED
@@ -236,7 +237,13 @@ class Reader:
         running = running_items(self.terms, self.paused_on)
         ids = [uid(f"resumed {self.swaps} {no}") for no in range(len(running))]
         made = resume(
-            self.terms, day, self.paused_on, ids, arrears_only=arrears_only, extends_term=extends_term
+            self.terms,
+            day,
+            self.paused_on,
+            ids,
+            arrears_only=arrears_only,
+            extends_term=extends_term,
+            charged={each.id for each in running if charged_from(self.history, each, self.paused_on)},
         )
         if kept and day > self.paused_on:
             self.moved.append(Moved(self.paused_on, day))

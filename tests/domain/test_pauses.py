@@ -229,6 +229,30 @@ def test_a_change_before_the_pause_stays_where_it_was() -> None:
     assert [(each.starts_on, each.ends_on) for each in who.items] == [(jan(1), jan(11)), (jan(11), None)]
 
 
+@pytest.mark.parametrize(
+    ("resumed", "rest"),
+    [
+        (jan(25), [("recurring", "2026-01-25..2026-02-01", 700)]),
+        (FEB, []),
+    ],
+)
+def test_a_change_that_waits_and_was_billed_ahead_is_billed_for_another_item_after_a_pause(
+    resumed: date, rest: list[tuple[str, str, int]]
+) -> None:
+    # law I3: the pause gave February back too, which was charged for the item that was to begin then.
+    who = reader("basic")
+    who.bill(jan(1))
+    who.change(jan(5), "odd", PERIOD_END)
+    february = ("recurring", "2026-02-01..2026-03-01", 1001)
+    assert who.bill(FEB) == [february]
+    who.pause(jan(20))
+    who.resume(resumed)
+    assert who.bill(FEB) == [*rest, february]
+    assert len({line.key for line in who.billed}) == len(who.billed)
+    assert who.uncovered() == []
+    assert who.bill(MAR)[0][2] == 1001
+
+
 def test_a_change_that_waits_comes_on_its_day_when_time_was_credited() -> None:
     who = reader("basic")
     who.bill(jan(1))

@@ -123,6 +123,25 @@ def test_a_change_of_interval_in_between_is_not_billed_by_the_old_plan(engine: E
     assert invoiced(account.account()) == invoiced(simulated)
 
 
+def test_a_change_that_was_billed_ahead_is_billed_again_after_a_pause_that_gave_it_back(
+    engine: Engine,
+) -> None:
+    account = billed_ahead(engine, [at(TODAY, "change_plan", to="seats", behaviour="end_of_period")])
+    paused, resumed = scenario([at(TODAY, "pause"), at(TODAY, "resume")]).steps[2:]
+    for step in (paused, resumed):
+        account.step(step)
+    account.bill(AHEAD)
+    *_, ahead, again = account.account().invoices
+    assert [(line.period_start, line.amount) for line in ahead.lines if line.kind == "recurring"] == [
+        (AHEAD, 333)
+    ]
+    # 5 of 31 days of 10.01, and the plan that begins then.
+    assert [(line.period_start, line.amount) for line in again.lines if line.kind == "recurring"] == [
+        (TODAY, 161),
+        (AHEAD, 333),
+    ]
+
+
 def test_nothing_is_given_back_ahead(engine: Engine) -> None:
     steps = [at(TODAY, "pause")]
     account = billed_ahead(engine, steps)
