@@ -32,7 +32,7 @@ from domain.pricing import amount_for, round_fraction
 from domain.proration import Moment, before, day_of, later
 from domain.rating import rate_advance
 from domain.subscription_terms import Item, SubscriptionTerms
-from domain.undone_changes import replaced_now, restored, same_terms, unearned_fees
+from domain.undone_changes import charged_from, replaced_now, restored, same_terms, unearned_fees
 
 _DAYS_OF_UNIT = {
     Unit.DAY: Fraction(1),
@@ -122,8 +122,8 @@ def change(
     end_of_period: the same to the books; the reader keeps the old plan until then.
     restart_period: the unused time is credited, and a new period begins, on a whole day; the only way to another
     interval now.
-    Several changes at one moment amount to one: there and back nets zero. Where the plan changed from comes back
-    before the time from then on was charged, its item goes on, and `new_id` is not used. Raises Refused.
+    Several changes at one moment amount to one: there and back nets zero. Where the plan changed from comes back, and
+    none of its time from then on was ever charged, its item goes on, and `new_id` is not used. Raises Refused.
     """
     day = day_of(at)
     must_run(terms, day, "changed")
@@ -193,7 +193,7 @@ def _prorate(
                 line if line.parent is None else replace(line, parent=line.parent + len(charges))
                 for line in more
             ]
-    if same and not credits and not charges:
+    if same and not credits and not charges and not charged_from(history, same[0], at):
         again = replace(same[0], ends_on=old.ends_on, ends_at=None)
         items = [
             again if item.id == again.id else ended if item.id == old.id else item for item in terms.items

@@ -11,7 +11,7 @@ from domain.credits import BilledLine, CreditLine, credit_rest
 from domain.invoice_lines import restored_lines
 from domain.lines import Line
 from domain.pending import UNCUT
-from domain.proration import Moment, day_of, distances, later
+from domain.proration import Moment, before, day_of, distances, later
 from domain.subscription_terms import Item, SubscriptionTerms
 
 
@@ -33,6 +33,15 @@ def same_terms(one: Item, other: Item) -> bool:
         other.plan_version,
         other.quantity,
         other.price_override,
+    )
+
+
+def charged_from(history: History, item: Item, at: Moment) -> bool:
+    """Whether time of `item` from `at` on was billed, be it given back since: by a pause, an end or a restart at this
+    very moment. It cannot be billed for `item` again (I3)."""
+    return any(
+        line.end is not None and before(time_of_line(line, history.moved, at), line.end)
+        for line in history.recurring([item])
     )
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from domain.account import billing, corrections, coupons
 from domain.account.commands import ChangePlan, ChangeQuantity, Subscribe
 from domain.account.state import AccountState, Subscription, minor, plan_version
-from domain.amendments import Amendment, Moved, Refused, closing, period_end, running_items
+from domain.amendments import Amendment, Moved, Refused, closing, must_run, period_end, running_items
 from domain.billing_days import move_bill_cycle_day
 from domain.credit_placement import Destination
 from domain.dunning import blocked
@@ -204,6 +204,7 @@ def _entitle(subscription: Subscription, since: date, plan: str, day: date) -> N
 
 
 def _change_interval_later(account: AccountState, subscription: Subscription, swap: Swap, day: date) -> None:
+    must_run(subscription.terms, day, "changed")
     subscription.terms = without_waiting(subscription.terms, swap.old, day)
     item_at(subscription.terms, swap.old, day)
     end = period_end(subscription.terms, day)
@@ -224,7 +225,9 @@ def change_what_waited(account: AccountState) -> None:
         _, swap = subscription.later
         subscription.later = None
         if runs(account, subscription):
-            _restart_with(account, subscription, replace(swap, old=_heir(subscription, swap.old)))
+            # Items stand in the order of their ids: a pause in between may have made some.
+            swap = replace(swap, old=_heir(subscription, swap.old), new_id=account.new_id())
+            _restart_with(account, subscription, swap)
 
 
 def _heir(subscription: Subscription, item_id: str) -> str:

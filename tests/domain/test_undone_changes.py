@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -12,12 +13,13 @@ from hypothesis import strategies as st
 
 from domain.credits import CreditLine
 from domain.discounts import Discount
-from domain.periods import Anchor
+from domain.periods import Anchor, Interval, Unit
 from tests.domain.amended import (
     CURRENCIES,
     FEB,
     PERIOD_END,
     RESTART,
+    Reader,
     credited,
     jan,
     reader,
@@ -304,6 +306,37 @@ def test_pause_resume_and_a_change_there_and_back_on_one_day() -> None:
     assert who.bill(jan(11)) == [("recurring", "2026-01-11..2026-02-01", 678)]  # 21 of 31 days
     assert who.net == 1001
     assert who.uncovered() == []
+
+
+def _paused(who: Reader, day: date) -> None:
+    who.pause(day)
+    who.resume(day)
+
+
+def _ended(who: Reader, day: date) -> None:
+    who.cancel(day)
+    who.reactivate(day)
+
+
+def _restarted(who: Reader, day: date) -> None:
+    who.change(day, "yearly", RESTART, interval=Interval(Unit.YEAR))
+    who.change(day, "plus", RESTART, interval=Interval(Unit.MONTH))
+
+
+@pytest.mark.parametrize("gives_back", [_paused, _ended, _restarted])
+@pytest.mark.parametrize("day", [jan(1), jan(11)])
+def test_time_that_was_given_back_is_charged_for_another_item(
+    gives_back: Callable[[Reader, date], None], day: date
+) -> None:
+    # law I3: the plan comes back to its price at the moment that gave its time back; the item that had it was billed.
+    who = reader("odd")
+    who.bill(jan(1))
+    for _ in range(2):
+        gives_back(who, day)
+        who.change(day, "odd")
+        who.bill(day)
+        assert len({line.key for line in who.billed}) == len(who.billed)
+        assert who.uncovered() == []
 
 
 def test_in_a_trial_nothing_is_charged_and_the_plan_goes_on() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -65,6 +66,43 @@ def test_a_timeline_with_real_bill_runs_is_what_is_simulated(engine: Engine, sce
 def test_many_timelines_with_real_bill_runs_are_what_is_simulated(engine: Engine, scenario: Scenario) -> None:
     simulated = comparable(play(scenario, CATALOG))
     assert Mirror(engine, scenario, CATALOG, own_rules=False, runs=True).play().told() == simulated
+
+
+_SUBSCRIBED = [
+    {"at": "2026-01-15", "do": "subscribe", "plan": "basic", "add_ons": ["paper"]},
+    {"at": "2026-01-15", "do": "bill"},
+]
+_TO_A_YEAR = {"do": "change_plan", "item": "basic", "to": "yearly", "behaviour": "end_of_period"}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(
+            [
+                {"at": "2026-01-15", "do": "pause"},
+                {"at": "2026-01-15", "do": "bill"},
+                {"at": "2026-01-15", "do": "resume"},
+                {"at": "2026-01-15", "do": "change_plan", "to": "basic"},
+                {"at": "2026-03-18", "do": "bill"},
+            ],
+            id="the same plan anew on the day that a pause gave back",
+        ),
+        pytest.param(
+            [
+                {"at": "2026-01-20", **_TO_A_YEAR},
+                {"at": "2026-01-21", "do": "pause"},
+                {"at": "2026-01-25", "do": "resume"},
+                {"at": "2026-02-16", "do": "bill"},
+            ],
+            id="a year that waited through a pause, beside an item that resumed",
+        ),
+    ],
+)
+def test_pauses_and_changes_of_plan(engine: Engine, steps: list[dict[str, Any]]) -> None:
+    account = {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365}
+    scenario = {"account": account, "catalog": "-", "steps": [*_SUBSCRIBED, *steps]}
+    same(engine, Scenario.model_validate(scenario))
 
 
 def test_a_gift_s_charge_is_adjusted_on_a_later_invoice(engine: Engine) -> None:

@@ -10,6 +10,7 @@ from tests.domain.simulation.playing import (
     SUBSCRIBED,
     amounts,
     notes,
+    played,
     refusal,
     step,
     told,
@@ -298,6 +299,37 @@ def test_a_change_of_interval_that_waits_outlasts_a_pause() -> None:
     assert {line["plan"]: line["amount"] for line in invoice["lines"]}["year"] == 36500
 
 
+def test_items_stand_in_the_order_of_their_ids() -> None:
+    # So they are read back from a database: what resuming began came before the year that waited.
+    found = played(
+        *SUBSCRIBED,
+        step("2026-04-11", "change_plan", to="year", behaviour="end_of_period"),
+        step("2026-04-16", "pause"),
+        step("2026-04-18", "resume"),
+        NEXT_BILL,
+    )
+    items = found.account.subscriptions["main"].terms.items
+    assert [item.plan for item in items] == ["news", "news", "year"]
+    assert [item.id for item in items] == sorted(item.id for item in items)
+
+
+def test_a_plan_taken_anew_on_the_day_of_a_pause_is_not_billed_twice() -> None:
+    # The pause gave all of April back, by a credit note: less than nothing is no invoice.
+    found = told(
+        *SUBSCRIBED,
+        step("2026-04-01", "pause"),
+        step("2026-04-01", "bill"),
+        step("2026-04-01", "resume"),
+        step("2026-04-01", "change_plan", to="news"),
+        step("2026-04-01", "bill"),
+    )
+    assert [amounts(found, number) for number in (1, 2)] == [
+        [("recurring", "2026-04-01", "2026-05-01", 3000)],
+        [("recurring", "2026-04-01", "2026-05-01", 3000)],
+    ]
+    assert [note["total"] for note in found["credit_notes"]] == [-3000]
+
+
 def test_a_change_of_interval_of_what_ends_before_it() -> None:
     reason = refusal(
         step("2026-04-01", "subscribe", plan="news", ends_on="2026-05-01"),
@@ -422,9 +454,16 @@ def test_a_pause_may_extend_a_term(extends: bool, ends_on: str) -> None:
     assert main(found)["ends_on"] == ends_on
 
 
-@pytest.mark.parametrize("do", ["pause", "change_plan", "change_quantity"])
-def test_what_a_paused_subscription_does_not_take(do: str) -> None:
-    fields: dict[str, Any] = {"change_plan": {"to": "plus"}, "change_quantity": {"quantity": 2}}.get(do, {})
+@pytest.mark.parametrize(
+    ("do", "fields"),
+    [
+        ("pause", {}),
+        ("change_plan", {"to": "plus"}),
+        ("change_plan", {"to": "year", "behaviour": "end_of_period"}),
+        ("change_quantity", {"quantity": 2}),
+    ],
+)
+def test_what_a_paused_subscription_does_not_take(do: str, fields: dict[str, Any]) -> None:
     reason = refusal(*SUBSCRIBED, step("2026-04-11", "pause"), step("2026-04-12", do, **fields))
     assert "resume it first" in reason
 
