@@ -18,14 +18,12 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from psycopg import errors, pq
-from psycopg._preparing import Prepare
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.waiting import Ready, Wait
 
 from storage.database import PgConnection
 
 _PLACE = re.compile(rb"%(?:%|s|\((\w+)\)s)")
-_PREPARED = Prepare.YES
 # Each call of libpq gives the interpreter's lock away. Two threads in the middle of it would take it from one another
 # at every call, a hundred times a command: so one hands over, or takes what has arrived, at a time.
 _one_at_a_time = threading.Lock()
@@ -193,11 +191,12 @@ class RoundTrip:
             pgconn.send_query_params(b"begin", None)
             yield None
         for statement, parameters, formats, answer in collected:
-            how, name = prepared.get(statement, True)
-            if how is not _PREPARED:
+            name = prepared._names.get(statement)
+            if name is None:
+                how, name = prepared.get(statement, True)
                 pgconn.send_prepare(name, *statement)
+                prepared.maybe_add_to_cache(statement, how, name)
                 yield None
-            prepared.maybe_add_to_cache(statement, how, name)
             pgconn.send_query_prepared(name, parameters, formats)
             yield answer
 
