@@ -9,6 +9,7 @@ prepared, for it deallocates all of that after a rollback (`Connection._prepared
 from __future__ import annotations
 
 import re
+import threading
 from collections import namedtuple
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,14 +18,15 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from psycopg import errors, pq
-from psycopg._preparing import Prepare
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.waiting import Ready, Wait
 
 from storage.database import PgConnection
 
 _PLACE = re.compile(rb"%(?:%|s|\((\w+)\)s)")
-_PREPARED = Prepare.YES
+# Each call of libpq gives the interpreter's lock away. Two threads in the middle of it would take it from one another
+# at every call, a hundred times a command: so one hands over, or takes what has arrived, at a time.
+_one_at_a_time = threading.Lock()
 _OK = frozenset((pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.EMPTY_QUERY))
 
 Values = Sequence[object] | Mapping[str, object]
@@ -152,11 +154,20 @@ class RoundTrip:
                 "a round trip within a pipeline of psycopg's: send one of them alone"
             )
         results: list[pq.abc.PGresult] = []
-        pgconn.enter_pipeline_mode()
         try:
-            answers = list(self._hand_over(pgconn, prepared, collected))
-            pgconn.pipeline_sync()
-            self.connection.wait(_exchange(pgconn, results))
+            with _one_at_a_time:
+                pgconn.enter_pipeline_mode()
+                answers = list(self._hand_over(pgconn, prepared, collected))
+                pgconn.pipeline_sync()
+                rest = pgconn.flush()
+            if rest:
+                self.connection.wait(_flushed(pgconn))
+            arrived = False
+            while not arrived:
+                self.connection.wait(_readable())
+                with _one_at_a_time:
+                    pgconn.consume_input()
+                    arrived = _take(pgconn, results)
         except BaseException:
             pgconn.finish()  # what is under way on it belongs to nobody any more
             raise
@@ -180,11 +191,12 @@ class RoundTrip:
             pgconn.send_query_params(b"begin", None)
             yield None
         for statement, parameters, formats, answer in collected:
-            how, name = prepared.get(statement, True)
-            if how is not _PREPARED:
+            name = prepared._names.get(statement)
+            if name is None:
+                how, name = prepared.get(statement, True)
                 pgconn.send_prepare(name, *statement)
+                prepared.maybe_add_to_cache(statement, how, name)
                 yield None
-            prepared.maybe_add_to_cache(statement, how, name)
             pgconn.send_query_prepared(name, parameters, formats)
             yield answer
 
@@ -208,20 +220,26 @@ def execute_each(connection: Statements, statement: str, rows: Iterable[Sequence
         connection.execute(query, row)
 
 
-def _exchange(pgconn: pq.abc.PGconn, results: list[pq.abc.PGresult]) -> Generator[Wait, Ready | int, None]:
+def _flushed(pgconn: pq.abc.PGconn) -> Generator[Wait, Ready | int, None]:
     while pgconn.flush():
         if (yield Wait.RW) & Ready.R:
             pgconn.consume_input()
-    while True:
-        while pgconn.is_busy():
-            yield Wait.R
-            pgconn.consume_input()
+
+
+def _readable() -> Generator[Wait, Ready | int, None]:
+    yield Wait.R
+
+
+def _take(pgconn: pq.abc.PGconn, results: list[pq.abc.PGresult]) -> bool:
+    """Take what has arrived; whether that is all."""
+    while not pgconn.is_busy():
         result = pgconn.get_result()
         if result is None:
             continue  # between two statements
         if result.status == pq.ExecStatus.PIPELINE_SYNC:
-            return
+            return True
         results.append(result)
+    return False
 
 
 @cache

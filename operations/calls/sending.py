@@ -157,6 +157,10 @@ def park_call(
 ) -> CallOutcome:
     """Park the call for a person, with what was sent kept editable in its row. Nothing happens when the call has
     moved since it was `seen`. doubt: since when a send may have been applied."""
+    if seen.account_id is not None:
+        # What is parked refers to its account, which is therefore locked here too. Whoever is told by webhook locks it
+        # before the call, and in another order each might wait for the other.
+        connection.execute("select from account where id = %s for key share", (seen.account_id,))
     row = _still(connection, seen)
     if row is None:
         return outcome_of(connection, read_call(connection, seen.id))
