@@ -12,7 +12,7 @@ from domain.account.state import AccountState, Invoice, Subscription
 from domain.account_credit import return_uses
 from domain.amendments import Refused
 from domain.charge_key import charge_key
-from domain.credits import BilledLine, TaxAmount
+from domain.credits import BilledLine, CreditLine, TaxAmount
 from domain.ledger_events import Event
 from domain.lines import ONE, Line
 from domain.pending import Waiting, waiting
@@ -189,9 +189,13 @@ def _retire_keys(account: AccountState, invoice: Invoice) -> None:
 
     keys = {line.key for line in invoice.billed}
     account.revenue = {old(key) if key in keys else key: books for key, books in account.revenue.items()}
-    account.credits = [
-        replace(each, corrects=old(each.corrects)) if each.corrects in keys else each
-        for each in account.credits
+
+    def renamed(credit: CreditLine) -> CreditLine:
+        return replace(credit, corrects=old(credit.corrects)) if credit.corrects in keys else credit
+
+    account.credits = [renamed(each) for each in account.credits]
+    account.credit_notes = [
+        replace(note, lines=tuple(renamed(each) for each in note.lines)) for note in account.credit_notes
     ]
     account.voided = {old(key) if key in keys else key for key in account.voided}
     invoice.billed = [replace(line, key=old(line.key)) for line in invoice.billed]

@@ -240,7 +240,8 @@ class _Play:
         if worker.exitcode is None:
             worker.kill()
             raise TimeoutError("a worker did not end within 60 s")
-        if worker.exitcode not in (0, -9):
+        # 255: it was killed so early that the server which forked it cannot tell.
+        if worker.exitcode not in (0, -9, 255):
             self._wrong.append(f"a worker ended with {worker.exitcode}; its trace is above")
 
     def _calm(self, post: Post) -> None:

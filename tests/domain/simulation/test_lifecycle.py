@@ -640,3 +640,13 @@ def test_another_time_zone() -> None:
     )
     # In Tokyo it is 11 April already.
     assert amounts(found, 2)[0] == ("unused_credit", "2026-04-11", "2026-05-01", -2000)
+
+
+def test_a_credit_note_says_what_it_corrects_also_once_the_invoice_is_void() -> None:
+    found = told(
+        *SUBSCRIBED,
+        step("2026-04-01", "bill"),
+        step("2026-04-01", "adjust_line", invoice=1, line=1, amount="-3.00", reason="adjustment"),
+        step("2026-04-01", "void", invoice=1, reason="void"),
+    )
+    assert [line["corrects"] for line in found["credit_notes"][0]["lines"]] == [{"invoice": 1, "line": 1}]
