@@ -648,5 +648,6 @@ def test_a_credit_note_says_what_it_corrects_also_once_the_invoice_is_void() -> 
         step("2026-04-01", "bill"),
         step("2026-04-01", "adjust_line", invoice=1, line=1, amount="-3.00", reason="adjustment"),
         step("2026-04-01", "void", invoice=1, reason="void"),
+        account={"auto_pay": False},
     )
     assert [line["corrects"] for line in found["credit_notes"][0]["lines"]] == [{"invoice": 1, "line": 1}]
