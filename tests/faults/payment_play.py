@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -65,6 +67,11 @@ ALARMS = (
     "select kind, error_kind, message from parked where resolved_at is null and (kind in ('payment', 'webhook')"
     " or (kind = 'refund' and error_kind <> 'refund_failed'))"
 )
+
+
+# Starting a process asks after the ends of all others, those of other threads too, and an end is told once: whoever
+# asks second hears 255. So nobody starts one while another is asked.
+_ends_heard = threading.Lock()
 
 
 class Broken(AssertionError):
@@ -236,12 +243,12 @@ class _Play:
             list(threads.map(self._asking.ask, drawn.wishes))
 
     def _end(self, worker: Any) -> None:
-        worker.join(60)
-        if worker.exitcode is None:
+        if not wait([worker.sentinel], 60):
             worker.kill()
             raise TimeoutError("a worker did not end within 60 s")
-        # 255: it was killed so early that the server which forked it cannot tell.
-        if worker.exitcode not in (0, -9, 255):
+        with _ends_heard:
+            worker.join()
+        if worker.exitcode not in (0, -9):
             self._wrong.append(f"a worker ended with {worker.exitcode}; its trace is above")
 
     def _calm(self, post: Post) -> None:
@@ -307,7 +314,8 @@ class _Play:
             temporal,
         )
         process = self._processes.Process(target=live, args=(life,), daemon=True)
-        process.start()
+        with _ends_heard:
+            process.start()
         return process
 
 
