@@ -17,7 +17,7 @@ from operations.billrun.shapes import ShapeMemo
 from operations.catalog import as_catalog, read_catalog
 from operations.rule_books import DEFAULT_RULE_BOOK, read_rule_books
 from storage.database import PgConnection, transaction
-from storage.round_trip import Statements
+from storage.round_trip import TakesStatements
 
 _NO_RULES = RuleBook()
 _REVISION = "select count(*), max(id::text), (select count(*) from rule_book) from catalog_load"
@@ -69,7 +69,7 @@ class Tariffs:
                 return self.current(own)
         return self.of_revision(connection, self.ask(connection))
 
-    def ask(self, connection: Statements) -> Any:
+    def ask(self, connection: TakesStatements) -> Any:
         """Ask for the revision of the catalog, with what else a round trip asks for."""
         return connection.execute(_REVISION)
 

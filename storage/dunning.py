@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from uuid_utils import uuid7
 
 from storage.database import PgConnection
-from storage.round_trip import Statements
+from storage.round_trip import TakesStatements
 
 COLUMNS = """
     id::text, account_id::text, opened_at, opened_by, state, currency, amount, invoices, oldest_due_on, looked_on,
@@ -49,7 +49,7 @@ class CaseRow(NamedTuple):
 
 
 def insert_case(
-    connection: Statements, account_id: str, opened_by: str, state: str, currency: str, now: datetime
+    connection: TakesStatements, account_id: str, opened_by: str, state: str, currency: str, now: datetime
 ) -> CaseRow | None:
     """Open a case for the account, to be looked at at once; None when it has one that is open."""
     row = connection.execute(
@@ -63,7 +63,7 @@ def insert_case(
     return CaseRow(*row) if row else None
 
 
-def change_case(connection: Statements, case_id: str, changes: Mapping[str, Any]) -> None:
+def change_case(connection: TakesStatements, case_id: str, changes: Mapping[str, Any]) -> None:
     """Set columns by name."""
     given = {name: Jsonb(value) if name == "holds" else value for name, value in changes.items()}
     names = ", ".join(f"{name} = %({name})s" for name in given)

@@ -13,7 +13,7 @@ from domain.entitlements import Because, Grant, SourceKind
 from storage.copying import field
 from storage.database import PgConnection
 from storage.events import NewEvent
-from storage.round_trip import Statements
+from storage.round_trip import TakesStatements
 from storage.sight import Sight
 
 GRANT_COLUMNS = (
@@ -63,7 +63,7 @@ def grant_of(row: Sequence[Any]) -> Grant:
     )
 
 
-def list_grants(connection: Statements, account_id: str) -> list[StoredGrant]:
+def list_grants(connection: TakesStatements, account_id: str) -> list[StoredGrant]:
     """All grants of an account, by reader and feature in order of time."""
     rows = connection.execute(ACCOUNT_GRANTS, {"account": account_id}).fetchall()
     return [stored_grant(row) for row in rows]
@@ -105,7 +105,7 @@ def stored_grant(row: Sequence[Any]) -> StoredGrant:
 
 
 def put_grants(
-    connection: Statements,
+    connection: TakesStatements,
     account_id: str,
     mode: str,
     grants: Iterable[Grant],

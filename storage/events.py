@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from storage.copying import copy_rows, field
 from storage.database import PgConnection
-from storage.round_trip import RoundTrip, Statements
+from storage.round_trip import RoundTrip, TakesStatements
 
 LAG_COUNTED_UP_TO = 100_000
 WALKED_AT_ONCE = 10_000
@@ -66,7 +66,7 @@ class ReaderLag(NamedTuple):
     events_behind: int
 
 
-def append_events(connection: Statements, events: Iterable[NewEvent]) -> None:
+def append_events(connection: TakesStatements, events: Iterable[NewEvent]) -> None:
     """Append events in the caller's transaction: they exist if, and only if, what they tell of does."""
     events = list(events)
     if not events:

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from uuid_utils import uuid7
 
 from storage.database import PgConnection
-from storage.round_trip import Statements, execute_each
+from storage.round_trip import TakesStatements, execute_each
 
 
 class FollowUpRow(NamedTuple):
@@ -71,7 +71,9 @@ def open_follow_ups(connection: PgConnection, account_id: str) -> list[FollowUpR
     return [FollowUpRow(*row) for row in rows]
 
 
-def write_follow_ups(connection: Statements, mode: str, account_id: str, new: Iterable[NewFollowUp]) -> None:
+def write_follow_ups(
+    connection: TakesStatements, mode: str, account_id: str, new: Iterable[NewFollowUp]
+) -> None:
     """Write those that are not written yet."""
     execute_each(
         connection,
@@ -93,7 +95,7 @@ def write_follow_ups(connection: Statements, mode: str, account_id: str, new: It
     )
 
 
-def finish_follow_ups(connection: Statements, outcomes: Iterable[tuple[str, str]]) -> None:
+def finish_follow_ups(connection: TakesStatements, outcomes: Iterable[tuple[str, str]]) -> None:
     """Note what became of follow-ups: (id, outcome). One that is done stays as it is."""
     execute_each(
         connection,
@@ -102,7 +104,7 @@ def finish_follow_ups(connection: Statements, outcomes: Iterable[tuple[str, str]
     )
 
 
-def reopen_follow_ups(connection: Statements, ids: Sequence[str], outcome: str) -> None:
+def reopen_follow_ups(connection: TakesStatements, ids: Sequence[str], outcome: str) -> None:
     """Open follow-ups again that were ended with `outcome`."""
     connection.execute(
         "update follow_up set done_at = null, outcome = null where id = any(%s::uuid[]) and outcome = %s",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from psycopg.types.json import Jsonb
 
 from storage.database import PgConnection
-from storage.round_trip import Answer, RoundTrip, Statements, round_trip
+from storage.round_trip import Answer, RoundTrip, TakesStatements, round_trip
 
 KEPT = timedelta(days=30)
 # One request in so many forgets up to ten times as many.
@@ -93,7 +93,9 @@ def begun(asked: Asked, beginning: Beginning) -> Stored | None:
     return None
 
 
-def finish(connection: Statements, asked: Asked, answer: Stored, *, account_id: str | None = None) -> None:
+def finish(
+    connection: TakesStatements, asked: Asked, answer: Stored, *, account_id: str | None = None
+) -> None:
     """Store the answer, for 30 days. `account_id`: whose data it holds. Now and then, those whose time is over go."""
     _write(connection, asked, account_id, answer, None)
     if _lock_number(asked) % _FORGOTTEN_AT_ONCE:
@@ -131,7 +133,7 @@ def _lock_number(asked: Asked) -> int:
 
 
 def _write(
-    connection: Statements,
+    connection: TakesStatements,
     asked: Asked,
     account_id: str | None,
     answer: Stored | None,

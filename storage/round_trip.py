@@ -210,10 +210,10 @@ def round_trip(connection: PgConnection) -> Iterator[RoundTrip]:
 
 
 # What takes statements, at once or together.
-Statements = PgConnection | RoundTrip
+TakesStatements = PgConnection | RoundTrip
 
 
-def execute_each(connection: Statements, statement: str, rows: Iterable[Sequence[object]]) -> None:
+def execute_each(connection: TakesStatements, statement: str, rows: Iterable[Sequence[object]]) -> None:
     """Carry out `statement` for each of a few rows, without waiting in between."""
     query = statement.encode()
     for row in rows:

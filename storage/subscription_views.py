@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from psycopg.rows import dict_row
 
 from storage.database import PgConnection
-from storage.round_trip import Statements
+from storage.round_trip import TakesStatements
 from storage.sight import Sight
 
 Row = dict[str, Any]
@@ -54,7 +54,7 @@ def find_place(connection: PgConnection, sight: Sight, subscription_id: str) -> 
     return place_of(ask_place(connection, sight, subscription_id))
 
 
-def ask_place(connection: Statements, sight: Sight, subscription_id: str) -> Any:
+def ask_place(connection: TakesStatements, sight: Sight, subscription_id: str) -> Any:
     """Ask for what `find_place` answers; what came of it says `place_of`."""
     return connection.execute(
         "select s.account_id::text, s.external_key from subscription s join account a on a.id = s.account_id"

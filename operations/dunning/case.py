@@ -12,13 +12,13 @@ from domain.receivables import InvoiceStatus
 from domain.retries import retry_at
 from storage.dunning import CaseRow, change_case, insert_case
 from storage.events import NewEvent
-from storage.round_trip import Statements
+from storage.round_trip import TakesStatements
 
 OPENED, CHANGED, CLOSED = "dunning.opened", "dunning.changed", "dunning.closed"
 
 
 def note_case(
-    connection: Statements,
+    connection: TakesStatements,
     account: AccountState,
     case: CaseRow | None,
     now: datetime,

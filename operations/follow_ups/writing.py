@@ -17,13 +17,13 @@ from storage.follow_ups import (
     reopen_follow_ups,
     write_follow_ups,
 )
-from storage.round_trip import Statements
+from storage.round_trip import TakesStatements
 
 WITHDRAWN = "withdrawn"
 
 
 def note_follow_ups(
-    connection: Statements,
+    connection: TakesStatements,
     account: AccountState,
     names: Collection[str],
     since: date,

@@ -27,7 +27,7 @@ from storage.packing import (
     text_field,
 )
 from storage.posting import LINE_ROW, POSTING_ROW, Document, heading
-from storage.round_trip import Statements, execute_each
+from storage.round_trip import TakesStatements, execute_each
 
 CREDIT_NOTE_SERIES = {"live": "CN", "test": "TCN"}
 OF_INVOICE = (Event.INVOICE_FINALISED, Event.GIFT_SOLD)
@@ -157,7 +157,7 @@ def _day(moment: object) -> date | None:
     return moment
 
 
-def write_settlement(connection: Statements, invoice_id: str, invoice: Invoice) -> None:
+def write_settlement(connection: TakesStatements, invoice_id: str, invoice: Invoice) -> None:
     """What is settled of an invoice, and the status and balance that follow."""
     balance = invoice.balance
     connection.execute(
@@ -173,7 +173,7 @@ def write_settlement(connection: Statements, invoice_id: str, invoice: Invoice) 
     )
 
 
-def void_lines(connection: Statements, invoice_id: str) -> None:
+def void_lines(connection: TakesStatements, invoice_id: str) -> None:
     """The lines of a voided invoice count no more: their charges may be made again (law I3)."""
     connection.execute(
         "update invoice_line set voided_at = now() where invoice_id = %s and voided_at is null", (invoice_id,)
@@ -181,7 +181,7 @@ def void_lines(connection: Statements, invoice_id: str) -> None:
 
 
 def write_credit_notes(
-    connection: Statements, account: AccountState, first: int, invoice_ids: Sequence[str]
+    connection: TakesStatements, account: AccountState, first: int, invoice_ids: Sequence[str]
 ) -> list[tuple[str, str]]:
     """The credit notes of `account` from the place `first` on, numbered under their series' lock; the id of each, and
     its number as people read it."""
@@ -224,7 +224,7 @@ def write_credit_notes(
 
 
 def write_credit_lines(
-    connection: Statements,
+    connection: TakesStatements,
     account: AccountState,
     first: int,
     found: dict[str, LinePlace],
@@ -257,7 +257,7 @@ def _taxes(credit: CreditLine) -> str:
     return json.dumps([[tax.jurisdiction, str(tax.rate), tax.amount] for tax in credit.taxes])
 
 
-def write_entries(connection: Statements, account: AccountState, entries: Sequence[Entry]) -> None:
+def write_entries(connection: TakesStatements, account: AccountState, entries: Sequence[Entry]) -> None:
     """Journal entries beside those of the invoices, each under an id of its own."""
     rows = [(str(uuid7()), entry) for entry in entries]
     execute_each(

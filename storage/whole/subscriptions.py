@@ -12,7 +12,7 @@ from domain.account.state import AccountState, Subscription
 from domain.periods import start_of_day
 from domain.subscription_terms import Item
 from domain.subscriptions import State
-from storage.round_trip import Statements, execute_each
+from storage.round_trip import TakesStatements, execute_each
 from storage.whole.history import dump_subscription, dump_swap, subscription_history
 
 _FIELDS = (
@@ -47,7 +47,7 @@ _ITEM_FIELDS = (
 
 
 def write_subscription(
-    connection: Statements,
+    connection: TakesStatements,
     account: AccountState,
     subscription: Subscription,
     before: Subscription | None,
@@ -120,7 +120,7 @@ def _values(account: AccountState, subscription: Subscription) -> tuple[object, 
 
 
 def _items(
-    connection: Statements, subscription_id: str, items: Sequence[Item], before: Sequence[Item]
+    connection: TakesStatements, subscription_id: str, items: Sequence[Item], before: Sequence[Item]
 ) -> None:
     known = {item.id: item for item in before}
     added = [item for item in items if item.id not in known]
@@ -163,7 +163,7 @@ def _item_values(item: Item) -> tuple[object, ...]:
     )
 
 
-def _discounts(connection: Statements, subscription: Subscription, before: Subscription | None) -> None:
+def _discounts(connection: TakesStatements, subscription: Subscription, before: Subscription | None) -> None:
     now = list(subscription.terms.discounts)
     if before is not None and now == list(before.terms.discounts):
         return
