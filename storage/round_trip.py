@@ -115,8 +115,7 @@ class RoundTrip:
 
     def __init__(self, connection: PgConnection) -> None:
         self.connection = connection
-        self.reading = Transformer(connection)
-        self._writing = Transformer(connection)
+        self.reading, self._writing = _transformers(connection)
         self._collected: list[_Collected] = []
 
     def execute(self, query: str | bytes, values: Values | None = None, /) -> Answer:
@@ -240,6 +239,16 @@ def _take(pgconn: pq.abc.PGconn, results: list[pq.abc.PGresult]) -> bool:
             return True
         results.append(result)
     return False
+
+
+def _transformers(connection: Any) -> tuple[Transformer, Transformer]:
+    """What reads and what writes values for the connection, with what they have learned of their types: to learn it
+    anew with each round trip took longer than the work itself."""
+    try:
+        known: tuple[Transformer, Transformer] = connection._round_trip_transformers
+    except AttributeError:
+        known = connection._round_trip_transformers = Transformer(connection), Transformer(connection)
+    return known
 
 
 @cache

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
 from domain.account.acting import attempt
@@ -18,6 +17,7 @@ from operations.accounts.standing import subscription_standing
 from operations.accounts.unit import Changing, changing
 from operations.tariffs import Tariff, Tariffs
 from storage.database import PgConnection, transaction
+from storage.json_text import json_text
 from storage.round_trip import RoundTrip
 from storage.whole.access import awaiting_payment
 from storage.whole.reading import Rows
@@ -124,8 +124,8 @@ def carry_out(
         return known
     outcome = Outcome(_answer(unit, step, refused))
     (last or connection).execute(
-        "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, %s, %s, %s)",
-        (account_id, command_id, step.do, Jsonb(asked), Jsonb(outcome.answer)),
+        "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, %s, %s::jsonb, %s::jsonb)",
+        (account_id, command_id, step.do, json_text(asked), json_text(outcome.answer)),
     )
     return outcome
 
