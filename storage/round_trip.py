@@ -95,17 +95,15 @@ class Answer:
 
 
 class _Statement(NamedTuple):
-    """Text and types of the values, in the form in which psycopg knows what a connection has prepared."""
+    """A statement as psycopg asks for it that has to prepare it."""
 
     query: bytes
     types: tuple[int, ...]
 
 
-class _Collected(NamedTuple):
-    statement: _Statement
-    parameters: Sequence[Any]
-    formats: Any
-    answer: Answer
+# Text and types of the values, by which psycopg knows what a connection has prepared; the values, their formats, and
+# where the answer goes. A plain tuple: there are some thirty of them in a command.
+_Collected = tuple[tuple[bytes, tuple[int, ...]], Sequence[Any], Any, Answer]
 
 
 class RoundTrip:
@@ -128,9 +126,7 @@ class RoundTrip:
         writing = self._writing
         parameters = writing.dump_sequence(given, _formats(len(given)))
         answer = Answer(self, text)
-        self._collected.append(
-            _Collected(_Statement(text, writing.types or ()), parameters, writing.formats, answer)
-        )
+        self._collected.append(((text, writing.types or ()), parameters, writing.formats, answer))
         return answer
 
     def commit(self) -> None:
@@ -189,9 +185,11 @@ class RoundTrip:
         if pgconn.transaction_status == pq.TransactionStatus.IDLE and not self.connection.autocommit:
             pgconn.send_query_params(b"begin", None)
             yield None
-        for statement, parameters, formats, answer in collected:
-            name = prepared._names.get(statement)
+        names = prepared._names
+        for key, parameters, formats, answer in collected:
+            name = names.get(key)
             if name is None:
+                statement = _Statement(*key)
                 how, name = prepared.get(statement, True)
                 pgconn.send_prepare(name, *statement)
                 prepared.maybe_add_to_cache(statement, how, name)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.abc import PQGen
 
-LONGEST_WAIT_SECONDS = 0.02  # as long as the interpreter lets a thread run that another one waits for
+LONGEST_WAIT_SECONDS = 0.02
 
 _turn = threading.Lock()
 RV = TypeVar("RV")

@@ -184,7 +184,9 @@ def _act(unit: Changing, step: Step, now: datetime, *, invoice_now: bool) -> str
     account = unit.account
     # The account's days never go back: on a later one that is recorded already, the command counts for that.
     at = now if local_date(now, account.zone) >= account.today else account.today
-    refused = attempt(account, step.model_copy(update={"at": at}))
+    # Where no day has passed, nothing has happened to it since it was read.
+    before = unit.before if account.today == unit.before.today else None
+    refused = attempt(account, step.model_copy(update={"at": at}), before)
     if refused is not None:
         unit.account, reason = refused
         return reason
