@@ -12,12 +12,12 @@ import re
 import threading
 from collections import namedtuple
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache, lru_cache
 from itertools import count
 from typing import Any, NamedTuple
 
-from psycopg import errors, pq
+from psycopg import abc, errors, pq
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.waiting import Ready, Wait
 
@@ -116,6 +116,13 @@ class RoundTrip:
         self.reading, self._writing = _transformers(connection)
         self._collected: list[_Collected] = []
 
+    def __enter__(self) -> RoundTrip:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is None:
+            self.send()
+
     def execute(self, query: str | bytes, values: Values | None = None, /) -> Answer:
         """Collect a statement with psycopg's placeholders. What is wrong with it is raised by whoever sends."""
         text, names = _numbered(query)
@@ -198,12 +205,9 @@ class RoundTrip:
             yield answer
 
 
-@contextmanager
-def round_trip(connection: PgConnection) -> Iterator[RoundTrip]:
+def round_trip(connection: PgConnection) -> AbstractContextManager[RoundTrip]:
     """A round trip, sent at the end of the block; an exception in it leaves unsent what was not sent."""
-    trip = RoundTrip(connection)
-    yield trip
-    trip.send()
+    return RoundTrip(connection)
 
 
 # What takes statements, at once or together.
@@ -239,11 +243,11 @@ def _take(pgconn: pq.abc.PGconn, results: list[pq.abc.PGresult]) -> bool:
     return False
 
 
-def _transformers(connection: Any) -> tuple[Transformer, Transformer]:
+def _transformers(connection: Any) -> tuple[abc.Transformer, abc.Transformer]:
     """What reads and what writes values for the connection, with what they have learned of their types: to learn it
     anew with each round trip took longer than the work itself."""
     try:
-        known: tuple[Transformer, Transformer] = connection._round_trip_transformers
+        known: tuple[abc.Transformer, abc.Transformer] = connection._round_trip_transformers
     except AttributeError:
         known = connection._round_trip_transformers = Transformer(connection), Transformer(connection)
     return known

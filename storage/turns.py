@@ -1,8 +1,8 @@
 """Threads that answer many small requests take turns: one works in Python, the others wait for the database.
 
 Each call of libpq, a hundred a command, gives the interpreter's lock away. Where several threads want it, each of these
-calls wakes one of them, mostly in vain: that was a tenth of a command's time. So a thread takes one lock for all that it
-does between two waits. It is for speed alone: nothing is guarded by it, and who waited long for it goes on without.
+calls wakes one of them, mostly in vain: that was a tenth of the time. So a thread takes one lock for all that it does
+between two waits. It is for speed alone: nothing is guarded by it, and who waited long for it goes on without.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.abc import PQGen
 
+# A command works for a millisecond in all. What works for longer is overtaken, as threads are by the interpreter.
 LONGEST_WAIT_SECONDS = 0.02
 
 _turn = threading.Lock()

@@ -95,7 +95,8 @@ _QUERIES = (
         "items",
         # One that was to begin and never did stays as a row that ends before it starts.
         "select i.id::text, i.subscription_id::text, i.plan_code, i.plan_version, i.quantity, i.price_override,"
-        " i.starts_on, i.ends_on, i.phase_shift, i.replaces::text from subscription_item i join subscription s on s.id = i.subscription_id"
+        " i.starts_on, i.ends_on, i.phase_shift, i.replaces::text"
+        " from subscription_item i join subscription s on s.id = i.subscription_id"
         " where s.account_id = %(account)s and coalesce(i.ends_on >= i.starts_on, true) order by i.id",
     ),
     _Query(
