@@ -2,7 +2,7 @@
 
 Each call of libpq, a hundred a command, gives the interpreter's lock away. Where several threads want it, each of these
 calls wakes one of them, mostly in vain: that was a tenth of the time. So a thread takes one lock for all that it does
-between two waits. It is for speed alone: nothing is guarded by it, and who waited long for it goes on without.
+between two waits. It is for speed alone: nothing is guarded by it, and who once waited long for it goes on without.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ class TurnTaking(psycopg.Connection[tuple[Any, ...]]):
     @contextmanager
     def turns(self) -> Iterator[None]:
         """Take turns in the block with others that do."""
-        self._takes_turns = True
         self._take()
         try:
             yield
@@ -55,7 +54,7 @@ class TurnTaking(psycopg.Connection[tuple[Any, ...]]):
             self._take()
 
     def _take(self) -> None:
-        self._has_turn = _turn.acquire(timeout=LONGEST_WAIT_SECONDS)
+        self._has_turn = self._takes_turns = _turn.acquire(timeout=LONGEST_WAIT_SECONDS)
 
     def _give(self) -> None:
         if self._has_turn:
