@@ -71,8 +71,8 @@ class Plan:
 
 
 class Work(NamedTuple):
-    """The records of a step, each with what it was last brought to. moves: whether rows of the log are gone by; if not, and
-    no records: there is nothing to do. gone: subjects to be looked at that no longer concern the flow."""
+    """The records of a step, each with what it was last brought to. moves: whether rows of the log are gone by;
+    if not, and no records: there is nothing to do. gone: subjects to be looked at that no longer concern the flow."""
 
     lane: Lane
     seen: LaneRow

@@ -19,8 +19,8 @@ EVENTS_AT_ONCE = 1_000
 
 
 class FannedOut(NamedTuple):
-    """What one batch came to: whether the reader went on (else there is nothing to read yet), whether more may be read at
-    once, and how many messages were made."""
+    """What one batch came to: whether the reader went on (else there is nothing to read yet), whether more may be read
+    at once, and how many messages were made."""
 
     moved: bool
     more: bool
