@@ -4,95 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Any, NamedTuple
 
 import pytest
 
-from contracts.test_clock import Clock
 from domain.account import commands as verbs
-from domain.rule_book import RuleBook
-from operations.account_records import AccountChanges, amend_account
-from operations.rule_books import load_rule_book
+from operations.fulfilment import looking, sending, settling
 from operations.test_clocks.clocks import arrived, order_advance
-from operations.test_clocks.delivering import deliver
-from operations.test_clocks.playing import play_step
 from sandbox.reference.stand_in import ReferenceStandIn
 from storage.database import make_engine, transaction
-from storage.sight import EVERYTHING
 from tests.conftest import PostgresForTests
 from tests.operations.clocked import FIRST, Clocked, instant
-from tests.operations.fulfilment.parcels import CONNECTED, Fulfilment
-
-HOME = {"line1": "17 Canary Wharf Steps", "city": "Springfield", "postal_code": "12345", "country": "US"}
-# Of the magazine, whose issues are dated the 1st and the 15th, and are ordered three days before.
-CALENDAR = {
-    "edition": "magazine",
-    "zone": "America/New_York",
-    "extra_days": [f"2026-{month:02}-{day:02}" for month in range(1, 7) for day in (1, 15)],
-    "cut_off": {"at": "12:00", "days_before": 3},
-}
-
-
-class Asked(NamedTuple):
-    """A call, and the local day on which the account stood."""
-
-    day: str
-    method: str
-    about: str
-
-
-class Reader:
-    """A reader on a clock, and the systems that give licences and send parcels."""
-
-    def __init__(self, clocked: Clocked, fulfilment: Fulfilment, *, connected: bool = True) -> None:
-        self.clocked = clocked
-        self.fulfilment = fulfilment
-        clocked.fulfilled_by = lambda _: CONNECTED if connected else {}
-        load_rule_book(clocked.engine, RuleBook.model_validate({"delivery": CALENDAR}))
-        self.clock: Clock = clocked.clock()
-        self.account = clocked.account(self.clock, "ada")
-        with transaction(clocked.engine) as connection:
-            amend_account(
-                connection,
-                EVERYTHING,
-                self.account,
-                AccountChanges(person={"name": "Ada", "address": HOME}),
-                allowed=lambda _: True,
-                now=instant(FIRST),
-                actor="test",
-            )
-
-    async def lives(self, to: str) -> list[Asked]:
-        """Play the account up to `to`, as the clock's activity does; the calls that were made."""
-        engine, target, asked = self.clocked.engine, instant(to), []
-        order_advance(engine, self.clock.id, target)
-        asked += await self.delivered()
-        while not (step := play_step(engine, self.clocked.tariffs.current(), self.account, target)).arrived:
-            for subscription in step.waiting:
-                self.clocked.tick(subscription, step.at)
-            asked += await self.delivered()
-        asked += await self.delivered()
-        arrived(engine, self.clock.id)
-        return asked
-
-    async def delivered(self) -> list[Asked]:
-        asked = []
-        while calls := deliver(self.clocked.engine, self.clocked.fulfilled_by, self.account):
-            [(day,)] = self.clocked.rows(
-                "select (clock_at at time zone time_zone)::date::text from account where id = %s",
-                self.account,
-            )
-            for call in calls:
-                asked.append(Asked(day, call.method, call.about))
-                await self.fulfilment.call(call)
-        return asked
-
-    def stands(self, capability: str) -> list[tuple[Any, ...]]:
-        return self.clocked.rows(
-            "select coalesce(terms->>'issue', 'order'), wish, told, outcome from fulfilment where capability = %s"
-            " order by number",
-            capability,
-        )
+from tests.operations.delivered import Reader
+from tests.operations.fulfilment.parcels import Fulfilment
 
 
 @pytest.fixture
@@ -183,3 +106,24 @@ async def test_what_nothing_is_connected_for_waits_as_in_life(
         ("2026-01-15", *waits),
         ("2026-02-01", *waits),
     ]
+
+
+async def test_the_keeper_leaves_a_clock_on_its_way_alone(clocked: Clocked, fulfilment: Fulfilment) -> None:
+    """Its accounts' time waits for what is asked of them, so that nobody else may ask."""
+    reader = Reader(clocked, fulfilment)
+    clocked.subscribe(reader.account, "ada main", "quarterdeck")
+    now = instant("2027-01-05")
+
+    def round() -> tuple[int, int]:
+        looking.look_anew(clocked.engine, clocked.tariffs.current(), now)
+        with transaction(clocked.engine) as connection:
+            calls = sending.ask(connection, clocked.fulfilled_by, now)
+            return len(calls), settling.take_note(connection, now)
+
+    order_advance(clocked.engine, reader.clock.id, instant("2026-01-06"))
+    assert round() == (0, 0)
+    arrived(clocked.engine, reader.clock.id)
+    assert round() == (1, 0)
+    assert await reader.delivered()
+    order_advance(clocked.engine, reader.clock.id, instant("2026-01-07"))
+    assert round() == (0, 0)
