@@ -38,7 +38,13 @@ class Reader:
     """A reader on a clock, and the systems that give licences and send parcels."""
 
     def __init__(
-        self, clocked: Clocked, fulfilment: Fulfilment, *, connected: bool = True, clock: str = "clock"
+        self,
+        clocked: Clocked,
+        fulfilment: Fulfilment,
+        *,
+        connected: bool = True,
+        clock: str = "clock",
+        address: dict[str, str] | None = HOME,
     ) -> None:
         self.clocked = clocked
         self.fulfilment = fulfilment
@@ -51,7 +57,7 @@ class Reader:
                 connection,
                 EVERYTHING,
                 self.account,
-                AccountChanges(person={"name": "Ada", "address": HOME}),
+                AccountChanges(person={"name": "Ada", "address": address}),
                 allowed=lambda _: True,
                 now=instant(FIRST),
                 actor="test",

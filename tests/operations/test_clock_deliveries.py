@@ -10,6 +10,7 @@ import pytest
 from domain.account import commands as verbs
 from operations.fulfilment import looking, sending, settling
 from operations.test_clocks.clocks import arrived, order_advance
+from operations.test_clocks.delivering import deliver
 from sandbox.reference.stand_in import ReferenceStandIn
 from storage.database import make_engine, transaction
 from tests.conftest import PostgresForTests
@@ -106,6 +107,30 @@ async def test_what_nothing_is_connected_for_waits_as_in_life(
         ("2026-01-15", *waits),
         ("2026-02-01", *waits),
     ]
+
+
+async def test_what_is_refused_is_parked_and_holds_time_up_no_longer(
+    clocked: Clocked, fulfilment: Fulfilment
+) -> None:
+    reader = Reader(clocked, fulfilment, address=None)
+    clocked.subscribe(reader.account, "ada main", "quarterdeck")
+    asked = await reader.lives("2026-02-10")
+    assert [(each.day, each.about[-10:]) for each in asked if each.method == "shipping.buy"] == [
+        ("2026-01-12", "2026-01-15"),
+        ("2026-01-29", "2026-02-01"),
+    ]
+    parked = "select count(*) from parked where method = 'shipping.buy' and resolved_at is null"
+    assert clocked.rows(parked) == [(2,)]
+
+
+def test_what_was_asked_by_one_who_died_is_asked_no_second_time(
+    clocked: Clocked, fulfilment: Fulfilment
+) -> None:
+    reader = Reader(clocked, fulfilment)
+    clocked.subscribe(reader.account, "ada main", "quarterdeck")
+    [call] = deliver(clocked.engine, clocked.fulfilled_by, reader.account)
+    assert call.method == "drm.grant"
+    assert deliver(clocked.engine, clocked.fulfilled_by, reader.account) == [call]
 
 
 async def test_the_keeper_leaves_a_clock_on_its_way_alone(clocked: Clocked, fulfilment: Fulfilment) -> None:
