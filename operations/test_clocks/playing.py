@@ -7,7 +7,7 @@ is taken again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -61,7 +61,7 @@ def play_step(engine: Engine, tariff: Tariff, account_id: str, to: datetime) -> 
             return Step(time.clock_at, arrived=True, delivers=bool(looks))
         days = _follow_up_days(connection, account_id, zone)
         last = local_date(to, zone)
-        deliveries = {local_date(each, zone) for each in looks if each is not None and each > time.clock_at}
+        deliveries = _days_after(time.clock_at, looks, zone)
         with changing(connection, tariff, account_id, time.clock_at) as unit:
             waiting = _pass(unit.account, last, days, deliveries)
             zone = unit.account.zone
@@ -127,3 +127,9 @@ def _due(connection: PgConnection, account_id: str, at: datetime) -> list[Follow
 
 def _follow_up_days(connection: PgConnection, account_id: str, zone: ZoneInfo) -> set[date]:
     return {local_date(each.due_at, zone) for each in open_follow_ups(connection, account_id)}
+
+
+def _days_after(at: datetime, looks: Sequence[datetime | None], zone: ZoneInfo) -> set[date]:
+    """The local days of what is looked at next after the day of `at`."""
+    days = {local_date(each, zone) for each in looks if each is not None}
+    return {day for day in days if day > local_date(at, zone)}

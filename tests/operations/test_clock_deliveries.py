@@ -94,6 +94,24 @@ async def test_a_licence_is_given_renewed_with_each_bill_and_revoked_with_the_ac
     assert [each.about[-10:] for each in asked if each.method == "shipping.buy"][-1] == "2026-03-15"
 
 
+async def test_issues_follow_a_reader_into_another_time_zone(
+    clocked: Clocked, fulfilment: Fulfilment
+) -> None:
+    reader = Reader(clocked, fulfilment)
+    clocked.subscribe(reader.account, "ada main", "quarterdeck")
+    asked = []
+    for to, zone in (("2026-01-10", "Pacific/Auckland"), ("2026-01-20", "Pacific/Honolulu")):
+        asked += await reader.lives(to)
+        move = verbs.MoveTimeZone(at=FIRST, do="move_time_zone", timezone=zone)
+        clocked.commands.carry_out(reader.account, zone, move, instant(to))
+    asked += await reader.lives("2026-02-20")
+    assert [(each.day, each.about[-10:]) for each in asked if each.method == "shipping.buy"] == [
+        ("2026-01-12", "2026-01-15"),
+        ("2026-01-29", "2026-02-01"),
+        ("2026-02-12", "2026-02-15"),
+    ]
+
+
 async def test_what_nothing_is_connected_for_waits_as_in_life(
     clocked: Clocked, fulfilment: Fulfilment
 ) -> None:
