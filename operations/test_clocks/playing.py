@@ -7,7 +7,7 @@ is taken again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from operations.billrun.fail_points import fail_point
 from operations.tariffs import Tariff
 from storage.database import PgConnection, transaction
 from storage.follow_ups import FollowUpRow, open_follow_ups
+from storage.fulfilments import fulfilment_looks
 from storage.test_clocks import account_time, move_account
 
 _DAY = timedelta(days=1)
@@ -36,11 +37,13 @@ class NotClocked(LookupError):
 @dataclass(frozen=True, slots=True)
 class Step:
     """Where an account stands after a step: `at` in its clock's time; `waiting` are ids of subscriptions whose
-    episodes have to act before the day is billed; `arrived` says that nothing is left to do before the target."""
+    episodes have to act before the day is billed; `arrived` says that nothing is left to do before the target, and
+    `delivers` that licences or parcels of the account are written down."""
 
     at: datetime
     waiting: tuple[str, ...] = ()
     arrived: bool = False
+    delivers: bool = False
 
 
 def play_step(engine: Engine, tariff: Tariff, account_id: str, to: datetime) -> Step:
@@ -50,15 +53,17 @@ def play_step(engine: Engine, tariff: Tariff, account_id: str, to: datetime) -> 
         if time is None:
             raise NotClocked(f"account {account_id} lives by no test clock")
         zone = ZoneInfo(time.time_zone)
+        looks = fulfilment_looks(connection, account_id)
         due = {each.subscription_id for each in _due(connection, account_id, time.clock_at)}
         if due:
-            return Step(time.clock_at, tuple(sorted(due)))
+            return Step(time.clock_at, tuple(sorted(due)), delivers=bool(looks))
         if to < time.clock_at:
-            return Step(time.clock_at, arrived=True)
+            return Step(time.clock_at, arrived=True, delivers=bool(looks))
         days = _follow_up_days(connection, account_id, zone)
         last = local_date(to, zone)
+        deliveries = _days_after(time.clock_at, looks, zone)
         with changing(connection, tariff, account_id, time.clock_at) as unit:
-            waiting = _pass(unit.account, last, days)
+            waiting = _pass(unit.account, last, days, deliveries)
             zone = unit.account.zone
             unit.now = max(start_of_day(unit.account.today, zone), time.clock_at)
         day = unit.account.today
@@ -66,15 +71,20 @@ def play_step(engine: Engine, tariff: Tariff, account_id: str, to: datetime) -> 
         move_account(connection, account_id, at)
         fail_point("clock-passed")
         due = {each.subscription_id for each in _due(connection, account_id, at)}
-        return Step(at, tuple(sorted(due | waiting)), arrived=not due and not waiting and at == to)
+        arrived = not due and not waiting and at == to
+        delivers = bool(fulfilment_looks(connection, account_id))
+        return Step(at, tuple(sorted(due | waiting)), arrived, delivers)
 
 
-def _pass(account: AccountState, last: date, follow_ups: Collection[date]) -> set[str]:
-    """Bill the day on which the account stands, and let days pass until one leaves something to see, or `last` is
-    billed. The ids of subscriptions for which the day that has begun, and is not billed, was dated."""
+def _pass(
+    account: AccountState, last: date, follow_ups: Collection[date], deliveries: Collection[date]
+) -> set[str]:
+    """Bill the day on which the account stands, and let days pass until one leaves something to see, is one of
+    `deliveries`, or `last` is billed. The ids of subscriptions for which the day that has begun, and is not billed, was
+    dated."""
     before = _seen(account)
     run_bill(account)
-    while account.today < last and _seen(account) == before:
+    while account.today < last and account.today not in deliveries and _seen(account) == before:
         dated = _next_days(account)
         advance(account, account.today + _DAY)
         begun = {own for own, day in dated.items() if day == account.today}
@@ -117,3 +127,9 @@ def _due(connection: PgConnection, account_id: str, at: datetime) -> list[Follow
 
 def _follow_up_days(connection: PgConnection, account_id: str, zone: ZoneInfo) -> set[date]:
     return {local_date(each.due_at, zone) for each in open_follow_ups(connection, account_id)}
+
+
+def _days_after(at: datetime, looks: Sequence[datetime | None], zone: ZoneInfo) -> set[date]:
+    """The local days of what is looked at next after the day of `at`."""
+    days = {local_date(each, zone) for each in looks if each is not None}
+    return {day for day in days if day > local_date(at, zone)}

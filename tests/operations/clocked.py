@@ -14,6 +14,7 @@ from domain.account.terms import AccountTerms, TaxTerms
 from operations.accounts.commands import AccountCommands
 from operations.catalog import load_catalog
 from operations.dump import dump
+from operations.fulfilment.sending import FulfilledBy, nothing_connected
 from operations.subscriptions import follow_up_subscription, settle_subscription
 from operations.tariffs import Tariffs
 from operations.test_clocks.clocks import (
@@ -49,6 +50,7 @@ class Clocked:
         self.commands = AccountCommands(engine, self.tariffs)
         load_catalog(engine, read_catalog_file(CATALOG).catalog)
         self.given = 0
+        self.fulfilled_by: FulfilledBy = nothing_connected
 
     def clock(self, name: str = "clock", *, at: date | str = FIRST) -> Clock:
         return create_clock(self.engine, name, instant(at))
@@ -88,7 +90,7 @@ class Clocked:
     def tick(self, subscription: str, at: datetime) -> None:
         """What an episode does when it is told what time it is."""
         settle_subscription(self.engine, subscription, at, self.tariffs.current())
-        follow_up_subscription(self.engine, subscription, at)
+        follow_up_subscription(self.engine, subscription, at, fulfilled_by=self.fulfilled_by)
 
     def dump(self, mode: str | None = None) -> list[str]:
         """The canonical dump, or its lines of one mode."""
