@@ -25,7 +25,9 @@ from contracts.test_clock import (
     ClockStatus,
 )
 from operations.billrun.fail_points import fail_point
-from operations.tariffs import Tariffs
+from operations.billrun.rate import TaxEngines, TaxStep
+from operations.billrun.whole_quotes import NotTaxed
+from operations.tariffs import Tariff, Tariffs
 from operations.test_clocks.clocks import (
     ClockRefused,
     NoSuchClock,
@@ -41,16 +43,18 @@ from storage.test_clocks import accounts_behind
 # Rules are pure Python on one core: more at once would only wait for each other. Some wait for episodes.
 ACCOUNTS_AT_ONCE = 6
 PAGE = 200
+MODE = "test"  # of every account on a clock
 
 
 class TestClockActivities:
-    """Clocks in the database of `engine`."""
+    """Clocks in the database of `engine`. taxes: the connected tax engines."""
 
     __test__ = False
 
-    def __init__(self, engine: Engine, episodes: Episodes) -> None:
+    def __init__(self, engine: Engine, episodes: Episodes, taxes: TaxEngines | None = None) -> None:
         self._engine = engine
         self._episodes = episodes
+        self._taxes = taxes
         self._tariffs = Tariffs(engine)
 
     @activity.defn(name="order_clock", no_thread_cancel_exception=True)
@@ -68,7 +72,15 @@ class TestClockActivities:
         clock = await asyncio.to_thread(read_clock, self._engine, request.clock_id)
         if clock.target is None or clock.status is not ClockStatus.ADVANCING:
             return _result(clock, 0)
-        drive = _Drive(self._engine, self._tariffs, self._episodes, clock.id, clock.target, clock.accounts)
+        drive = _Drive(
+            self._engine,
+            self._tariffs,
+            self._episodes,
+            clock.id,
+            clock.target,
+            clock.accounts,
+            self._taxes,
+        )
         await drive.go()
         return _result(await asyncio.to_thread(arrived, self._engine, clock.id), drive.steps)
 
@@ -98,6 +110,7 @@ class _Drive:
         clock_id: str,
         to: datetime,
         accounts: int,
+        taxes: TaxEngines | None,
     ) -> None:
         self._engine = engine
         self._tariffs = tariffs
@@ -105,6 +118,7 @@ class _Drive:
         self._clock_id = clock_id
         self._to = to
         self._accounts = accounts
+        self._taxes = taxes
         self._arrived = 0
         self.steps = 0
 
@@ -140,17 +154,24 @@ class _Drive:
     async def _step(self, account: str) -> Step:
         fail_point("clock-step")
         try:
+            tariff = self._tariffs.current()
             step = await asyncio.to_thread(
-                play_step, self._engine, self._tariffs.current(), account, self._to
+                play_step, self._engine, tariff, account, self._to, self._asking(tariff)
             )
         except DATABASE_AWAY:
             raise
-        except (ValueError, LookupError) as error:
+        except (ValueError, LookupError, NotTaxed) as error:
             raise ApplicationError(
                 f"account {account} cannot go on: {error}", type="AccountStuck", non_retryable=True
             ) from error
         self.steps += 1
         return step
+
+    def _asking(self, tariff: Tariff) -> TaxStep | None:
+        """The step of the engine that taxes test accounts; None where the built-in table does."""
+        if self._taxes is None or not self._taxes.asked(MODE):
+            return None
+        return self._taxes.step(MODE, tariff.taxes, lambda _: None)
 
     async def _tick(self, ref: EpisodeRef, to: datetime) -> None:
         fail_point("clock-tick")

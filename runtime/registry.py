@@ -103,7 +103,7 @@ def build_activities(
         *SweepActivities(engine, Episodes(client)).all(),
         *RenewalActivities(engine, provisioner).all(),
         *SyncControlActivities(engine).all(),
-        *TestClockActivities(engine, Episodes(client)).all(),
+        *TestClockActivities(engine, Episodes(client), taxes).all(),
     ]
 
 

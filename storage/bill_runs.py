@@ -175,10 +175,10 @@ def record_outcome(
 
 
 def park_accounts(
-    connection: PgConnection, run_id: str | None, mode: str, refusals: Mapping[str, tuple[str, str, str]]
+    connection: PgConnection, run_id: str, mode: str, refusals: Mapping[str, tuple[str, str, str]]
 ) -> None:
     """Park accounts with (error kind, message, remedy). An account is parked once in the open: a second refusal
-    counts up and renews the reason. run_id: None where a command could not bill it."""
+    counts up and renews the reason."""
     with connection.cursor() as cursor:
         cursor.executemany(
             """

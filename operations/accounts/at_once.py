@@ -12,8 +12,9 @@ from domain.account.state import AccountState
 from domain.tax_documents import TaxSource
 from operations.accounts.taxing import Quotes
 from operations.accounts.unit import Changing
-from storage.bill_runs import park_accounts, resolve_parks
+from storage.bill_runs import resolve_parks
 from storage.database import PgConnection
+from storage.parked import Park, park
 
 TAX_PENDING = "tax_pending"
 
@@ -47,8 +48,7 @@ class AtOnce:
                 return {}
             # A test clock bills the day on which it stands when it goes on.
             if unit.rows.head.clock_at is None:
-                _, message, remedy = self.pending
-                park_accounts(connection, None, account.mode, {account.id: (TAX_PENDING, message, remedy)})
+                _park(connection, account, self.pending)
             return {"tax_pending": self.pending.because}
         self.quotes.record(connection, unit)
         if not unit.written.invoices:
@@ -58,6 +58,22 @@ class AtOnce:
         sources = {tax.source for _, tax in self.quotes.used if tax is not None}
         fallback = TaxSource.FALLBACK in sources
         return {"tax_by": TaxSource.FALLBACK.value if fallback else TaxSource.ENGINE.value} if sources else {}
+
+
+def _park(connection: PgConnection, account: AccountState, pending: Pending) -> None:
+    """As a bill run parks it. What a run had to leave before stays that run's, which bills this with it."""
+    park(
+        connection,
+        Park(
+            kind="bill-run",
+            trace_key=f"bill-run/account/{account.id}",
+            error_kind=TAX_PENDING,
+            message=pending.message,
+            remedy=pending.remedy,
+            mode=account.mode,
+            account_id=account.id,
+        ),
+    )
 
 
 def _owes(account: AccountState) -> bool:

@@ -125,9 +125,7 @@ def policy() -> str:
 
 
 @pytest.fixture
-def publisher(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str
-) -> Iterator[Publisher]:
+def publisher(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str) -> Iterator[Publisher]:
     monkeypatch.setenv("AVATAX_TEST_KEY", "sandbox-licence")
     config = tmp_path / "masthead.yaml"
     with AvaTaxStandIn() as avatax:
@@ -200,7 +198,9 @@ def test_with_the_engine_away_the_command_is_done_and_its_invoice_waits(
 
     wait_until("the engine is asked again", back)
     assert publisher.rows(parked, told["account"]) == [("tax_pending", "billed")]
-    assert publisher.rows("select count(*) from pending_charge where account_id = %s", told["account"]) == [(0,)]
+    assert publisher.rows("select count(*) from pending_charge where account_id = %s", told["account"]) == [
+        (0,)
+    ]
     publisher.check()
 
 

@@ -123,8 +123,19 @@ async def test_what_a_command_had_to_leave_is_billed_by_itself_once_the_engine_i
             assert answer.is_success, answer.text
             return dict(answer.json())
 
-        home = {"line1": "1 Main St", "city": "New York", "region": "NY", "postal_code": "10018", "country": "US"}
-        opened = {"external_key": "upgrader", "currency": "USD", "time_zone": "UTC", "person": {"address": home}}
+        home = {
+            "line1": "1 Main St",
+            "city": "New York",
+            "region": "NY",
+            "postal_code": "10018",
+            "country": "US",
+        }
+        opened = {
+            "external_key": "upgrader",
+            "currency": "USD",
+            "time_zone": "UTC",
+            "person": {"address": home},
+        }
         account = ask("/v1/accounts", opened)["id"]
         order = {"external_key": "upgraded", "plan": "weekend", "invoice_now": True}
         began = ask(f"/v1/accounts/{account}/subscriptions", order)
