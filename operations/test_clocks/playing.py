@@ -9,6 +9,7 @@ ask it.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -56,11 +57,8 @@ def play_step(
     that is connected for test accounts. Raises NotClocked, NotTaxed for what the engine does not tax, and DraftMoved
     for an account that others change each time while it is asked."""
     for _ in range(ASKED_AGAIN):
-        try:
+        with suppress(DraftMoved):
             return _play(engine, tariff, account_id, to, asking)
-        except DraftMoved:
-            if asking is None:
-                raise
     return _play(engine, tariff, account_id, to, asking)
 
 

@@ -13,13 +13,14 @@ from temporalio.worker import Worker
 
 from activities import test_clock
 from activities.subscription import Episodes, SubscriptionActivities
+from operations.billrun.rate import TaxEngines
 from workflows import clocks as test_clock_workflow
 from workflows import subscription
 
 
 @asynccontextmanager
-async def clock_worker(client: Client, engine: Engine) -> AsyncIterator[str]:
-    """A worker for clocks and episodes; answers its queue."""
+async def clock_worker(client: Client, engine: Engine, taxes: TaxEngines | None = None) -> AsyncIterator[str]:
+    """A worker for clocks and episodes, beside the connected tax engines; answers its queue."""
     queue = f"clocks-{uuid.uuid4()}"
     with ThreadPoolExecutor(8) as threads:
         async with Worker(
@@ -28,7 +29,7 @@ async def clock_worker(client: Client, engine: Engine) -> AsyncIterator[str]:
             workflows=[subscription.SubscriptionWorkflow, test_clock_workflow.TestClockWorkflow],
             activities=[
                 *SubscriptionActivities(engine).all(),
-                *test_clock.TestClockActivities(engine, Episodes(client, queue)).all(),
+                *test_clock.TestClockActivities(engine, Episodes(client, queue), taxes).all(),
             ],
             activity_executor=threads,
         ):
