@@ -234,6 +234,8 @@ _LEFT = (
 )
 # What a command left is billed for the day on which it came, wherever the account is.
 _INSTANT = "case when p.bill_run_id is null then p.last_seen_at else r.target_instant end"
+# Commands may leave others all the time.
+_SINCE = "coalesce(min(p.last_seen_at) filter (where p.bill_run_id is null), max(p.last_seen_at))"
 _PAUSE = "least(interval '10 min', interval '2 s' * power(2, least(max(p.times), 20)))"
 
 
@@ -243,7 +245,7 @@ def billing_pending(connection: PgConnection) -> list[PendingBilling]:
     rows = connection.execute(
         f"""
         select coalesce(r.id::text, '{COMMANDS}'), p.mode, r.target_date, max({_INSTANT}), count(*),
-               max(p.last_seen_at) + {_PAUSE} <= clock_timestamp()
+               {_SINCE} + {_PAUSE} <= clock_timestamp()
         from parked p left join bill_run r on r.id = p.bill_run_id
         where {_PENDING} and {_LEFT}
         group by r.id, p.mode order by r.started_at nulls last, r.id
