@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from temporalio.client import Client
@@ -14,12 +16,14 @@ from connectors.avalara.connector import Avalara
 from contracts.test_clock import Clock, ClockStatus
 from domain.account import commands as verbs
 from domain.invoices import Draft
+from operations.accounts.at_once import AtOnce, NotAsked, Pending
+from operations.accounts.commands import carry_out
 from operations.billrun.rate import TaxAnswers
 from operations.test_clocks.clocks import read_clock
 from operations.verify import verify
 from runtime.temporal import connect
 from sandbox.avatax.stand_in import AvaTaxStandIn
-from storage.database import make_engine
+from storage.database import make_engine, transaction
 from tests.conftest import NAMESPACE, PostgresForTests
 from tests.faults.conftest import until
 from tests.operations.clocked import FIRST, Clocked, instant
@@ -27,6 +31,7 @@ from tests.single_invoices import Shop
 from tests.workflows.clocked import clock_worker
 from workflows.clock_starts import advance_clock
 
+NOW = datetime.now(UTC)
 MARCH = instant("2026-03-06")
 TAXED = (
     "select i.issued_on::text, i.tax, d.total, d.source, d.mode from invoice i"
@@ -74,7 +79,7 @@ async def test_what_a_clock_bills_is_taxed_by_the_engine_and_recorded_there(
         (107, 107, "engine", "test")
     }
     await shop.turn()
-    assert [document.code for document in shop.stand_in.documents.all()] == ["TEST-1", "TEST-2", "TEST-3"]
+    assert {document.code for document in shop.stand_in.documents.all()} == {"TEST-1", "TEST-2", "TEST-3"}
     assert [each for each in verify(shop.engine) if not each.ok] == []
 
 
@@ -120,3 +125,40 @@ async def test_an_account_that_moves_while_the_engine_is_asked_is_asked_for_agai
     await asyncio.to_thread(clocked.play, account, instant("2026-01-06"), disturbed)
     assert asked == [1, 2]
     assert clocked.rows("select distinct quantity from invoice_line where kind <> 'tax'") == [(2,)]
+
+
+async def test_a_command_that_the_engine_did_not_tax_is_billed_by_the_clock(shop: Shop) -> None:
+    clocked = Clocked(shop.engine)
+    account = clocked.account(clocked.clock(), "ada")
+    clocked.subscribe(account, "main", "digital-lite")
+    tariff = clocked.tariffs.current()
+    step = taxes_of(shop).step("test", tariff.taxes, lambda _: None)
+    await asyncio.to_thread(clocked.play, account, instant("2026-01-06"), step)
+    upgrade = verbs.ChangePlan(at=FIRST, do="change_plan", subscription="main", to="digital-monthly")
+
+    def command(at_once: AtOnce | None) -> dict[str, Any]:
+        with transaction(shop.engine) as connection:
+            done = carry_out(
+                connection,
+                tariff,
+                account,
+                "upgrade",
+                upgrade,
+                NOW,
+                invoice_now=True,
+                engine_taxed={"test"},
+                at_once=at_once,
+            )
+        return done.answer
+
+    with pytest.raises(NotAsked):
+        command(None)
+    away = Pending("engine_away", "taxes is away", "Nothing.")
+    assert command(AtOnce(NOW, pending=away))["tax_pending"] == "engine_away"
+    assert clocked.rows("select count(*) from parked") == [(0,)]
+    assert len(clocked.rows(TAXED)) == 1
+    await asyncio.to_thread(clocked.play, account, instant("2026-01-07"), step)
+    assert [(day, source) for day, _, _, source, _ in clocked.rows(TAXED)] == [
+        ("2026-01-05", "engine"),
+        ("2026-01-06", "engine"),
+    ]
