@@ -28,8 +28,10 @@ from contracts.test_clock import (
     ClockStatus,
 )
 from operations.billrun.fail_points import fail_point
+from operations.billrun.rate import TaxEngines, TaxStep
+from operations.billrun.whole_quotes import NotTaxed
 from operations.fulfilment.sending import FulfilledBy
-from operations.tariffs import Tariffs
+from operations.tariffs import Tariff, Tariffs
 from operations.test_clocks.clocks import (
     ClockRefused,
     NoSuchClock,
@@ -48,6 +50,7 @@ log = logging.getLogger("masthead.test_clock")
 # Rules are pure Python on one core: more at once would only wait for each other. Some wait for episodes.
 ACCOUNTS_AT_ONCE = 6
 PAGE = 200
+MODE = "test"  # of every account on a clock
 # How long an account's time waits for the answer of a system that gives licences or sends parcels.
 ANSWER_SECONDS = 20.0
 LOOK_EVERY_SECONDS = 0.05
@@ -61,14 +64,22 @@ class Deliveries(NamedTuple):
 
 
 class TestClockActivities:
-    """Clocks in the database of `engine`. deliveries: None where nothing gives licences or sends parcels."""
+    """Clocks in the database of `engine`. deliveries: None where nothing gives licences or sends parcels. taxes: the
+    connected tax engines."""
 
     __test__ = False
 
-    def __init__(self, engine: Engine, episodes: Episodes, deliveries: Deliveries | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        episodes: Episodes,
+        deliveries: Deliveries | None = None,
+        taxes: TaxEngines | None = None,
+    ) -> None:
         self._engine = engine
         self._episodes = episodes
         self._deliveries = deliveries
+        self._taxes = taxes
         self._tariffs = Tariffs(engine)
 
     @activity.defn(name="order_clock", no_thread_cancel_exception=True)
@@ -94,6 +105,7 @@ class TestClockActivities:
             clock.id,
             clock.target,
             clock.accounts,
+            self._taxes,
         )
         await drive.go()
         return _result(await asyncio.to_thread(arrived, self._engine, clock.id), drive.steps)
@@ -125,6 +137,7 @@ class _Drive:
         clock_id: str,
         to: datetime,
         accounts: int,
+        taxes: TaxEngines | None,
     ) -> None:
         self._engine = engine
         self._tariffs = tariffs
@@ -134,6 +147,7 @@ class _Drive:
         self._clock_id = clock_id
         self._to = to
         self._accounts = accounts
+        self._taxes = taxes
         self._arrived = 0
         self.steps = 0
 
@@ -196,17 +210,24 @@ class _Drive:
     async def _step(self, account: str) -> Step:
         fail_point("clock-step")
         try:
+            tariff = self._tariffs.current()
             step = await asyncio.to_thread(
-                play_step, self._engine, self._tariffs.current(), account, self._to
+                play_step, self._engine, tariff, account, self._to, self._asking(tariff)
             )
         except DATABASE_AWAY:
             raise
-        except (ValueError, LookupError) as error:
+        except (ValueError, LookupError, NotTaxed) as error:
             raise ApplicationError(
                 f"account {account} cannot go on: {error}", type="AccountStuck", non_retryable=True
             ) from error
         self.steps += 1
         return step
+
+    def _asking(self, tariff: Tariff) -> TaxStep | None:
+        """The step of the engine that taxes test accounts; None where the built-in table does."""
+        if self._taxes is None or not self._taxes.asked(MODE):
+            return None
+        return self._taxes.step(MODE, tariff.taxes, lambda _: None)
 
     async def _tick(self, ref: EpisodeRef, to: datetime) -> None:
         fail_point("clock-tick")

@@ -106,7 +106,7 @@ def build_activities(
         *SweepActivities(engine, Episodes(client)).all(),
         *RenewalActivities(engine, provisioner).all(),
         *SyncControlActivities(engine).all(),
-        *TestClockActivities(engine, Episodes(client), deliveries).all(),
+        *TestClockActivities(engine, Episodes(client), deliveries, taxes).all(),
     ]
 
 

@@ -182,7 +182,10 @@ def _read_epoch(
     # The newest event that can be read now is the end of a walk along the index, which is without a sort: a CASE lets
     # the planner expect that many are wanted, also where it has no statistics yet.
     horizon: LiteralString = "" if final else "and xid < pg_snapshot_xmin(pg_current_snapshot())"
-    behind: LiteralString = f"(xid, id) > (%(xid)s::text::xid8, %(id)s) {horizon} and case when epoch = %(epoch)s then true else false end"
+    behind: LiteralString = (
+        f"(xid, id) > (%(xid)s::text::xid8, %(id)s) {horizon}"
+        " and case when epoch = %(epoch)s then true else false end"
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             f"""

@@ -19,7 +19,10 @@ KINDS = (
     "payment_method.renewed",
 )
 # A bill run posts by the hundred thousand; only those who owe from before are dunned.
-_CONCERNS: LiteralString = "(kind <> 'invoice.posted' or account_id in (select account_id from dunning_case where closed_at is null))"
+_CONCERNS: LiteralString = (
+    "(kind <> 'invoice.posted'"
+    " or account_id in (select account_id from dunning_case where closed_at is null))"
+)
 
 
 class News(NamedTuple):

@@ -12,6 +12,7 @@ from contracts.test_clock import Clock
 from domain.account import commands as verbs
 from domain.account.terms import AccountTerms, TaxTerms
 from operations.accounts.commands import AccountCommands
+from operations.billrun.rate import TaxStep
 from operations.catalog import load_catalog
 from operations.dump import dump
 from operations.fulfilment.sending import FulfilledBy, nothing_connected
@@ -77,11 +78,11 @@ class Clocked:
         arrived(self.engine, clock.id)
         return steps
 
-    def play(self, account: str, target: datetime) -> int:
+    def play(self, account: str, target: datetime, asking: TaxStep | None = None) -> int:
         steps = 0
         while True:
             steps += 1
-            step = play_step(self.engine, self.tariffs.current(), account, target)
+            step = play_step(self.engine, self.tariffs.current(), account, target, asking)
             if step.arrived:
                 return steps
             for subscription in step.waiting:

@@ -14,6 +14,7 @@ from temporalio.worker import Worker
 
 from activities import test_clock
 from activities.subscription import Episodes, SubscriptionActivities
+from operations.billrun.rate import TaxEngines
 from operations.fulfilment.sending import FulfilledBy, nothing_connected
 from workflows import clocks as test_clock_workflow
 from workflows import subscription
@@ -22,10 +23,13 @@ from workflows.call_starts import start_call
 
 @asynccontextmanager
 async def clock_worker(
-    client: Client, engine: Engine, fulfilled_by: FulfilledBy = nothing_connected
+    client: Client,
+    engine: Engine,
+    fulfilled_by: FulfilledBy = nothing_connected,
+    taxes: TaxEngines | None = None,
 ) -> AsyncIterator[str]:
-    """A worker for clocks and episodes; answers its queue. What `fulfilled_by` names is called on the queues of
-    everybody."""
+    """A worker for clocks and episodes, beside the connected tax engines; answers its queue. What `fulfilled_by` names
+    is called on the queues of everybody."""
     deliveries = test_clock.Deliveries(fulfilled_by, partial(start_call, client, wake=False))
     queue = f"clocks-{uuid.uuid4()}"
     with ThreadPoolExecutor(8) as threads:
@@ -35,7 +39,7 @@ async def clock_worker(
             workflows=[subscription.SubscriptionWorkflow, test_clock_workflow.TestClockWorkflow],
             activities=[
                 *SubscriptionActivities(engine, fulfilled_by=fulfilled_by).all(),
-                *test_clock.TestClockActivities(engine, Episodes(client, queue), deliveries).all(),
+                *test_clock.TestClockActivities(engine, Episodes(client, queue), deliveries, taxes).all(),
             ],
             activity_executor=threads,
         ):
