@@ -11,6 +11,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from api.etags import if_match
+from api.idempotency import one_request
 from api.problems import MEDIA_TYPE, ProblemOut
 
 DESCRIPTION = """
@@ -22,10 +24,11 @@ Send a key as `Authorization: Bearer KEY`. Each operation names the scope that i
 account, and to live or test mode: what it may not see is 404.
 
 Errors are problem details (RFC 9457) with a stable `kind` and a `remedy`. Lists come in pages: pass `next` as `after`.
-What moves money or creates what does takes an `Idempotency-Key`; what two may edit shows an `ETag` and asks for
-`If-Match`.
+What moves money or creates what does takes an `Idempotency-Key`; what two may edit shows an `ETag`, which an edit asks
+for as `If-Match` and a command may be given.
 """
-_REQUIRED_HEADERS = {"Idempotency-Key", "If-Match"}
+# Headers that a route cannot do without: FastAPI takes them for optional, for the dependency says what is missing.
+_REQUIRED_BY = {one_request: "Idempotency-Key", if_match: "If-Match"}
 _PROBLEM = "#/components/schemas/Problem"
 
 
@@ -52,8 +55,8 @@ def _finished(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
         schemas.pop(unused, None)
     for schema in schemas.values():
         _complete(schema.get("example"), schema, schemas)
-    scopes = {
-        (route.path_format, method.lower()): next(_scopes(route.dependant), None)
+    dependants = {
+        (route.path_format, method.lower()): route.dependant
         for router in routers
         for route in router.routes
         if isinstance(route, APIRoute)
@@ -61,11 +64,12 @@ def _finished(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            _finish(operation, scopes.get((path, method)))
+            dependant = dependants.get((path, method))
+            _finish(operation, [] if dependant is None else list(_calls(dependant)))
     return document
 
 
-def _finish(operation: dict[str, Any], scope: str | None) -> None:
+def _finish(operation: dict[str, Any], calls: Sequence[Any]) -> None:
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
@@ -73,10 +77,12 @@ def _finish(operation: dict[str, Any], scope: str | None) -> None:
         responses.setdefault(
             statuses, {"description": what, "content": {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}}
         )
+    required = {_REQUIRED_BY[call] for call in calls if call in _REQUIRED_BY}
     for parameter in operation.get("parameters", ()):
-        if parameter["in"] == "header" and parameter["name"] in _REQUIRED_HEADERS:
-            parameter["required"] = True
-            parameter["schema"] = {"type": "string", "title": parameter["name"]}
+        if parameter["in"] == "header":
+            parameter["required"] = parameter["name"] in required
+            parameter["schema"] = {"title": parameter["name"], **_text(parameter["schema"])}
+    scope = next((call.__masthead_scope__ for call in calls if hasattr(call, "__masthead_scope__")), None)
     if scope is not None:
         operation["x-scope"] = scope
         operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
@@ -96,9 +102,14 @@ def _complete(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> 
                 _complete(example.get(name), one, schemas)
 
 
-def _scopes(dependant: Dependant) -> Iterator[str]:
+def _text(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a header may hold where it is sent: never null, as a parameter of Python may be."""
+    (only,) = (each for each in schema.get("anyOf", [schema]) if each.get("type") != "null")
+    return only
+
+
+def _calls(dependant: Dependant) -> Iterator[Any]:
+    """The dependencies of a route, and theirs."""
     for each in dependant.dependencies:
-        scope = getattr(each.call, "__masthead_scope__", None)
-        if scope is not None:
-            yield scope
-        yield from _scopes(each)
+        yield each.call
+        yield from _calls(each)
