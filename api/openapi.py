@@ -104,6 +104,7 @@ def _complete(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> 
 
 def _text(schema: dict[str, Any]) -> dict[str, Any]:
     """What a header may hold where it is sent: never null, as a parameter of Python may be."""
+    only: dict[str, Any]
     (only,) = (each for each in schema.get("anyOf", [schema]) if each.get("type") != "null")
     return only
 

@@ -126,9 +126,10 @@ class ClockedAccount(BaseModel):
 
 
 class ClockedAccounts(BaseModel):
-    """The accounts of a clock."""
+    """Accounts of a clock. `next` is the `after` of the next page; null: there is none."""
 
     items: list[ClockedAccount]
+    next: str | None
 
 
 class AdvanceTo(BaseModel):
@@ -172,16 +173,18 @@ async def show_clock(request: Request, _: Reader, clock_id: UUID) -> Clock:
 
 
 @router.get("/{clock_id}/accounts", summary="The accounts of a test clock")
-async def show_accounts(request: Request, _: Reader, clock_id: UUID) -> ClockedAccounts:
-    """All of them, oldest first."""
+async def show_accounts(request: Request, _: Reader, clock_id: UUID, page: Paged) -> ClockedAccounts:
+    """Oldest first."""
+    after = page.after_id
 
     def read() -> list[tuple[str, str]]:
         read_clock(request.app.state.engine, str(clock_id))
         with transaction(request.app.state.engine) as connection:
-            return list(accounts_of(connection, str(clock_id)))
+            return list(accounts_of(connection, str(clock_id), after=after, limit=page.limit + 1))
 
-    found = await _do(read)
-    return ClockedAccounts(items=[ClockedAccount(id=UUID(own), external_key=key) for own, key in found])
+    shown, following = cut(await _do(read), page.limit, lambda row: row[0])
+    items = [ClockedAccount(id=UUID(own), external_key=key) for own, key in shown]
+    return ClockedAccounts(items=items, next=following)
 
 
 @router.post("/{clock_id}/accounts", summary="Let a test account live by the clock")

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
+from api.paging import Paged, cut
 from api.problems import Problem
 from api.security import Caller, require_scope
 from contracts.names import webhook_delivery_id
@@ -136,9 +137,10 @@ class EndpointWithSecret(EndpointOut):
 
 
 class Endpoints(BaseModel):
-    """All endpoints, oldest first."""
+    """Endpoints, oldest first. next: pass it as `after` for what follows; null at the end."""
 
     items: list[EndpointOut]
+    next: str | None
 
 
 class AttemptOut(BaseModel):
@@ -170,9 +172,10 @@ class DeliveryOut(BaseModel):
 
 
 class DeliveriesOut(BaseModel):
-    """Messages, newest first; pass the last one's id as `before` for the next page."""
+    """Messages, newest first. next: pass it as `after` for what follows; null at the end."""
 
     items: list[DeliveryOut]
+    next: str | None
 
 
 class Resent(BaseModel):
@@ -181,14 +184,16 @@ class Resent(BaseModel):
     messages: int
 
 
-@router.get("", summary="All webhook endpoints")
-async def list_all(request: Request, caller: Reader) -> Endpoints:
+@router.get("", summary="Webhook endpoints")
+async def list_all(request: Request, caller: Reader, page: Paged) -> Endpoints:
     """Oldest first; deleted ones are left out."""
+    after = page.after_id
 
     def read(engine: Engine) -> Endpoints:
         with transaction(engine) as connection:
-            found = rows.list_endpoints(connection)
-        return Endpoints(items=[_out(each) for each in found if caller.mode in (None, each.mode)])
+            found = rows.list_endpoints(connection, mode=caller.mode, after=after, limit=page.limit + 1)
+        shown, following = cut(found, page.limit, lambda row: row.id)
+        return Endpoints(items=[_out(each) for each in shown], next=following)
 
     return await _do(request, read)
 
@@ -300,23 +305,20 @@ async def deliveries(
     request: Request,
     _: Reader,
     endpoint_id: SeenId,
+    page: Paged,
     status: Literal["pending", "delivered", "failed"] | None = None,
-    before: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> DeliveriesOut:
     """Newest first."""
+    after = page.after_id
 
     def read(engine: Engine) -> DeliveriesOut:
         _found(engine, endpoint_id)
         with transaction(engine) as connection:
             found = list_messages(
-                connection,
-                str(endpoint_id),
-                status=status,
-                before=str(before) if before else None,
-                limit=limit,
+                connection, str(endpoint_id), status=status, after=after, limit=page.limit + 1
             )
-        return DeliveriesOut(items=[DeliveryOut.model_validate(each) for each in found])
+        shown, following = cut(found, page.limit, lambda row: row["id"])
+        return DeliveriesOut(items=[DeliveryOut.model_validate(each) for each in shown], next=following)
 
     return await _do(request, read)
 

@@ -114,8 +114,8 @@ def test_what_was_told_is_listed_and_sent_again(client: TestClient, url: str) ->
     assert client.get(f"{PATH}/{endpoint}/deliveries", params={"status": "failed"}).json()["items"] == []
     assert client.post(f"{PATH}/{endpoint}/resend", json={"message_id": message}).json() == {"messages": 1}
     assert client.get(f"{PATH}/{endpoint}").json()["waiting"] == 1
-    older = client.get(f"{PATH}/{endpoint}/deliveries", params={"before": message}).json()
-    assert older == {"items": []}
+    (item,) = client.get(f"{PATH}/{endpoint}/deliveries").json()["items"]
+    assert item["id"] == message
 
 
 @pytest.mark.parametrize(
