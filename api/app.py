@@ -49,6 +49,7 @@ from api.v1 import (
     subscriptions,
     test_clocks,
     usage,
+    webhook_deliveries,
     webhook_endpoints,
 )
 from api.v1.event_readers import EventReaders
@@ -114,6 +115,7 @@ ROUTERS = (
     parked.router,
     metrics.router,
     webhook_endpoints.router,
+    webhook_deliveries.router,
     test_clocks.router,
     api_keys.router,
 )

@@ -131,6 +131,7 @@ async def on_account(
     request: Request,
     caller: Caller,
     once: OneRequest,
+    seen: Expected,
     account_id: UUID,
     step_of: Callable[[PgConnection, date], Step],
     *,
@@ -142,8 +143,7 @@ async def on_account(
     own = str(account_id)
 
     def work(connection: PgConnection) -> Reply:
-        if find_account(connection, caller.sight, own) is None:
-            raise no_such_account(own)
+        seen_account(connection, caller, own, seen)
         tariff = tariffs.current(connection)
         now = datetime.now(UTC)
         with told():
@@ -163,6 +163,16 @@ async def on_account(
         return reply_of(outcome, own)._replace(status=status)
 
     return await once.answer(work)
+
+
+def seen_account(connection: PgConnection, caller: Caller, account_id: str, seen: Expected) -> None:
+    """Make sure that the account is there for `caller` and, where versions of it are named, is at one of them and stays
+    so until the transaction ends. Raises Problem: 404 and 412."""
+    found = find_account(connection, caller.sight, account_id, lock=seen.versions is not None)
+    if found is None:
+        raise no_such_account(account_id)
+    if not seen.allows(found["version"]):
+        raise moved(found["version"])
 
 
 def command_id(once: OneRequest) -> str:
