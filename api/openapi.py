@@ -33,7 +33,7 @@ _PROBLEM = "#/components/schemas/Problem"
 
 
 def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
-    """Let `app` answer the finished document; `routers` are those that it includes, with their own prefixes."""
+    """Let `app` answer the finished document; `routers` are all that it includes, with their own prefixes."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -55,8 +55,8 @@ def _finished(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
         schemas.pop(unused, None)
     for schema in schemas.values():
         _complete(schema.get("example"), schema, schemas)
-    dependants = {
-        (route.path_format, method.lower()): route.dependant
+    known = {
+        (route.path_format, method.lower()): route
         for router in routers
         for route in router.routes
         if isinstance(route, APIRoute)
@@ -64,8 +64,10 @@ def _finished(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            dependant = dependants.get((path, method))
-            _finish(operation, [] if dependant is None else list(_calls(dependant)))
+            route = known[path, method]
+            _finish(operation, list(_calls(route.dependant)))
+            if getattr(route.endpoint, "__masthead_open__", False):
+                operation["security"] = []
     return document
 
 
@@ -79,9 +81,10 @@ def _finish(operation: dict[str, Any], calls: Sequence[Any]) -> None:
         )
     required = {_REQUIRED_BY[call] for call in calls if call in _REQUIRED_BY}
     for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _sent(parameter["schema"])
         if parameter["in"] == "header":
             parameter["required"] = parameter["name"] in required
-            parameter["schema"] = {"title": parameter["name"], **_text(parameter["schema"])}
+            parameter["schema"]["title"] = parameter["name"]
     scope = next((call.__masthead_scope__ for call in calls if hasattr(call, "__masthead_scope__")), None)
     if scope is not None:
         operation["x-scope"] = scope
@@ -102,11 +105,12 @@ def _complete(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> 
                 _complete(example.get(name), one, schemas)
 
 
-def _text(schema: dict[str, Any]) -> dict[str, Any]:
-    """What a header may hold where it is sent: never null, as a parameter of Python may be."""
-    only: dict[str, Any]
-    (only,) = (each for each in schema.get("anyOf", [schema]) if each.get("type") != "null")
-    return only
+def _sent(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a parameter may be where it is sent: never null, which is how Python takes one that is left out."""
+    kinds = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    if len(kinds) != 1:
+        return schema
+    return {**{name: value for name, value in schema.items() if name != "anyOf"}, **kinds[0]}
 
 
 def _calls(dependant: Dependant) -> Iterator[Any]:
