@@ -255,7 +255,7 @@ async def decide(
     wait: Wait = 5.0,
 ) -> RefundOut:
     """Who decided and why is kept. The same decision again changes nothing; another one is refused (409). `retry`
-    answers the refund that takes over."""
+    answers the refund that takes over; repeated, the one that was taken over."""
     row = await _find(request, caller, str(refund_id))
     decision = Decision(f"key {caller.key_id}", order.reason)
     tariffs: Tariffs = request.app.state.tariffs

@@ -41,7 +41,6 @@ NOT_ACCOUNTS = {
     "at": "an instant",
     "mode": "a word",
     "after": "a cursor",
-    "before": "a cursor",
     "limit": "a number",
     "status": "a word",
     "kind": "a word; routes of parked work and events are not for keys of one account",

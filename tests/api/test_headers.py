@@ -16,6 +16,43 @@ from tests.api.served import NOBODY
 from tests.api.world import World, build_world, calling
 from tests.conftest import PostgresForTests
 
+# POSTs without an Idempotency-Key, each with the reason why it may be sent again.
+_ABSOLUTE = "says how it shall be: again it is so already, or 409"
+_ONCE = "is decided once: again it changes nothing, otherwise 409"
+_JOINS = "joins the run that goes on; a later one finds nothing left to do"
+KEYLESS = {
+    "/v1/quotes": "changes nothing",
+    "/v1/checkouts/{checkout_id}/confirm": "asks it to look at the gateway",
+    "/v1/checkouts/{checkout_id}/cancel": "asks it to give up, which it does once",
+    "/v1/checkouts/{checkout_id}/claim": "is one command for the gift, its reader and its day",
+    "/v1/refunds/{refund_id}/decision": _ONCE,
+    "/v1/payments-in-doubt/{charge_id}/resolve": _ONCE,
+    "/v1/parked/{park_id}/edit": _ONCE,
+    "/v1/parked/{park_id}/{action}": _ONCE,
+    "/v1/usage": "each record has a key",
+    "/v1/usage/batch": "each record has a key",
+    "/v1/entitlements/use": "a resource counts once",
+    "/v1/entitlements/merge": "a resource counts once",
+    "/v1/bill-runs": _JOINS,
+    "/v1/bill-runs/{run_id}/pause": _ABSOLUTE,
+    "/v1/bill-runs/{run_id}/resume": _ABSOLUTE,
+    "/v1/bill-runs/{run_id}/cancel": _ABSOLUTE,
+    "/v1/payment-runs": _JOINS,
+    "/v1/payment-runs/{run_id}/pause": _ABSOLUTE,
+    "/v1/payment-runs/{run_id}/resume": _ABSOLUTE,
+    "/v1/payment-runs/{run_id}/cancel": _ABSOLUTE,
+    "/v1/webhook-endpoints": "there is one at a URL: again 409 with its id",
+    "/v1/webhook-endpoints/{endpoint_id}/rotate-secret": "again 409, unless it is forced",
+    "/v1/webhook-endpoints/{endpoint_id}/disable": _ABSOLUTE,
+    "/v1/webhook-endpoints/{endpoint_id}/enable": _ABSOLUTE,
+    "/v1/webhook-endpoints/{endpoint_id}/resend": "receivers know a message by its id",
+    "/v1/test-clocks": "there is one of a name: again it is the same",
+    "/v1/test-clocks/{clock_id}/accounts": "an account that is on the clock stays as it is",
+    "/v1/test-clocks/{clock_id}/advance": _ABSOLUTE,
+    "/v1/api-keys": "moves no money: again another key, whose secret nobody has seen",
+    "/v1/api-keys/{key_id}/rotate": "moves no money: again another secret, and the one before opens for a while",
+    "/v1/api-keys/{key_id}/revoke": _ABSOLUTE,
+}
 OTHER = '"v999999"'
 numbers = itertools.count(1)
 
@@ -73,6 +110,15 @@ def test_the_document_says_of_headers_what_the_route_does(
     assert (plain == (428, "no_if_match")) is _required(described, "If-Match"), plain
     keyless = send(If_Match="*")
     assert (keyless == (400, "no_idempotency_key")) is _required(described, "Idempotency-Key"), keyless
+
+
+def test_a_post_takes_a_key_or_may_be_sent_again_without_one() -> None:
+    without = {path for method, path, operation in operations() if method == "post" and not _keyed(operation)}
+    assert without == KEYLESS.keys()
+
+
+def _keyed(operation: dict[str, Any]) -> bool:
+    return any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", ()))
 
 
 def _required(described: dict[str, Any], header: str) -> bool:
