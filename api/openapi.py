@@ -29,6 +29,8 @@ for as `If-Match` and a command may be given.
 """
 # Headers that a route cannot do without: FastAPI takes them for optional, for the dependency says what is missing.
 _REQUIRED_BY = {one_request: "Idempotency-Key", if_match: "If-Match"}
+# What one_request lets pass.
+_HEADERS = {"Idempotency-Key": {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}}
 _PROBLEM = "#/components/schemas/Problem"
 
 
@@ -84,7 +86,7 @@ def _finish(operation: dict[str, Any], calls: Sequence[Any]) -> None:
         parameter["schema"] = _sent(parameter["schema"])
         if parameter["in"] == "header":
             parameter["required"] = parameter["name"] in required
-            parameter["schema"]["title"] = parameter["name"]
+            parameter["schema"] |= {"title": parameter["name"], **_HEADERS.get(parameter["name"], {})}
     scope = next((call.__masthead_scope__ for call in calls if hasattr(call, "__masthead_scope__")), None)
     if scope is not None:
         operation["x-scope"] = scope
