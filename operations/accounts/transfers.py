@@ -58,7 +58,8 @@ def hand_over(
         except ValueError as error:
             raise CommandRefused(str(error)) from None
     answer = _answer(giver, name, taker, chosen)
-    answer["subscription"]["version"] = units[from_account].written.versions[answer["subscription"]["id"]]
+    own, unit = answer["subscription"]["id"], units[from_account]
+    answer["subscription"]["version"] = unit.written.versions.get(own, unit.rows.versions[own])
     connection.execute(
         "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, 'transfer', %s, %s)",
         (from_account, command_id, Jsonb(asked), Jsonb(answer)),
