@@ -127,12 +127,9 @@ def document_with_temporal(world: World, tmp_path_factory: pytest.TempPathFactor
     server.kill()
 
 
-@pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_the_examples_of_the_document_can_be_sent(
-    document: Any, world: World, method: str, path: str
-) -> None:
-    """With ids that are there; what is of no account has none here, and is 404."""
-    operation = document[path][method]
+def example(operation: Any, world: World) -> tuple[Case, bool]:
+    """The operation's example, and whether all that it names is there."""
+    method, path = operation.method, operation.path
     ids = ids_of(world) | {"external_key": f"{method} {path}"}
     names = [each["name"] for each in operation.definition.raw.get("parameters", ()) if each["in"] == "path"]
     case = operation.Case(
@@ -143,6 +140,19 @@ def test_the_examples_of_the_document_can_be_sent(
         },
         headers={"If-Match": "*", "Idempotency-Key": f"{method} {path}".replace(" ", "-")},
     )
+    body = example_body(method, path)
+    if body is not None:
+        case.body = {name: ids.get(name, value) for name, value in body.items()}
+        case.media_type = "application/json"
+    return case, all(name in ids for name in names)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_the_examples_of_the_document_can_be_sent(
+    document: Any, world: World, method: str, path: str
+) -> None:
+    """With ids that are there; what is of no account has none here, and is 404."""
+    case, there = example(document[path][method], world)
     if path.startswith("/v1/dunning-cases/{"):
         with psycopg.connect(
             world.url
@@ -151,14 +161,10 @@ def test_the_examples_of_the_document_can_be_sent(
                 "update dunning_case set closed_at = null, outcome = null where account_id = %s",
                 (world.mine.account,),
             )
-    body = example_body(method, path)
-    if body is not None:
-        case.body = {name: ids.get(name, value) for name, value in body.items()}
-        case.media_type = "application/json"
     answer = case.call_and_validate(headers=with_key("operator"), checks=CHOSEN)
     if path.startswith("/health"):
         assert answer.status_code in (200, 503)
-    elif all(name in ids for name in names):
+    elif there:
         # A command may be refused by the rules, and those above it may have ended the subscription.
         fine = (_AWAY, "refused", "too_late")
         assert answer.status_code < 400 or answer.json()["kind"] in fine, answer.text
@@ -181,6 +187,26 @@ def test_so_it_is_with_temporal_there(
     test_refunds.py have them; nor the webhooks of vendors, whose bodies are in no document:
     tests/operations/webhooks_in has them."""
     send(document_with_temporal[path][method], world, mode, DEEP_EXAMPLES, temporal_is_asked)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("get", "/health", 200),
+        ("get", "/health/ready", 200),
+        ("post", "/v1/bill-runs", 202),
+        ("post", "/v1/payment-runs", 202),
+        ("post", "/v1/checkouts", 202),
+    ],
+)
+def test_what_needs_temporal_is_begun_there(
+    document_with_temporal: Any, world: World, method: str, path: str, status: int
+) -> None:
+    case, _ = example(document_with_temporal[path][method], world)
+    case.query = {"wait": 0} if path == "/v1/checkouts" else {}
+    answer = case.call_and_validate(headers=with_key("operator"), checks=[*CHOSEN, temporal_is_asked])
+    assert answer.status_code == status, answer.text
 
 
 def send(operation: Any, world: World, mode: GenerationMode, examples: int, *more: Any) -> None:
