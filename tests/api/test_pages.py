@@ -81,7 +81,7 @@ def places(world: World, client: TestClient) -> dict[str, str]:
             )
         append_events(connection, [NewEvent("invoice.posted", None, str(uuid4()), 1) for _ in range(2)])
     with psycopg.connect(world.url, autocommit=True) as connection:
-        while fan_out(connection).passed:
+        while fan_out(connection).moved:
             pass
     ids = {name: getattr(world.mine, field) for name, field in IDS.items()}
     return {**ids, "endpoint_id": endpoint, "clock_id": clock, "run_id": run}
