@@ -9,6 +9,7 @@ from typing import TypeVar
 from fastapi import Request
 
 from storage.database import PgConnection, transaction
+from storage.turns import turns
 
 Answer = TypeVar("Answer")
 
@@ -25,7 +26,10 @@ async def in_snapshot(request: Request, work: Callable[[PgConnection], Answer]) 
 
 async def _run(request: Request, work: Callable[[PgConnection], Answer], *, snapshot: bool) -> Answer:
     def run() -> Answer:
-        with transaction(request.app.state.engine, read_only_snapshot=snapshot) as connection:
+        with (
+            transaction(request.app.state.engine, read_only_snapshot=snapshot) as connection,
+            turns(connection),
+        ):
             return work(connection)
 
     return await asyncio.to_thread(run)

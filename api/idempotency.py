@@ -35,6 +35,7 @@ from storage.idempotency import Asked, KeyReused, StillRunning, Stored, begin_wi
 from storage.round_trip import RoundTrip, round_trip
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_IN_ORDER = json.JSONEncoder(sort_keys=True)
 _REMEDY = "Make a new random key (a UUID, say) for each thing you want done, and send it again only with that request."
 
 
@@ -139,7 +140,7 @@ Once = Annotated[OneRequest, Depends(one_request)]
 def _fingerprint(request: Request, body: bytes) -> bytes:
     """A digest of what is asked for: the same for the same JSON, however it is written."""
     try:
-        content = json.dumps(json.loads(body), sort_keys=True).encode() if body else b""
+        content = _IN_ORDER.encode(json.loads(body)).encode() if body else b""
     except (ValueError, RecursionError):
         content = body
     scope = request.scope

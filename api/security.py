@@ -57,10 +57,12 @@ async def authenticated(request: Request) -> Caller:
 
 
 def _key_of(request: Request) -> str | None:
-    key = request.headers.get("x-api-key")
-    if key:
-        return key
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    first: dict[bytes, bytes] = {}
+    for name, value in request.scope["headers"]:
+        first.setdefault(name, value)
+    if key := first.get(b"x-api-key"):
+        return key.decode("latin-1")
+    scheme, _, credentials = first.get(b"authorization", b"").decode("latin-1").partition(" ")
     return credentials.strip() if scheme.lower() == "bearer" else None
 
 

@@ -12,6 +12,7 @@ import sqlalchemy.exc
 from sqlalchemy import Engine, create_engine, event
 
 from storage.packing import register_arrays
+from storage.turns import TurnTaking
 
 register_arrays()  # before any engine is made: each copies what psycopg knows by then
 
@@ -55,10 +56,15 @@ def make_engine(url: str, *, pool_size: int = 8) -> Engine:
             "options": "-c random_page_cost=1.1",
         },
     )
+    event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", _remember_more)
     event.listen(engine, "checkin", _lay_down)
     event.listen(engine, "checkout", _test_idle)
     return engine
+
+
+def _connect(dialect: Any, record: Any, arguments: Any, named: dict[str, Any]) -> TurnTaking:
+    return TurnTaking.connect(*arguments, **named)
 
 
 def _remember_more(connection: psycopg.Connection[Any], record: Any) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from psycopg.types.json import Jsonb
 from uuid_utils import uuid7
 
 from storage.database import PgConnection
+from storage.json_text import json_text
 from storage.round_trip import TakesStatements, execute_each
 
 
@@ -78,7 +78,7 @@ def write_follow_ups(
     execute_each(
         connection,
         "insert into follow_up (id, mode, subscription_id, account_id, kind, key, due_at, about)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (subscription_id, key) do nothing",
+        " values (%s, %s, %s, %s, %s, %s, %s, %s::jsonb) on conflict (subscription_id, key) do nothing",
         [
             (
                 str(uuid7()),
@@ -88,7 +88,7 @@ def write_follow_ups(
                 each.kind,
                 each.key,
                 each.due_at,
-                Jsonb(each.about),
+                json_text(each.about),
             )
             for each in new
         ],

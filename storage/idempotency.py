@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from psycopg.types.json import Jsonb
-
 from storage.database import PgConnection
+from storage.json_text import json_text
 from storage.round_trip import Answer, RoundTrip, TakesStatements, round_trip
 
 KEPT = timedelta(days=30)
@@ -143,7 +142,7 @@ def _write(
         **asked._asdict(),
         "account_id": account_id,
         "status": answer.status if answer else None,
-        "headers": Jsonb(dict(answer.headers)) if answer else None,
+        "headers": json_text(dict(answer.headers)) if answer else None,
         "body": answer.body if answer else None,
         "lasting": lasting,
         "kept": KEPT,
@@ -152,7 +151,7 @@ def _write(
         """
         insert into idempotency_key (api_key_id, key, fingerprint, account_id, status, headers, body, claimed_until,
                                      expires_at)
-        values (%(api_key_id)s, %(key)s, %(fingerprint)s, %(account_id)s, %(status)s, %(headers)s, %(body)s,
+        values (%(api_key_id)s, %(key)s, %(fingerprint)s, %(account_id)s, %(status)s, %(headers)s::jsonb, %(body)s,
                 now() + %(lasting)s::interval, now() + %(kept)s::interval)
         on conflict (api_key_id, key) do update
         set fingerprint = excluded.fingerprint, account_id = excluded.account_id, status = excluded.status,

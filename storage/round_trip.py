@@ -12,12 +12,12 @@ import re
 import threading
 from collections import namedtuple
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache, lru_cache
 from itertools import count
 from typing import Any, NamedTuple
 
-from psycopg import errors, pq
+from psycopg import abc, errors, pq
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.waiting import Ready, Wait
 
@@ -95,17 +95,15 @@ class Answer:
 
 
 class _Statement(NamedTuple):
-    """Text and types of the values, in the form in which psycopg knows what a connection has prepared."""
+    """A statement as psycopg asks for it that has to prepare it."""
 
     query: bytes
     types: tuple[int, ...]
 
 
-class _Collected(NamedTuple):
-    statement: _Statement
-    parameters: Sequence[Any]
-    formats: Any
-    answer: Answer
+# Text and types of the values, by which psycopg knows what a connection has prepared; the values, their formats, and
+# where the answer goes. A plain tuple: there are some thirty of them in a command.
+_Collected = tuple[tuple[bytes, tuple[int, ...]], Sequence[Any], Any, Answer]
 
 
 class RoundTrip:
@@ -115,9 +113,15 @@ class RoundTrip:
 
     def __init__(self, connection: PgConnection) -> None:
         self.connection = connection
-        self.reading = Transformer(connection)
-        self._writing = Transformer(connection)
+        self.reading, self._writing = _transformers(connection)
         self._collected: list[_Collected] = []
+
+    def __enter__(self) -> RoundTrip:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is None:
+            self.send()
 
     def execute(self, query: str | bytes, values: Values | None = None, /) -> Answer:
         """Collect a statement with psycopg's placeholders. What is wrong with it is raised by whoever sends."""
@@ -129,9 +133,7 @@ class RoundTrip:
         writing = self._writing
         parameters = writing.dump_sequence(given, _formats(len(given)))
         answer = Answer(self, text)
-        self._collected.append(
-            _Collected(_Statement(text, writing.types or ()), parameters, writing.formats, answer)
-        )
+        self._collected.append(((text, writing.types or ()), parameters, writing.formats, answer))
         return answer
 
     def commit(self) -> None:
@@ -190,9 +192,11 @@ class RoundTrip:
         if pgconn.transaction_status == pq.TransactionStatus.IDLE and not self.connection.autocommit:
             pgconn.send_query_params(b"begin", None)
             yield None
-        for statement, parameters, formats, answer in collected:
-            name = prepared._names.get(statement)
+        names = prepared._names
+        for key, parameters, formats, answer in collected:
+            name = names.get(key)
             if name is None:
+                statement = _Statement(*key)
                 how, name = prepared.get(statement, True)
                 pgconn.send_prepare(name, *statement)
                 prepared.maybe_add_to_cache(statement, how, name)
@@ -201,12 +205,9 @@ class RoundTrip:
             yield answer
 
 
-@contextmanager
-def round_trip(connection: PgConnection) -> Iterator[RoundTrip]:
+def round_trip(connection: PgConnection) -> AbstractContextManager[RoundTrip]:
     """A round trip, sent at the end of the block; an exception in it leaves unsent what was not sent."""
-    trip = RoundTrip(connection)
-    yield trip
-    trip.send()
+    return RoundTrip(connection)
 
 
 # What takes statements, at once or together.
@@ -240,6 +241,16 @@ def _take(pgconn: pq.abc.PGconn, results: list[pq.abc.PGresult]) -> bool:
             return True
         results.append(result)
     return False
+
+
+def _transformers(connection: Any) -> tuple[abc.Transformer, abc.Transformer]:
+    """What reads and what writes values for the connection, with what they have learned of their types: to learn it
+    anew with each round trip took longer than the work itself."""
+    try:
+        known: tuple[abc.Transformer, abc.Transformer] = connection._round_trip_transformers
+    except AttributeError:
+        known = connection._round_trip_transformers = Transformer(connection), Transformer(connection)
+    return known
 
 
 @cache

@@ -38,10 +38,12 @@ def instant_of(at: date | datetime, zone: ZoneInfo) -> datetime:
     return datetime.combine(at, time(), zone)
 
 
-def attempt(account: AccountState, step: verbs.Step) -> tuple[AccountState, str] | None:
+def attempt(
+    account: AccountState, step: verbs.Step, before: AccountState | None = None
+) -> tuple[AccountState, str] | None:
     """Carry out `step`; when it is refused, the account as it was before and the reason, in the words of whoever
-    asked."""
-    before = snapshot(account)
+    asked. `before`: a snapshot of it as it is, where there is one already."""
+    before = before or snapshot(account)
     try:
         act(account, step)
     except ValueError as error:

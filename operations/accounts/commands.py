@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
 from domain.account.acting import attempt
@@ -19,6 +18,7 @@ from operations.accounts.standing import subscription_standing
 from operations.accounts.unit import Changing, changing
 from operations.tariffs import Tariff, Tariffs
 from storage.database import PgConnection, transaction
+from storage.json_text import json_text
 from storage.round_trip import RoundTrip
 from storage.whole.access import awaiting_payment
 from storage.whole.reading import Rows
@@ -133,8 +133,8 @@ def carry_out(
     if taxed is not None and refused is None:
         outcome.answer.update(taxed.record(connection, unit))
     (last or connection).execute(
-        "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, %s, %s, %s)",
-        (account_id, command_id, step.do, Jsonb(asked), Jsonb(outcome.answer)),
+        "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, %s, %s::jsonb, %s::jsonb)",
+        (account_id, command_id, step.do, json_text(asked), json_text(outcome.answer)),
     )
     return outcome
 
@@ -187,7 +187,9 @@ def act_on(unit: Changing, step: Step, *, invoice_now: bool) -> str | None:
     account, now = unit.account, unit.now
     # The account's days never go back: on a later one that is recorded already, the command counts for that.
     at = now if local_date(now, account.zone) >= account.today else account.today
-    refused = attempt(account, step.model_copy(update={"at": at}))
+    # Where no day has passed, nothing has happened to it since it was read.
+    before = unit.before if account.today == unit.before.today else None
+    refused = attempt(account, step.model_copy(update={"at": at}), before)
     if refused is not None:
         unit.account, reason = refused
         return reason

@@ -31,11 +31,12 @@ class Plan:
         """The next draft, not taxed, that `quotes` does not know. None when it knows all of them, or when there are
         none because the rules refuse the command or nothing is due."""
         now = self.rows.head.clock_at or self.now
-        account = snapshot(build(self.rows, self.tariff, now)[0])
+        read = build(self.rows, self.tariff, now)[0]
+        account = snapshot(read)
         advance(account, passed(now, account.zone, None), fleet=account.collected)
         account.taxing = Quotes(quotes.known).put()
         try:
-            act_on(Changing(account, self.rows, now), self.step, invoice_now=True)
+            act_on(Changing(account, read, self.rows, now), self.step, invoice_now=True)
         except DraftMoved as moved:
             return moved.draft
         return None

@@ -40,8 +40,9 @@ class Changing:
     """An account in hand: `account` as the rules take it, at its instant `now`, and after the block what was
     `written`."""
 
-    def __init__(self, account: AccountState, rows: Rows, now: datetime) -> None:
+    def __init__(self, account: AccountState, before: AccountState, rows: Rows, now: datetime) -> None:
         self.account = account
+        self.before = before  # as it was read: a copy that nobody changes
         self.rows = rows
         self.now = now
         self.written = Written([], [], {})
@@ -76,11 +77,11 @@ def changing(
     before = snapshot(account)
     revenue = _untold(before, told)
     advance(account, passed(now, account.zone, through), fleet=account.collected)
-    unit = Changing(account, rows, now)
+    unit = Changing(account, before, rows, now)
     yield unit
     account = unit.account  # a refused command puts an earlier state in its place
     with nullcontext(last) if last else round_trip(connection) as trip:
-        books = revenue, _untold(account, _told(account))
+        books = revenue, _untold(account, _told_still(account, before, told))
         access = _write(trip, unit, account, before, books, command, reread=last is None)
         if delivers(account, tariff, rows.purchases):
             trip.send()
@@ -219,10 +220,11 @@ def _name_gifts(account: AccountState) -> None:
                 invoice.gift = names[line.item_id]
 
 
-def _told(account: AccountState) -> dict[str, Books]:
-    """The schedule of each billed line as the line alone tells it, recognised as far as the account's revenue is."""
+def _told(account: AccountState, first: int = 0) -> dict[str, Books]:
+    """The schedule of each billed line, from the invoice at the place `first` on, as the line alone tells it,
+    recognised as far as the account's revenue is."""
     found = {}
-    for invoice in account.invoices:
+    for invoice in account.invoices[first:]:
         for line in invoice.billed:
             try:
                 schedule = schedule_of(
@@ -238,6 +240,16 @@ def _told(account: AccountState) -> dict[str, Books]:
                 recognised += to_recognise(schedule, account.recognised_through, recognised)
             found[line.key] = Books(schedule, recognised)
     return found
+
+
+def _told_still(account: AccountState, before: AccountState, told: dict[str, Books]) -> dict[str, Books]:
+    """As `_told`, of which `told` is what it answered `before`: mostly there are new lines at most."""
+    if account.recognised_through != before.recognised_through:
+        return _told(account)
+    old = account.invoices[: len(before.invoices)]
+    if any(now.billed is not was.billed for now, was in zip(old, before.invoices, strict=True)):
+        return _told(account)
+    return told | _told(account, len(old))
 
 
 def _untold(account: AccountState, told: dict[str, Books]) -> dict[str, Books]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -80,16 +79,24 @@ class _Query(NamedTuple):
 # Subscriptions are locked in the order of their ids, as a bill run locks them.
 _QUERIES = (
     _Query("head", "select * from account where id = %(account)s{lock}"),
-    _Query("subscriptions", "select * from subscription where account_id = %(account)s order by id{lock}"),
+    _Query(
+        "subscriptions",
+        "select id::text, external_key, version, status, starts_on, trial_ends_on, anchor_on, anchor_day,"
+        " interval_unit, interval_count, ends_on, charged_through, arrears_through, next_bill_on, next_due, term_end,"
+        " resumes_on, later_on, later::text, canceled_on, opening_on"
+        " from subscription where account_id = %(account)s order by id{lock}",
+    ),
     _Query(
         "histories",
-        "select h.subscription_id, h.history::text from subscription_history h join subscription s"
+        "select h.subscription_id::text, h.history::text from subscription_history h join subscription s"
         " on s.id = h.subscription_id where s.account_id = %(account)s",
     ),
     _Query(
         "items",
         # One that was to begin and never did stays as a row that ends before it starts.
-        "select i.* from subscription_item i join subscription s on s.id = i.subscription_id"
+        "select i.id::text, i.subscription_id::text, i.plan_code, i.plan_version, i.quantity, i.price_override,"
+        " i.starts_on, i.ends_on, i.phase_shift, i.replaces::text"
+        " from subscription_item i join subscription s on s.id = i.subscription_id"
         " where s.account_id = %(account)s and coalesce(i.ends_on >= i.starts_on, true) order by i.id",
     ),
     _Query(
@@ -99,13 +106,15 @@ _QUERIES = (
     ),
     _Query(
         "invoices",
-        "select i.id, i.issued_on, i.due_on, i.status, i.subtotal, i.tax, i.total, t.paid, t.credited, t.used,"
+        "select i.id::text, i.issued_on, i.due_on, i.status, i.subtotal, i.tax, i.total, t.paid, t.credited, t.used,"
         " t.written_off, t.refunded from invoice i left join invoice_settlement t on t.invoice_id = i.id"
         " where i.account_id = %(account)s order by i.number",
     ),
     _Query(
         "lines",
-        "select l.* from invoice_line l join invoice i on i.id = l.invoice_id"
+        "select l.invoice_id::text, l.kind, l.item_id::text, l.price_id::text, l.part, l.period_start, l.period_end,"
+        " l.quantity, l.amount, l.parent_no, l.reference, l.rate, l.charge_key::text"
+        " from invoice_line l join invoice i on i.id = l.invoice_id"
         " where i.account_id = %(account)s order by i.number, l.no",
     ),
     _Query("access", ACCOUNT_GRANTS),
@@ -242,12 +251,12 @@ def _ask(
 
 
 def _subscriptions(rows: Rows, found: dict[str, list[Any]]) -> None:
-    histories = {str(row.subscription_id): row.history for row in found.get("histories", ())}
+    histories = {row.subscription_id: row.history for row in found.get("histories", ())}
     items: dict[str, list[Item]] = {}
     for row in found["items"]:
-        items.setdefault(str(row.subscription_id), []).append(
+        items.setdefault(row.subscription_id, []).append(
             Item(
-                str(row.id),
+                row.id,
                 row.plan_code,
                 row.plan_version,
                 row.quantity,
@@ -255,7 +264,7 @@ def _subscriptions(rows: Rows, found: dict[str, list[Any]]) -> None:
                 row.starts_on,
                 row.ends_on,
                 row.phase_shift,
-                replaces=row.replaces and str(row.replaces),
+                replaces=row.replaces,
             )
         )
     discounts: dict[str, list[Discount]] = {}
@@ -264,7 +273,7 @@ def _subscriptions(rows: Rows, found: dict[str, list[Any]]) -> None:
             Discount(row.code, row.percent, row.amount, row.starts_on, row.ends_on)
         )
     for row in found["subscriptions"]:
-        own = str(row.id)
+        own = row.id
         terms = SubscriptionTerms(
             own,
             row.version,
@@ -289,7 +298,7 @@ def _subscriptions(rows: Rows, found: dict[str, list[Any]]) -> None:
             history.moved,
             history.pauses,
             row.resumes_on,
-            (row.later_on, load_swap(json.dumps(row.later))) if row.later_on is not None else None,
+            (row.later_on, load_swap(row.later)) if row.later_on is not None else None,
             entitled,
             row.canceled_on,
             history.stops,
@@ -303,14 +312,14 @@ def _subscriptions(rows: Rows, found: dict[str, list[Any]]) -> None:
 def _invoices(rows: Rows, found: dict[str, list[Any]], book: PriceBook) -> None:
     lines: dict[str, list[Line]] = {}
     for row in found["lines"]:
-        mine = lines.setdefault(str(row.invoice_id), [])
+        mine = lines.setdefault(row.invoice_id, [])
         parent = None if row.parent_no is None else row.parent_no - 1
         category = book.category(row.part) if parent is None else mine[parent].category
         mine.append(
             Line(
                 row.kind,
-                row.item_id and str(row.item_id),
-                row.price_id and str(row.price_id),
+                row.item_id,
+                row.price_id,
                 row.part,
                 row.period_start,
                 row.period_end,
@@ -319,20 +328,20 @@ def _invoices(rows: Rows, found: dict[str, list[Any]], book: PriceBook) -> None:
                 parent,
                 row.reference,
                 row.rate,
-                str(row.charge_key),
-                str(row.charge_key),
+                row.charge_key,
+                row.charge_key,
                 category,
             )
         )
     for number, row in enumerate(found["invoices"], 1):
-        own = lines.get(str(row.id), [])
+        own = lines.get(row.id, [])
         voided = row.status == "void"
         if voided:
             for line in own:
                 line.charge_key = f"{line.charge_key} void {number}"
         settled = (row.paid or 0, row.credited or 0, row.used or 0, row.written_off or 0, row.refunded or 0)
         balance = Balance(str(number), rows.head.currency, row.total, row.due_on, True, voided, *settled)
-        rows.invoice_ids.append(str(row.id))
+        rows.invoice_ids.append(row.id)
         rows.invoices.append(
             Invoice(
                 number,

@@ -345,7 +345,7 @@ def _head(trip: RoundTrip, account: AccountState, rows: Rows, moved: list[str]) 
         # that did move have the version that the command answers.
         trip.execute(
             "update subscription set version = version + 1 where account_id = %s and not id = any(%s::uuid[])",
-            (account.id, moved),
+            (account.id, f"{{{','.join(moved)}}}"),
         )
     if told:
         yield NewEvent("account.changed", account.id, account.id, head.version + 1)

@@ -69,6 +69,20 @@ async def test_a_new_route_is_closed_without_a_key(calls: httpx.AsyncClient, key
         assert (await calls.get("/whoami", headers=headers)).json() == "bootstrap"
 
 
+async def test_of_two_keys_the_header_for_keys_counts_and_of_several_the_first(
+    calls: httpx.AsyncClient, key: str
+) -> None:
+    bearer = ("Authorization", f"Bearer {key}")
+    for headers, status in (
+        ([("X-API-Key", "wrong"), bearer], 401),
+        ([bearer, ("X-API-Key", "wrong")], 401),
+        ([("X-API-Key", key), ("X-API-Key", "wrong")], 200),
+        ([("X-API-Key", ""), ("X-API-Key", "wrong"), bearer], 200),
+        ([bearer, ("Authorization", "Bearer wrong")], 200),
+    ):
+        assert (await calls.get("/whoami", headers=headers)).status_code == status
+
+
 async def test_an_expired_key_and_a_missing_scope_are_refused(
     calls: httpx.AsyncClient, key: str, database: str
 ) -> None:

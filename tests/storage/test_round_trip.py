@@ -166,3 +166,34 @@ def test_a_lost_connection_is_an_error_of_the_connection(url: str, connection: C
     with pytest.raises(psycopg.OperationalError):
         trip.send()
     assert connection.closed
+
+
+def test_what_a_connection_learned_of_one_type_does_for_no_other(connection: Connection) -> None:
+    for value in (1, 2**40, Decimal("1.5"), DAY, [1, 2], [DAY], [2**40], True):
+        with round_trip(connection) as trip:
+            answer = trip.execute("select to_jsonb(%s), 7 as seven", (value,))
+        row = answer.named()[0]
+        assert row.seven == 7
+        told = row[0]
+        if isinstance(value, Decimal):
+            assert told == 1.5
+        elif value == DAY:
+            assert told == "2026-12-01"
+        elif value == [DAY]:
+            assert told == ["2026-12-01"]
+        else:
+            assert told == value
+
+
+def test_the_same_column_is_read_by_the_type_that_it_has_now(connection: Connection) -> None:
+    for expression, value in (
+        ("1", 1),
+        ("'a'::text", "a"),
+        ("date '2026-12-01'", DAY),
+        ("1.20", Decimal("1.20")),
+    ):
+        with round_trip(connection) as trip:
+            one = trip.execute(f"select {expression} as it")
+            other = trip.execute("select null::uuid, 3")
+        assert one.fetchone() == (value,)
+        assert other.fetchone() == (None, 3)
