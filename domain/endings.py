@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Literal
@@ -18,6 +18,7 @@ from domain.amendments import (
     period_end,
     running_items,
     time_of_line,
+    unserved_credits,
     unused_credits,
     with_anchor,
 )
@@ -86,13 +87,17 @@ def _whole_period(
     return found
 
 
-def cancel_at_period_end(terms: SubscriptionTerms, day: date) -> Amendment:
+def cancel_at_period_end(terms: SubscriptionTerms, day: date, history: History | None = None) -> Amendment:
     """A cancel that lets the period that `day` lies in run out, or the trial: what is paid for is served, nothing is
-    credited. Before the start nothing is paid for, and nothing is served. Changes that wait for a later day fall away.
-    Raises Refused when it has ended, or is paused."""
+    credited, but for what was billed ahead for the time after the trial. Before the start nothing is paid for, and
+    nothing is served. Changes that wait for a later day fall away. Raises Refused when it has ended, or is paused."""
     must_run(terms, max(day, terms.starts_on), "canceled")
+    credits: list[CreditLine] = []
+    through, used_through = terms.charged_through, terms.arrears_through
     if terms.trial_ends_on is not None and day < terms.trial_ends_on:
         end = min(terms.trial_ends_on, terms.ends_on or terms.trial_ends_on)
+        credits = unserved_credits(history or History(), running_items(terms, day))
+        through, used_through = min(through, terms.trial_ends_on), min(used_through, terms.trial_ends_on)
     elif day < terms.starts_on:
         end = terms.charged_through
     else:
@@ -102,7 +107,15 @@ def cancel_at_period_end(terms: SubscriptionTerms, day: date) -> Amendment:
         next_bill_on = end
     items = [item for item in terms.items if item.starts_on < end or item.replaces is None]
     items = [replace(item, ends_on=None) if item.ends_on and item.ends_on >= end else item for item in items]
-    return Amendment(replace(terms, ends_on=end, next_bill_on=next_bill_on, items=items))
+    ending = replace(
+        terms,
+        ends_on=end,
+        charged_through=through,
+        arrears_through=used_through,
+        next_bill_on=next_bill_on,
+        items=items,
+    )
+    return Amendment(ending, tuple(credits))
 
 
 def items_at_end(terms: SubscriptionTerms) -> list[Item]:
@@ -115,6 +128,20 @@ def items_at_end(terms: SubscriptionTerms) -> list[Item]:
     ]
 
 
+def _charged_anew(
+    terms: SubscriptionTerms, new_ids: Sequence[str], given_back: Collection[str]
+) -> list[Item]:
+    names = dict(zip((item.id for item in items_at_end(terms)), new_ids, strict=True))
+    through = terms.charged_through
+    again = [
+        replace(item, id=names[item.id], starts_on=through, starts_at=None, replaces=item.id)
+        for item in terms.items
+        if item.id in names and item.id in given_back
+    ]
+    begun = {item.replaces for item in again}
+    return [*(replace(item, ends_on=through) if item.id in begun else item for item in terms.items), *again]
+
+
 def reactivate(
     account: Account,
     terms: SubscriptionTerms,
@@ -123,9 +150,11 @@ def reactivate(
     *,
     bill_cycle_day: int | None,
     term_end: date | None,
+    given_back: Collection[str] = (),
 ) -> Amendment:
     """A canceled subscription taken up again on `day`. Before its end, the cancel is taken back and the term ends on
-    `term_end` again (None: evergreen). After it, a new period begins on `day` with the same items under `new_ids`
+    `term_end` again (None: evergreen); items that were billed for time after charged-through, which the cancel gave
+    back (`given_back`), are charged for it under new ids (law I3). After it, a new period begins on `day` with the same items under `new_ids`
     (one for each of `items_at_end`); there is no second trial and no second intro: periods of an intro that were begun
     are had; what was not billed until the end is charged. Raises Refused when it has not been canceled."""
     if terms.ends_on is None:
@@ -135,9 +164,12 @@ def reactivate(
         next_bill_on: date | None = (
             through if terms.next_bill_on is None else min(terms.next_bill_on, through)
         )
+        items = terms.items
         if terms.status is State.PAUSED:
             next_bill_on = None
-        return Amendment(replace(terms, ends_on=term_end, next_bill_on=next_bill_on))
+        else:
+            items = _charged_anew(terms, new_ids, given_back)
+        return Amendment(replace(terms, ends_on=term_end, next_bill_on=next_bill_on, items=items))
     if day < terms.ends_on:
         raise Refused(f"the subscription ended on {terms.ends_on} and cannot be reactivated on {day}")
     last = items_at_end(terms)

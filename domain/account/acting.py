@@ -8,12 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from domain.account import (
+    changing,
     collecting,
     corrections,
     coupons,
     holding,
     lifecycle,
     media,
+    pausing,
     returning,
     voiding,
 )
@@ -159,12 +161,12 @@ def _day(at: Moment) -> date:
 
 _ACTS: dict[str, Callable[[AccountState, Any, Moment], None]] = {
     "subscribe": lambda account, step, at: lifecycle.subscribe(account, step, _day(at)),
-    "change_plan": lifecycle.change_plan,
-    "change_quantity": lifecycle.change_quantity,
-    "pause": lambda account, step, at: lifecycle.pause_subscription(
+    "change_plan": changing.change_plan,
+    "change_quantity": changing.change_quantity,
+    "pause": lambda account, step, at: pausing.pause_subscription(
         account, step.subscription, _day(at), step.until
     ),
-    "resume": lambda account, step, at: lifecycle.resume_subscription(
+    "resume": lambda account, step, at: pausing.resume_subscription(
         account, account.subscription(step.subscription), _day(at)
     ),
     "cancel": _cancel,

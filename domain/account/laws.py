@@ -9,10 +9,9 @@ from domain.account.spans import credited_days, live_days, without
 from domain.account.state import AccountState, Subscription
 from domain.account_credit import balance_on
 from domain.coverage import Days, cover
-from domain.credits import left_of
+from domain.credits import BilledLine, left_of
 from domain.ledger import ACCOUNT_CREDIT, DEFERRED, RECEIVABLE, REFUNDS_PAYABLE
 from domain.ledger_events import trial_balance
-from domain.proration import day_of
 from domain.subscription_terms import Item
 from domain.subscriptions import State
 
@@ -91,9 +90,9 @@ def _covered(account: AccountState, subscription: Subscription, item: Item) -> I
         if line.start is None:
             continue
         for gone in credited_days(line, account.credits):
-            credited |= set(_moved(gone, day_of(line.start), subscription))
+            credited |= set(_moved(gone, line, subscription))
         for span in live_days(line, account.credits):
-            live |= set(_moved(span, day_of(line.start), subscription))
+            live |= set(_moved(span, line, subscription))
     for gap in _idle(subscription, account.today):
         live |= {(max(gap[0], item.starts_on), gap[1])} if gap[1] > item.starts_on else set()
     since = max(item.starts_on, subscription.opening_on or item.starts_on)
@@ -117,18 +116,17 @@ def _idle(subscription: Subscription, today: date) -> Iterator[Days]:
         yield start, end or max(today, start)
 
 
-def _moved(span: Days, billed_from: date, subscription: Subscription) -> list[Days]:
-    """Where time that a line billed from `billed_from` on lies after the pauses that moved it."""
+def _moved(span: Days, line: BilledLine, subscription: Subscription) -> list[Days]:
+    """Where time that `line` billed lies after the pauses that moved it."""
     spans = [span]
     for move in subscription.moved:
-        days = move.resumed_on - move.paused_on
         after: list[Days] = []
         for start, end in spans:
-            if billed_from > move.paused_on or end <= move.paused_on:
+            if not move.moves(line) or end <= move.paused_on:
                 after.append((start, end))
                 continue
             if start < move.paused_on:
                 after.append((start, move.paused_on))
-            after.append((max(start, move.paused_on) + days, end + days))
+            after.append((max(start, move.paused_on) + move.days, end + move.days))
         spans = after
     return spans

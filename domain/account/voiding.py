@@ -198,5 +198,12 @@ def _retire_keys(account: AccountState, invoice: Invoice) -> None:
         replace(note, lines=tuple(renamed(each) for each in note.lines)) for note in account.credit_notes
     ]
     account.voided = {old(key) if key in keys else key for key in account.voided}
+    for subscription in account.subscriptions.values():
+        subscription.moved = [
+            move
+            if move.lines is None
+            else replace(move, lines=tuple(old(key) if key in keys else key for key in move.lines))
+            for move in subscription.moved
+        ]
     invoice.billed = [replace(line, key=old(line.key)) for line in invoice.billed]
     invoice.lines = [replace(line, charge_key=old(line.charge_key)) for line in invoice.lines]

@@ -1,0 +1,33 @@
+"""What every amendment of a subscription comes to: its terms, what its credits and charges wait for, what is read."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from domain.account import billing
+from domain.account.state import AccountState, Subscription
+from domain.amendments import Amendment, closing
+from domain.pending import waiting
+from domain.subscription_terms import SubscriptionTerms
+
+
+def used_until(account: AccountState, terms: SubscriptionTerms, day: date) -> billing.Used:
+    """What an amendment charges for that closes the stretch before `day`."""
+    return billing.used_by(account, closing(terms, day), day)
+
+
+def amend(
+    account: AccountState, subscription: Subscription, amendment: Amendment, cause: str, used: billing.Used
+) -> None:
+    """Take the new terms; credits wait for the next invoice, and charges behind them, for what was `used` too."""
+    credits = billing.take_credits(account, amendment.credits)
+    subscription.terms = amendment.terms
+    billing.credit_next(account, credits, cause)
+    account.pending += waiting(amendment.charges)
+    billing.wait_with(used)
+
+
+def entitle(subscription: Subscription, since: date, plan: str, day: date) -> None:
+    """What is read from `since` on; what was to be read later, until today's change, is not any more."""
+    subscription.entitled = [each for each in subscription.entitled if each[0] <= day]
+    subscription.entitled.append((since, plan))
