@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Literal
@@ -27,6 +27,7 @@ from domain.periods import first_anchor, period_at
 from domain.proration import Moment, before, day_of
 from domain.subscription_terms import Item, SubscriptionTerms
 from domain.subscriptions import State
+from domain.undone_changes import charged_from
 
 CancelCredit = Literal["prorated", "none", "whole_period"]
 
@@ -128,15 +129,13 @@ def items_at_end(terms: SubscriptionTerms) -> list[Item]:
     ]
 
 
-def _charged_anew(
-    terms: SubscriptionTerms, new_ids: Sequence[str], given_back: Collection[str]
-) -> list[Item]:
-    names = dict(zip((item.id for item in items_at_end(terms)), new_ids, strict=True))
+def _charged_anew(terms: SubscriptionTerms, history: History, new_ids: Sequence[str]) -> list[Item]:
+    """The items, those that were billed for time after charged-through in two: it is charged again for the second."""
     through = terms.charged_through
     again = [
-        replace(item, id=names[item.id], starts_on=through, starts_at=None, replaces=item.id)
-        for item in terms.items
-        if item.id in names and item.id in given_back
+        replace(item, id=new_id, starts_on=through, starts_at=None, replaces=item.id)
+        for item, new_id in zip(items_at_end(terms), new_ids, strict=True)
+        if charged_from(history, item, through)
     ]
     begun = {item.replaces for item in again}
     return [*(replace(item, ends_on=through) if item.id in begun else item for item in terms.items), *again]
@@ -150,13 +149,16 @@ def reactivate(
     *,
     bill_cycle_day: int | None,
     term_end: date | None,
-    given_back: Collection[str] = (),
+    history: History | None = None,
+    paused_on: date | None = None,
 ) -> Amendment:
     """A canceled subscription taken up again on `day`. Before its end, the cancel is taken back and the term ends on
-    `term_end` again (None: evergreen); items that were billed for time after charged-through, which the cancel gave
-    back (`given_back`), are charged for it under new ids (law I3). After it, a new period begins on `day` with the same items under `new_ids`
-    (one for each of `items_at_end`); there is no second trial and no second intro: periods of an intro that were begun
-    are had; what was not billed until the end is charged. Raises Refused when it has not been canceled."""
+    `term_end` again (None: evergreen); time after charged-through that was billed, as `history` says, and given back by
+    the cancel, is charged again under new ids (law I3). After it, a new period begins on `day` with the same items
+    under `new_ids` (one for each of `items_at_end`); there is no second trial and no second intro: periods of an intro
+    that were begun are had; what was not billed until the end is charged, and what a pause since `paused_on` had kept
+    is credited. Raises Refused when it has not been canceled."""
+    history = history or History()
     if terms.ends_on is None:
         raise Refused("the subscription has not been canceled, so it cannot be reactivated")
     if terms.status is not State.CANCELED and day < terms.ends_on:
@@ -168,7 +170,7 @@ def reactivate(
         if terms.status is State.PAUSED:
             next_bill_on = None
         else:
-            items = _charged_anew(terms, new_ids, given_back)
+            items = _charged_anew(terms, history, new_ids)
         return Amendment(replace(terms, ends_on=term_end, next_bill_on=next_bill_on, items=items))
     if day < terms.ends_on:
         raise Refused(f"the subscription ended on {terms.ends_on} and cannot be reactivated on {day}")
@@ -177,6 +179,7 @@ def reactivate(
         raise ValueError(f"{len(last)} items are taken up again, and {len(new_ids)} ids were given")
     anchor = first_anchor(day, terms.interval, bill_cycle_day)
     charges = close_stretch(account, terms, terms.ends_on)
+    kept = [] if paused_on is None else unused_credits(history, last, paused_on)
     # A period that was begun counts as had, or who cancels in an intro would have it twice.
     had_until = boundary_from(terms.anchor, terms.interval, terms.ends_on)
     moved = with_anchor(terms, anchor, terms.interval, had_until)
@@ -210,4 +213,4 @@ def reactivate(
         next_bill_on=day,
         items=[*closed, *again],
     )
-    return Amendment(again_from_today, (), tuple(charges))
+    return Amendment(again_from_today, tuple(kept), tuple(charges))

@@ -20,7 +20,6 @@ from domain.periods import Anchor
 from domain.proration import Moment, day_of
 from domain.subscription_terms import Item, SubscriptionTerms
 from domain.subscriptions import State, open_subscription, state_on
-from domain.undone_changes import charged_from
 
 
 def subscribe(account: AccountState, step: Subscribe, day: date) -> None:
@@ -151,18 +150,18 @@ def reactivate_subscription(account: AccountState, name: str, day: date) -> None
     ends_on = subscription.terms.ends_on
     over = ends_on is not None and ends_on <= day
     used = used_until(account, subscription.terms, ends_on) if ends_on and over else billing.Used({}, [])
-    history = account.history(subscription)
-    through = subscription.terms.charged_through
+    paused = bool(subscription.pauses) and subscription.pauses[-1][1] is None
     amendment = reactivate(
         account.rating(used.answer),
         subscription.terms,
         day,
         ids,
-        given_back={each.id for each in subscription.terms.items if charged_from(history, each, through)},
         bill_cycle_day=account.bill_cycle_day,
         term_end=subscription.term_end,
+        history=account.history(subscription),
+        paused_on=subscription.pauses[-1][0] if paused else None,
     )
-    if subscription.pauses and subscription.pauses[-1][1] is None and subscription.terms.ends_on is not None:
+    if paused and over and ends_on is not None:
         subscription.pauses[-1] = (subscription.pauses[-1][0], subscription.terms.ends_on)
     amend(account, subscription, amendment, account.new_id(), used)
     subscription.canceled_on = None
