@@ -209,6 +209,9 @@ def _prorate(
     if before(since, terms.charged_through):
         rated = _in_charged_phase(account, terms, history, old, new, at)
         charges, reached = restored(history, same, new, at)
+        if reached is not None and before(terms.charged_through, reached):
+            # It was billed further ahead than what is charged now.
+            charges, reached = [], since
         if reached is not None:
             more = rate_advance(
                 account.book, account.currency, changed, rated, later(since, reached), terms.charged_through

@@ -53,10 +53,10 @@ def attempt(account: AccountState, step: verbs.Step) -> tuple[AccountState, str]
 
 def act(account: AccountState, step: verbs.Step) -> None:
     """One step. Raises ValueError, of some kind, with the reason when it cannot be carried out."""
-    at = instant_of(step.at, account.zone)
-    if account.latest is not None and not isinstance(step.at, datetime):
-        # A day that is named after an instant of it stands for that instant: time does not go back.
-        at = max(at, account.latest.astimezone(account.zone)) if at.date() == account.latest.date() else at
+    # Time does not go back, for a day that is named after an instant of it, nor in a time zone that was moved to.
+    at = max(instant_of(step.at, account.zone), instant_of(account.today, account.zone))
+    if account.latest is not None:
+        at = max(at, account.latest.astimezone(account.zone))
     account.latest = at
     _ACTS[step.do](account, step, moment_at(at, account.zone, account.policy.proration))
 
@@ -128,6 +128,9 @@ def _grant(account: AccountState, step: Any, at: Moment) -> None:
 
 def _move_zone(account: AccountState, step: Any, at: Moment) -> None:
     account.zone = ZoneInfo(step.timezone)
+    if account.latest is not None:
+        # At this instant the next day may have begun there; a day that is not over here does not come again.
+        advance(account, account.latest.astimezone(account.zone).date())
 
 
 def _credit_note(account: AccountState, step: Any, at: Moment) -> None:

@@ -8,7 +8,7 @@ from domain.account import billing
 from domain.account.state import AccountState, Subscription
 from domain.amendments import Amendment, closing
 from domain.pending import waiting
-from domain.subscription_terms import SubscriptionTerms
+from domain.subscription_terms import Item, SubscriptionTerms
 
 
 def used_until(account: AccountState, terms: SubscriptionTerms, day: date) -> billing.Used:
@@ -25,6 +25,13 @@ def amend(
     billing.credit_next(account, credits, cause)
     account.pending += waiting(amendment.charges)
     billing.wait_with(used)
+
+
+def unread(subscription: Subscription, dropped: Item, plan: str, day: date) -> None:
+    """`plan` is read again from `day` on, where `dropped`, which falls away before it is charged, was read already."""
+    before = [each for each in subscription.entitled if each[0] <= day]
+    if before[-1][1] == dropped.plan != plan:
+        entitle(subscription, day, plan, day)
 
 
 def entitle(subscription: Subscription, since: date, plan: str, day: date) -> None:

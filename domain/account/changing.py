@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from domain.account import billing
-from domain.account.amending import amend, entitle, used_until
+from domain.account.amending import amend, entitle, unread, used_until
 from domain.account.commands import ChangePlan, ChangeQuantity
 from domain.account.lifecycle import runs
 from domain.account.state import AccountState, Subscription, minor, plan_version
@@ -93,6 +93,7 @@ def _swap(
     if behaviour is Behaviour.PERIOD_END and interval != terms.interval:
         _change_interval_later(account, subscription, swap, day_of(at))
         return
+    waits = change_that_waits(terms, old.id, day_of(at))
     closes = behaviour is Behaviour.RESTART
     used = used_until(account, terms, day_of(at)) if closes else billing.Used({}, [])
     amendment = change(
@@ -106,6 +107,8 @@ def _swap(
     )
     amend(account, subscription, amendment, swap.new_id, used)
     subscription.later = None
+    if waits is not None:
+        unread(subscription, waits, old.plan, day_of(at))
     served = amendment.terms.items[-1].starts_on if behaviour is Behaviour.PERIOD_END else day_of(at)
     entitle(subscription, served, swap.plan, day_of(at))
     if behaviour is Behaviour.PERIOD_END:
@@ -117,7 +120,8 @@ def _change_interval_later(account: AccountState, subscription: Subscription, sw
     waits = change_that_waits(subscription.terms, swap.old, day)
     # One that was billed ahead comes first: what is charged is served, and the period's end is the end of that.
     comes = waits if waits is not None and waits.starts_on < subscription.terms.charged_through else None
-    if comes is None:
+    if waits is not None and comes is None:
+        unread(subscription, waits, item_at(subscription.terms, swap.old, day).plan, day)
         subscription.terms = without_waiting(subscription.terms, swap.old, day)
     item_at(subscription.terms, swap.old, day)
     end = period_end(subscription.terms, day)

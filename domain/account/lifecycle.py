@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from domain.account import billing, corrections, coupons
-from domain.account.amending import amend, entitle, used_until
+from domain.account.amending import amend, entitle, unread, used_until
 from domain.account.commands import Subscribe
 from domain.account.state import AccountState, Subscription, minor, plan_version
 from domain.amendments import Refused, moved_time
@@ -128,11 +128,11 @@ def cancel_later(account: AccountState, subscription: Subscription, day: date) -
     kept = {item.id: item for item in amendment.terms.items}
     for item in subscription.terms.items:
         # A change that falls away is not read by any more, where it was read by before it was charged.
-        if item.id not in kept and item.replaces in kept and subscription.entitled[-1][1] == item.plan:
-            entitle(subscription, day, kept[item.replaces].plan, day)
-    if subscription.later is not None:
-        later = subscription.later[0]
-        subscription.entitled = [each for each in subscription.entitled if each[0] < later]
+        if item.id not in kept and item.replaces in kept:
+            unread(subscription, item, kept[item.replaces].plan, day)
+    first, *changes = subscription.entitled
+    end = amendment.terms.ends_on
+    subscription.entitled = [first, *(each for each in changes if end is None or each[0] < end)]
     credits = billing.take_credits(account, amendment.credits)
     subscription.terms = amendment.terms
     account.tell(f"subscription {subscription.name} will end on {amendment.terms.ends_on}")
@@ -161,6 +161,10 @@ def reactivate_subscription(account: AccountState, name: str, day: date) -> None
         history=account.history(subscription),
         paused_on=subscription.pauses[-1][0] if paused else None,
     )
+    last = [item.plan for item in items_at_end(subscription.terms)]
+    if over and last and subscription.entitled[-1][1] not in last:
+        # A change that waited for a later day ended with it.
+        entitle(subscription, day, last[0], day)
     if paused and over and ends_on is not None:
         subscription.pauses[-1] = (subscription.pauses[-1][0], subscription.terms.ends_on)
     amend(account, subscription, amendment, account.new_id(), used)
