@@ -21,10 +21,22 @@ def amend(
 ) -> None:
     """Take the new terms; credits wait for the next invoice, and charges behind them, for what was `used` too."""
     credits = billing.take_credits(account, amendment.credits)
-    subscription.terms = amendment.terms
+    take_terms(subscription, amendment.terms)
     billing.credit_next(account, credits, cause)
     account.pending += waiting(amendment.charges)
     billing.wait_with(used)
+
+
+def take_terms(subscription: Subscription, terms: SubscriptionTerms) -> None:
+    """Take `terms`; a change that waits, and is read when it is charged, is read on the day that it waits for now."""
+    days = {item.id: item.starts_on for item in terms.items if item.starts_on != item.ends_on}
+    moved = {
+        (item.starts_on, item.plan): days[item.id]
+        for item in subscription.terms.items
+        if item.replaces is not None and days.get(item.id, item.starts_on) != item.starts_on
+    }
+    subscription.terms = terms
+    subscription.entitled = [(moved.get(each, each[0]), each[1]) for each in subscription.entitled]
 
 
 def unread(subscription: Subscription, dropped: Item, plan: str, day: date) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 
 from domain.account.spans import credited_days, live_days, without
 from domain.account.state import AccountState, Subscription
@@ -12,6 +12,8 @@ from domain.coverage import Days, cover
 from domain.credits import BilledLine, left_of
 from domain.ledger import ACCOUNT_CREDIT, DEFERRED, RECEIVABLE, REFUNDS_PAYABLE
 from domain.ledger_events import trial_balance
+from domain.periods import start_of_day
+from domain.proration import Moment
 from domain.subscription_terms import Item
 from domain.subscriptions import State
 
@@ -78,6 +80,8 @@ def _covered(account: AccountState, subscription: Subscription, item: Item) -> I
     version = account.book.version(item.plan, item.plan_version, account.currency)
     if not any(phase.advance for phase in version.phases):
         return
+    if item.end is not None and _instant(item.end, account) <= _instant(item.start, account):
+        return
     until = terms.charged_through
     for end in (item.ends_on, terms.ends_on):
         if end is not None and end < until:
@@ -106,6 +110,11 @@ def _covered(account: AccountState, subscription: Subscription, item: Item) -> I
             rest = [piece for span in rest for piece in without(span, gone)]
         for since, last in rest:
             yield f"I13: {since} to {last} {where} is not covered"
+
+
+def _instant(moment: Moment, account: AccountState) -> datetime:
+    """As it lies in the account's time zone now, which may not be the one that it was written down in."""
+    return moment if isinstance(moment, datetime) else start_of_day(moment, account.zone)
 
 
 def _idle(subscription: Subscription, today: date) -> Iterator[Days]:

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from domain.account import billing, corrections, coupons
-from domain.account.amending import amend, entitle, unread, used_until
+from domain.account.amending import amend, entitle, take_terms, unread, used_until
 from domain.account.commands import Subscribe
 from domain.account.state import AccountState, Subscription, minor, plan_version
 from domain.amendments import Refused, moved_time
@@ -130,9 +130,10 @@ def cancel_later(account: AccountState, subscription: Subscription, day: date) -
         # A change that falls away is not read by any more, where it was read by before it was charged.
         if item.id not in kept and item.replaces in kept:
             unread(subscription, item, kept[item.replaces].plan, day)
+    ends = (amendment.terms.ends_on, None if subscription.later is None else subscription.later[0])
     first, *changes = subscription.entitled
-    end = amendment.terms.ends_on
-    subscription.entitled = [first, *(each for each in changes if end is None or each[0] < end)]
+    end = min(each for each in ends if each is not None)
+    subscription.entitled = [first, *(each for each in changes if each[0] < end)]
     credits = billing.take_credits(account, amendment.credits)
     subscription.terms = amendment.terms
     account.tell(f"subscription {subscription.name} will end on {amendment.terms.ends_on}")
@@ -175,7 +176,7 @@ def set_bill_cycle_day(account: AccountState, wanted: int, day: date) -> None:
     """Another bill cycle day for the account and all that runs."""
     for subscription in account.subscriptions.values():
         if runs(account, subscription) and subscription.terms.status is not State.PAUSED:
-            subscription.terms = move_bill_cycle_day(subscription.terms, day, wanted).terms
+            take_terms(subscription, move_bill_cycle_day(subscription.terms, day, wanted).terms)
     account.bill_cycle_day = wanted
 
 
