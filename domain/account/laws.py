@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime
 
-from domain.account.spans import credited_days, live_days, without
+from domain.account.spans import credited_days, live_days, moved_days, without
 from domain.account.state import AccountState, Subscription
 from domain.account_credit import balance_on
 from domain.coverage import Days, cover
-from domain.credits import BilledLine, left_of
+from domain.credits import left_of
 from domain.ledger import ACCOUNT_CREDIT, DEFERRED, RECEIVABLE, REFUNDS_PAYABLE
 from domain.ledger_events import trial_balance
 from domain.periods import start_of_day
@@ -94,9 +94,9 @@ def _covered(account: AccountState, subscription: Subscription, item: Item) -> I
         if line.start is None:
             continue
         for gone in credited_days(line, account.credits):
-            credited |= set(_moved(gone, line, subscription))
+            credited |= set(moved_days(gone, line, subscription.moved))
         for span in live_days(line, account.credits):
-            live |= set(_moved(span, line, subscription))
+            live |= set(moved_days(span, line, subscription.moved))
     for gap in _idle(subscription, account.today):
         live |= {(max(gap[0], item.starts_on), gap[1])} if gap[1] > item.starts_on else set()
     since = max(item.starts_on, subscription.opening_on or item.starts_on)
@@ -123,19 +123,3 @@ def _idle(subscription: Subscription, today: date) -> Iterator[Days]:
         yield terms.starts_on, terms.trial_ends_on
     for start, end in subscription.pauses:
         yield start, end or max(today, start)
-
-
-def _moved(span: Days, line: BilledLine, subscription: Subscription) -> list[Days]:
-    """Where time that `line` billed lies after the pauses that moved it."""
-    spans = [span]
-    for move in subscription.moved:
-        after: list[Days] = []
-        for start, end in spans:
-            if not move.moves(line) or end <= move.paused_on:
-                after.append((start, end))
-                continue
-            if start < move.paused_on:
-                after.append((start, move.paused_on))
-            after.append((max(start, move.paused_on) + move.days, end + move.days))
-        spans = after
-    return spans
