@@ -32,7 +32,7 @@ from domain.policy import Behaviour, ChangePolicy
 from domain.price_book import ReadyVersion
 from domain.pricing import amount_for, round_fraction
 from domain.proration import Moment, before, day_of, later
-from domain.rating import rate_advance
+from domain.rating import rate_advance, rate_arrears
 from domain.subscription_terms import Item, SubscriptionTerms
 from domain.undone_changes import charged_from, replaced_now, restored, same_terms, unearned_fees
 
@@ -206,20 +206,14 @@ def _prorate(
     charges: list[Line] = []
     # Days of a trial count as charged, and cost nothing.
     since = later(at, terms.trial_ends_on or terms.starts_on)
-    if before(since, terms.charged_through):
+    if before(since, max(terms.charged_through, terms.arrears_through)):
         rated = _in_charged_phase(account, terms, history, old, new, at)
         charges, reached = restored(history, same, new, at)
-        if reached is not None and before(terms.charged_through, reached):
+        if reached is not None and before(max(terms.charged_through, terms.arrears_through), reached):
             # It was billed further ahead than what is charged now.
             charges, reached = [], since
         if reached is not None:
-            more = rate_advance(
-                account.book, account.currency, changed, rated, later(since, reached), terms.charged_through
-            )
-            charges += [
-                line if line.parent is None else replace(line, parent=line.parent + len(charges))
-                for line in more
-            ]
+            charges = _joined(charges, _catch_up(account, changed, rated, later(since, reached)))
     if same and not (credits or dropped or charges) and not charged_from(history, same[0], at):
         again = replace(same[0], ends_on=old.ends_on, ends_at=None)
         items = [
@@ -227,6 +221,20 @@ def _prorate(
         ]
         return Amendment(replace(terms, items=items))
     return Amendment(changed, tuple(credits), tuple(charges))
+
+
+def _catch_up(account: Account, terms: SubscriptionTerms, item: Item, since: Moment) -> list[Line]:
+    """What `item` costs from `since` on of the time that is charged already: in advance, and, where a bill was dated
+    ahead, in arrears."""
+    advance = rate_advance(account.book, account.currency, terms, item, since, terms.charged_through)
+    arrears = rate_arrears(account.book, account.currency, terms, item, since, terms.arrears_through)
+    return _joined(advance, arrears)
+
+
+def _joined(lines: Sequence[Line], more: Sequence[Line]) -> list[Line]:
+    place = len(lines)
+    behind = [line if line.parent is None else replace(line, parent=line.parent + place) for line in more]
+    return [*lines, *behind]
 
 
 def _in_charged_phase(
@@ -267,8 +275,7 @@ def _later(
         raise Refused("a change of the interval at the end of the period is made when that day comes")
     new = _new_item(account, terms, swap, old, boundary, intro_again)
     changed = _swapped(terms, replace(old, ends_on=boundary), new)
-    charges = rate_advance(account.book, account.currency, changed, new, boundary, terms.charged_through)
-    return Amendment(changed, (), tuple(charges))
+    return Amendment(changed, (), tuple(_catch_up(account, changed, new, boundary)))
 
 
 def _restart(

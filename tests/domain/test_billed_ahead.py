@@ -352,3 +352,16 @@ def test_what_took_the_place_of_arrears_is_charged_until_the_end() -> None:
         ("recurring", "2026-04-01", "2026-04-16", 1500),
         ("recurring", "2026-04-16", "2026-05-01", 3000),
     ]
+
+
+def test_arrears_that_were_billed_ahead_are_charged_by_what_is_served() -> None:
+    account = lived(
+        step("2026-04-01", "subscribe", plan="arrears"),
+        ahead("2026-04-16", "2026-05-02"),
+        step("2026-04-16", "change_quantity", quantity=1),
+        step("2026-05-02", "bill"),
+    )
+    assert lines(account, 2) == [
+        ("unused_credit", "2026-04-16", "2026-05-01", -1500),
+        ("recurring", "2026-04-16", "2026-05-01", 1500),
+    ]
