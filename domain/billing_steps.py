@@ -58,7 +58,7 @@ def due_steps(terms: SubscriptionTerms, in_arrears: bool, as_of: date) -> tuple[
         period = period_at(terms.anchor, terms.interval, bill_on)
         end = period.end if ends_on is None or period.end < ends_on else ends_on
         steps.append(Step(bill_on, used_from, period, through, end))
-        used_from = bill_on
+        used_from = max(used_from, bill_on)
         through = bill_on = end
     if bill_on is not None and bill_on == ends_on and not in_arrears:
         bill_on = None

@@ -106,7 +106,7 @@ def rate_subscription(
         if terms.discounts and len(lines) > first:
             apply_discounts(lines, first, terms.discounts, step.bill_on)
     last = steps[-1]
-    return Rated(lines, last.end, last.bill_on, next_bill_on)
+    return Rated(lines, last.end, max(last.used_from, last.bill_on), next_bill_on)
 
 
 def rate_advance(
