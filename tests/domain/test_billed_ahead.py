@@ -16,13 +16,13 @@ from domain.amendments import Refused
 from domain.catalog import Plan
 from domain.simulation.play import open_world
 from domain.transfers import transfer
-from tests.domain.simulation.playing import CATALOG, SUBSCRIBED, plan, recurring, scenario, step
+from tests.domain.simulation.playing import CATALOG, SUBSCRIBED, plan, recurring, scenario, step, usage
 
 TRIAL = step("2026-04-01", "subscribe", plan="trial")  # free until 15 April
 FEE = {"code": "setup", "type": "one_time", "amounts": {"USD": "9.00", "JPY": 900}}
-SOLD = CATALOG.model_copy(
-    update={"plans": (*CATALOG.plans, Plan.model_validate(plan("fee", recurring("15.00"), FEE)))}
-)
+LEAST = {"code": "least", "type": "usage", "model": "minimum", "amounts": {"USD": "1.50", "JPY": 150}}
+MORE = (plan("fee", recurring("15.00"), FEE), plan("least", recurring("5.00"), usage("0.10"), LEAST))
+SOLD = CATALOG.model_copy(update={"plans": (*CATALOG.plans, *map(Plan.model_validate, MORE))})
 KEEPS = {"pause": {"paid_time": "extend"}}
 
 
@@ -364,4 +364,19 @@ def test_arrears_that_were_billed_ahead_are_charged_by_what_is_served() -> None:
     assert lines(account, 2) == [
         ("unused_credit", "2026-04-16", "2026-05-01", -1500),
         ("recurring", "2026-04-16", "2026-05-01", 1500),
+    ]
+
+
+def test_a_void_bills_no_minimum_again_that_a_change_has_charged_since() -> None:
+    account = lived(
+        step("2026-04-01", "subscribe", plan="least"),
+        step("2026-04-01", "bill"),
+        step("2026-05-01", "change_plan", to="plus", behaviour="restart_period"),
+        step("2026-05-02", "void", invoice=1),
+        step("2026-05-02", "bill"),
+    )
+    assert lines(account, 2) == [
+        ("minimum", "2026-04-01", "2026-05-01", 150),
+        ("recurring", "2026-04-01", "2026-05-01", 500),
+        ("recurring", "2026-05-01", "2026-06-01", 6000),
     ]
