@@ -54,7 +54,7 @@ def hand_over(
             if version not in expected:
                 raise VersionMoved(version)
         try:
-            chosen = _move(giver, taker, name, new_name)
+            chosen = move(giver, taker, name, new_name)
         except ValueError as error:
             raise CommandRefused(str(error)) from None
     answer = _answer(giver, name, taker, chosen)
@@ -67,7 +67,9 @@ def hand_over(
     return Outcome(answer)
 
 
-def _move(giver: AccountState, taker: AccountState, name: str, new_name: str | None) -> str:
+def move(giver: AccountState, taker: AccountState, name: str, new_name: str | None = None) -> str:
+    """Hand the subscription called `name` over, both accounts being on the same day; what the taker has it as. Raises
+    ValueError, of some kind, and changes nothing then."""
     if giver is taker or giver.id == taker.id:
         raise Refused("the subscription is the account's already; name another account")
     if (giver.mode, giver.currency) != (taker.mode, taker.currency):

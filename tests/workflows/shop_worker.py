@@ -1,5 +1,5 @@
-"""A worker process for checkouts, to be killed: DATABASE_URL, TEMPORAL_ADDRESS, GATEWAY_URL, and
-REFERENCE_URL where licences and parcels are connected."""
+"""A worker process for checkouts, to be killed: DATABASE_URL, TEMPORAL_ADDRESS, GATEWAY_URL, REFERENCE_URL where
+licences and parcels are connected, and TAKES_AT_ONCE where the gateway takes what it should hold."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from runtime.temporal import connect
 from storage.database import make_engine
 from tests.conftest import NAMESPACE
 from tests.operations.fulfilment.parcels import CONNECTED, SERVICES
+from tests.workflows.hasty import TakesAtOnce
 from workflows.checkout import CheckoutWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 
@@ -36,7 +37,8 @@ async def open_gateway(name: str, /) -> Connector[Any]:
         settings = kind.Config.model_validate(kind.sandbox_config(os.environ["REFERENCE_URL"]))
         return kind(settings, memory_context(name, secrets={"SANDBOX_SECRET": "sandbox"}))
     config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=os.environ["GATEWAY_URL"])
-    return Stripe(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}))
+    gateway = TakesAtOnce if "TAKES_AT_ONCE" in os.environ else Stripe
+    return gateway(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}))
 
 
 async def main() -> None:
