@@ -25,6 +25,7 @@ from runtime.temporal import connect
 from storage.database import make_engine
 from tests.conftest import NAMESPACE
 from tests.operations.fulfilment.parcels import CONNECTED, SERVICES
+from tests.soon_noticed import notice_soon
 from tests.workflows.hasty import TakesAtOnce
 from workflows.checkout import CheckoutWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
@@ -43,6 +44,7 @@ async def open_gateway(name: str, /) -> Connector[Any]:
 
 async def main() -> None:
     """Work until killed."""
+    notice_soon()
     client = await connect(os.environ["TEMPORAL_ADDRESS"], NAMESPACE)
     engine = make_engine(os.environ["DATABASE_URL"])
     connected = CONNECTED if "REFERENCE_URL" in os.environ else {}
@@ -57,8 +59,14 @@ async def main() -> None:
                 activities=[*sales.all(), *ParkedActivities(engine).all()],
                 activity_executor=threads,
                 sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+                max_heartbeat_throttle_interval=timedelta(seconds=1),
             ),
-            Worker(client, task_queue=CALL_QUEUE, activities=calls.all()),
+            Worker(
+                client,
+                task_queue=CALL_QUEUE,
+                activities=calls.all(),
+                max_heartbeat_throttle_interval=timedelta(seconds=1),
+            ),
         ):
             await asyncio.Event().wait()
 

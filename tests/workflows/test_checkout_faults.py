@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from activities import errors
+from connectors.sdk import resolution
 from connectors.stripe.connector import Stripe
 from contracts.checkout import CheckoutStatus, GatewayStep
 from contracts.parked import Action, Resolve
@@ -33,6 +35,14 @@ PATIENCE: dict[str, Any] = {
 }
 ASKED = "select count(*) from connector_call where method = 'payment.find' and status = 'succeeded'"
 LAST = {"method": "pm_card_visa", "return_url": BACK, "charge": "last"}
+
+
+@pytest.fixture(autouse=True)
+def _shortly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong is tried again after moments, not after minutes."""
+    moments = tuple(timedelta(seconds=seconds) for seconds in (0.2, 0.5, 1, 2, 5))
+    monkeypatch.setattr(errors, "PAUSES", moments)
+    monkeypatch.setattr(resolution, "PAUSES", moments)
 
 
 @dataclass(frozen=True)
