@@ -164,7 +164,7 @@ class Turn:
             return False
         plan = flows.plan(flow)
         work = await self._run(next_work, self._db, plan, lane)
-        if work is None or not (work.passed or work.records or work.gone or work.ends):
+        if work is None or not (work.moves or work.records or work.gone or work.ends):
             return False
         try:
             await self._carry_out(flows, flow, work)
@@ -198,7 +198,7 @@ class Turn:
             raise  # nothing was written
         except BaseException as error:
             if sender is not None and sender.results:
-                part = work._replace(passed=0, gone=[], ends=False)
+                part = work._replace(moves=False, gone=[], ends=False)
                 await asyncio.shield(self._record(plan, part, sender.results))
             if sender is not None and isinstance(error, Unknown):
                 times = 1 if sender.understood else work.seen.doubts + 1

@@ -1,4 +1,4 @@
-"""Tax for somebody who waits for a page: the connected engine is asked as a checkout asks it, for two seconds only."""
+"""Tax for somebody who waits for an answer: the connected engine is asked as a checkout asks it, for two seconds."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
-from activities.tax_orders import TaxNotFound, TaxRefused, TaxUse
+from activities.tax_orders import TaxNotFound, TaxPending, TaxRefused, TaxUse
 from activities.tax_quotes import QuotePatience, TaxQuotes
 from connectors.sdk.connector import Connector
 from domain.invoices import Draft
@@ -23,7 +24,9 @@ log = logging.getLogger("masthead.api.tax")
 
 SECONDS = 2.0
 # One try, which ends before the whole does, so that the engine counts as away and the next who ask are told at once.
-ONE_TRY = QuotePatience(quote=SECONDS - 0.2, tries=1, in_line=0.0)
+MARGIN = 0.2
+ONE_TRY = QuotePatience(quote=SECONDS - MARGIN, tries=1, in_line=0.0)
+_BY_ITSELF = "Nothing: it is billed by itself, for the same day."
 
 
 class Taxed(NamedTuple):
@@ -32,6 +35,18 @@ class Taxed(NamedTuple):
 
     tax: EngineTax | None = None
     estimated_because: str | None = None
+
+
+class NotToInvoice(Exception):
+    """There is no tax to invoice by. `waits`: the engine is away or slow (`because`), and the invoice waits for it;
+    else it refuses this one. message and remedy are for the operator."""
+
+    def __init__(self, because: str, message: str, remedy: str, *, waits: bool) -> None:
+        super().__init__(message)
+        self.because = because
+        self.message = message
+        self.remedy = remedy
+        self.waits = waits
 
 
 class TaxNow:
@@ -58,6 +73,27 @@ class TaxNow:
         if tax is not None and tax.source is TaxSource.FALLBACK:
             return Taxed(estimated_because="engine_away")
         return Taxed(tax)
+
+    async def to_invoice(self, draft: Draft, table: TaxTable, seconds: float) -> EngineTax | None:
+        """The tax to invoice a draft by, within so many seconds: the engine's, or, while it is away and the policy says
+        so, the table's, marked. None where no engine has to know of it. Raises NotToInvoice."""
+        seconds = min(seconds, self._seconds)
+        # One try ends before the whole does, so that a slow engine counts as away, as the policy says.
+        patience = replace(ONE_TRY, quote=max(seconds - MARGIN, seconds / 2))
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._quotes.quote(draft, table, patience)
+        except TimeoutError:
+            slow = f"the tax was not there within {seconds:.1f} s"
+            raise NotToInvoice("engine_slow", slow, _BY_ITSELF, waits=True) from None
+        except TaxPending as error:
+            raise NotToInvoice("engine_away", error.message, error.remedy, waits=True) from None
+        except TaxRefused as error:
+            raise NotToInvoice(error.error_kind, error.message, error.remedy, waits=False) from None
+        except Exception:
+            log.exception("a tax engine could not be asked for the tax of an invoice")
+            failed = "asking for the tax failed; the log of the API says why"
+            raise NotToInvoice("engine_away", failed, _BY_ITSELF, waits=True) from None
 
 
 @asynccontextmanager

@@ -67,7 +67,7 @@ class FollowUps(NamedTuple):
     quiet: list[EpisodeRef]
     seen: Cursor
     upto: Cursor
-    passed: int
+    more: bool
 
 
 def next_follow_ups(connection: PgConnection, lane: Lane, now: datetime, *, limit: int = 500) -> FollowUps:
@@ -79,7 +79,7 @@ def next_follow_ups(connection: PgConnection, lane: Lane, now: datetime, *, limi
     seen = read_cursor(connection, lane.cursor)
     batch = read_batch(connection, seen, limit=limit, kinds=lane.kinds, but=lane.but)
     near, quiet = _near_and_quiet(connection, {event.subject_id for event in batch.events}, now)
-    return FollowUps(near, quiet, seen, batch.upto, batch.passed)
+    return FollowUps(near, quiet, seen, batch.upto, batch.more)
 
 
 def _near_and_quiet(
@@ -157,14 +157,15 @@ def lanes_behind(connection: PgConnection) -> list[LaneBehind]:
     found = []
     for lane in (CHANGES, IMPORTS):
         seen = read_cursor(connection, lane.cursor)
-        batch = read_batch(connection, seen, limit=BEHIND_COUNTED_UP_TO, kinds=lane.kinds, but=lane.but)
+        batch = read_batch(connection, seen, limit=BEHIND_COUNTED_UP_TO)
         first = seen if seen.epoch == batch.upto.epoch else Cursor(batch.upto.epoch, 0, 0)
         row = connection.execute(
             "select extract(epoch from clock_timestamp() - at)::float8 from event_log"
             " where epoch = %s and (xid, id) > (%s::text::xid8, %s) order by xid, id limit 1",
             first,
         ).fetchone()
-        found.append(LaneBehind(lane.cursor, batch.passed, float(row[0]) if row and batch.passed else 0.0))
+        waiting = len(batch.events)
+        found.append(LaneBehind(lane.cursor, waiting, float(row[0]) if row and waiting else 0.0))
     return found
 
 

@@ -30,7 +30,6 @@ from operations.dispatch import (
 )
 from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
 from storage.database import PgConnection
-from storage.events import WALKED_AT_ONCE
 
 log = logging.getLogger("masthead.dispatcher")
 
@@ -106,13 +105,12 @@ class _Term:
         """Carry out the follow-ups of batch after batch, moving the cursor behind each."""
         while True:
             todo: FollowUps = await self._run(next_follow_ups, session, lane, datetime.now(UTC))
-            if not todo.passed:
+            if todo.upto == todo.seen:
                 await asyncio.sleep(IDLE_SECONDS)
                 continue
             await carry(session, todo)
             await self._run(follow_ups_done, session, lane, todo)
-            # A bill run writes thousands of events that nobody follows up: go past them in large steps.
-            if not todo.near and not todo.quiet and todo.passed < WALKED_AT_ONCE:
+            if not (todo.more or todo.near or todo.quiet):
                 await asyncio.sleep(IDLE_SECONDS)
 
     async def _try_parked_again(self, session: PgConnection) -> None:

@@ -19,7 +19,6 @@ from operations.dunning.news import news_told, next_news
 from runtime.leading import CANDIDATE_SECONDS, Complaints, Lead
 from storage.database import PgConnection
 from storage.dunning import unattended_cases
-from storage.events import WALKED_AT_ONCE
 
 log = logging.getLogger("masthead.dunning_keeper")
 
@@ -62,13 +61,13 @@ class _Keeper:
         """Let the workflow of each account in dunning that an event names look again, batch after batch."""
         while True:
             news = await lead.run(next_news, session)
-            if not news.passed:
+            if news.upto == news.seen:
                 await asyncio.sleep(IDLE_SECONDS)
                 continue
             await self._persist(news.accounts, self._workflows.signal)
             await self._persist(news.ended, self._workflows.wake)
             await lead.run(news_told, session, news)
-            if not news.accounts and news.passed < WALKED_AT_ONCE:
+            if not (news.more or news.accounts):
                 await asyncio.sleep(IDLE_SECONDS)
 
     async def look_after(self, lead: Lead, session: PgConnection) -> None:

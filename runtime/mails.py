@@ -28,8 +28,7 @@ from connectors.sdk.methods import method
 from documents.shelf import Shelf, TemplateError
 from domain.invoice_document import DocumentDoesNotAdd
 from operations.mails.compose import NO_CONNECTION, Composed, Composer, Unsent, read_known
-from operations.mails.record import AT_ONCE as RECORDED_AT_ONCE
-from operations.mails.record import record_next
+from operations.mails.record import Recorded, record_next
 from operations.mails.sending import (
     METHOD,
     go_out,
@@ -119,7 +118,7 @@ async def lead_mails(engine: Engine, sender: MailSender) -> None:
         session = await lead.won()
         unsent = sender.by.unsent
 
-        def record() -> int:
+        def record() -> Recorded:
             with session.transaction():
                 return record_next(session, unsent)
 
@@ -129,13 +128,13 @@ async def lead_mails(engine: Engine, sender: MailSender) -> None:
 
         look_at = 0.0
         while True:
-            passed = await lead.run(record)
+            recorded = await lead.run(record)
             if time.monotonic() >= look_at:
                 await lead.run(decided)
                 look_at = time.monotonic() + DECISIONS_EVERY_SECONDS
-            if len(unsent) == len(MODES) and passed:
+            if len(unsent) == len(MODES) and recorded.moved:
                 await asyncio.sleep(RECORD_PAUSE_SECONDS)
-            elif passed < RECORDED_AT_ONCE:
+            elif not recorded.more:
                 await asyncio.sleep(IDLE_SECONDS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
@@ -20,7 +21,7 @@ from activities.renewals import RenewalActivities
 from activities.subscription import Episodes, SubscriptionActivities, SweepActivities
 from activities.sync import SyncControlActivities
 from activities.tax_documents import TaxDocumentActivities
-from activities.test_clock import TestClockActivities
+from activities.test_clock import Deliveries, TestClockActivities
 from operations.billrun.rate import TaxEngines
 from operations.follow_ups.carrying import ProvisionerOf, nobody
 from operations.fulfilment.sending import FulfilledBy, nothing_connected
@@ -35,6 +36,7 @@ from runtime.schedules import keep_schedules
 from runtime.webhook_dispatcher import dispatch_webhooks
 from runtime.webhooks_out import send_webhooks
 from workflows.bill_run import BillRunWorkflow
+from workflows.call_starts import start_call
 from workflows.checkout import CheckoutWorkflow
 from workflows.clocks import TestClockWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
@@ -92,6 +94,7 @@ def build_activities(
     """The activities of this process, built with their dependencies. checkouts: those that know the connections that
     sell. open_connector: makes the connectors that payment runs charge through. taxes: the connected tax engines.
     provisioner: names the connection that provides access; fulfilled_by: those that give licences and send parcels."""
+    deliveries = Deliveries(fulfilled_by, partial(start_call, client, wake=False))
     return [
         *BillRunActivities(engine, taxes).all(),
         *checkouts.all(),
@@ -103,7 +106,7 @@ def build_activities(
         *SweepActivities(engine, Episodes(client)).all(),
         *RenewalActivities(engine, provisioner).all(),
         *SyncControlActivities(engine).all(),
-        *TestClockActivities(engine, Episodes(client)).all(),
+        *TestClockActivities(engine, Episodes(client), deliveries, taxes).all(),
     ]
 
 

@@ -98,7 +98,7 @@ class _Term:
             await self._run(calls_answered, session, await self._call(called))
             await self._keep_up(session)
             if not done.messages:
-                await asyncio.sleep(IDLE_SECONDS if not done.passed else 0)
+                await asyncio.sleep(0 if done.more else IDLE_SECONDS)
 
     async def _fan_out(self, session: PgConnection) -> FannedOut:
         """The next batch. One that met another's change is undone, and read again at once with the lead kept."""
@@ -106,7 +106,7 @@ class _Term:
             return await self._run(fan_out, session)
         except psycopg.errors.SerializationFailure as error:
             self._complaints.tell("a batch of events met another's change", error)
-            return FannedOut(1, 0)
+            return FannedOut(moved=False, more=True, messages=0)
 
     async def _call(self, called: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Call the workflows of endpoints; answers those that were. The others are called again with the next batch,

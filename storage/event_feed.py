@@ -34,7 +34,7 @@ def read_feed(connection: PgConnection, sight: Sight, after: Cursor, limit: int,
     that are about no account are for everybody who is not bound to one."""
     batch = read_batch(connection, after, limit=limit, kinds=kinds)
     if not batch.events:
-        return Feed([], batch.upto, batch.passed > 0)
+        return Feed([], batch.upto, batch.upto != after)
     rows = connection.execute(
         """
         select e.xid::text::bigint, e.id, e.at
@@ -57,4 +57,4 @@ def read_feed(connection: PgConnection, sight: Sight, after: Cursor, limit: int,
         for event in batch.events
         if (event.at.xid, event.at.id) in seen
     ]
-    return Feed(events, batch.upto, batch.passed > 0)
+    return Feed(events, batch.upto, more=True)

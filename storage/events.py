@@ -9,14 +9,13 @@ epoch, which is the default of `event_log.epoch`; rows of an older epoch come fi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 from storage.copying import copy_rows, field
 from storage.database import PgConnection
 from storage.round_trip import RoundTrip, TakesStatements
 
 LAG_COUNTED_UP_TO = 100_000
-WALKED_AT_ONCE = 10_000
 FEW = 20  # so many are inserted by one statement, which may be in a round trip; COPY takes several turns
 
 
@@ -51,11 +50,12 @@ class Event(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Wanted events in order; `upto` is where the reader stands after them and after the `passed` rows in all."""
+    """Wanted events in order; `upto` is where the reader stands after them and whatever it passed over, and `more`
+    whether the next batch may be read at once."""
 
     events: list[Event]
     upto: Cursor
-    passed: int
+    more: bool
 
 
 class ReaderLag(NamedTuple):
@@ -145,61 +145,74 @@ def read_batch(
     limit: int = 500,
     kinds: Sequence[str] = ("%",),
     but: Sequence[str] = (),
+    only: LiteralString = "true",
 ) -> Batch:
-    """Up to `limit` events after `after`, only those of `kinds` and not of `but` (LIKE patterns), found among the next
-    `WALKED_AT_ONCE` rows: a reader that wants few moves its cursor past the many. `passed` is 0 when there is nothing
-    to read yet."""
+    """Up to `limit` events behind `after`, only those of `kinds` and not of `but` (LIKE patterns) for which `only`
+    holds, a condition in SQL on a row of `event_log`. A reader that wants few passes over all the others at once.
+    `upto` is `after` where there is nothing to read yet."""
     epoch = current_epoch(connection)
     at = after
     while True:
-        batch = _read_epoch(connection, at, limit, (kinds, but), final=at.epoch < epoch)
-        if batch.passed or at.epoch >= epoch:
-            return batch
+        batch = _read_epoch(connection, at, limit, _Wanted(kinds, but, only), final=at.epoch < epoch)
+        if batch.upto != at or at.epoch >= epoch:
+            return batch if batch.upto != at else Batch([], after, more=False)
         at = Cursor(at.epoch + 1, 0, 0)
 
 
+class _Wanted(NamedTuple):
+    kinds: Sequence[str]
+    but: Sequence[str]
+    only: LiteralString
+
+    @property
+    def condition(self) -> LiteralString:
+        if not self.kinds:
+            return "false"
+        conditions: list[LiteralString] = [self.only]
+        if "%" not in self.kinds:
+            conditions.append("kind like any(%(kinds)s)")
+        if self.but:
+            conditions.append("not kind like any(%(but)s)")
+        return " and ".join(conditions)
+
+
 def _read_epoch(
-    connection: PgConnection,
-    after: Cursor,
-    limit: int,
-    wanted: tuple[Sequence[str], Sequence[str]],
-    *,
-    final: bool,
+    connection: PgConnection, after: Cursor, limit: int, wanted: _Wanted, *, final: bool
 ) -> Batch:
-    # One walk along the index, without a sort: it ends with the last event that is handed out.
-    horizon = "" if final else "and xid < pg_snapshot_xmin(pg_current_snapshot())"
+    # The newest event that can be read now is the end of a walk along the index, which is without a sort: a CASE lets
+    # the planner expect that many are wanted, also where it has no statistics yet.
+    horizon: LiteralString = "" if final else "and xid < pg_snapshot_xmin(pg_current_snapshot())"
+    behind: LiteralString = (
+        f"(xid, id) > (%(xid)s::text::xid8, %(id)s) {horizon}"
+        " and case when epoch = %(epoch)s then true else false end"
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            select xid::text::bigint, id, kind, account_id::text, subject_id::text, version, wanted, place
-            from (select walked.*, row_number() over walk as place, lead(id) over walk is null as is_last,
-                         kind like any(%(kinds)s) and not kind like any(%(but)s) as wanted
-                  from (select xid, id, kind, account_id, subject_id, version from event_log
-                        where (xid, id) > (%(xid)s::text::xid8, %(id)s) and epoch = %(epoch)s {horizon}
-                        order by xid, id limit %(walked)s) walked
-                  window walk as (order by xid, id)) placed
-            where wanted or is_last
-            order by xid, id limit %(limit)s
-            """,
+            with newest as (select xid, id from event_log where {behind} order by xid desc, id desc limit 1)
+            select n.xid::text::bigint, n.id, e.*
+            from newest n left join lateral (
+                select xid::text::bigint, id, kind, account_id::text, subject_id::text, version from event_log
+                where {behind} and case when {wanted.condition} then true else false end
+                order by event_log.xid, event_log.id limit %(limit)s) e on true
+            order by e.xid, e.id
+            """.encode(),
             {
                 "xid": after.xid,
                 "id": after.id,
                 "epoch": after.epoch,
                 "limit": limit,
-                "walked": WALKED_AT_ONCE,
-                "kinds": list(wanted[0]),
-                "but": list(wanted[1]),
+                "kinds": list(wanted.kinds),
+                "but": list(wanted.but),
             },
         )
         rows = cursor.fetchall()
     if not rows:
-        return Batch([], after, 0)
-    events = [
-        Event(Cursor(after.epoch, xid, no), kind, account_id, subject_id, version)
-        for xid, no, kind, account_id, subject_id, version, is_wanted, _ in rows
-        if is_wanted
-    ]
-    return Batch(events, Cursor(after.epoch, *rows[-1][:2]), rows[-1][7])
+        return Batch([], after, more=False)
+    events = [Event(Cursor(after.epoch, *row[2:4]), *row[4:]) for row in rows if row[3] is not None]
+    if len(events) == limit:
+        return Batch(events, events[-1].at, more=True)
+    return Batch(events, Cursor(after.epoch, *rows[0][:2]), more=final)
 
 
 def reader_lag(connection: PgConnection) -> ReaderLag:

@@ -58,7 +58,8 @@ _DUE = (
     "f.next_at is not null and (f.mode = 'live' and f.next_at <= %(now)s"
     " or f.mode = 'test' and f.next_at <= coalesce(a.clock_at, %(now)s))"
 )
-
+# An account of a clock that is on its way is seen to by the clock, step by step.
+_NOT_PLAYED = "not exists (select from test_clock t where t.id = a.test_clock_id and t.status = 'advancing')"
 _NOT_PARKED = (
     "not exists (select from parked k where k.kind = 'fulfilment' and k.trace_key = f.account_id::text"
     " and k.resolved_at is null and k.last_seen_at > clock_timestamp() - interval '1 hour')"
@@ -110,13 +111,13 @@ def due_fulfilments(
     account: str | None,
 ) -> list[FulfilmentRow]:
     """Up to `limit` that something is to be done about at `now` and no call is under way for: of those capabilities
-    that are connected, as (mode, capability), the standing orders left out; of one account or of all. Locked; what
-    others have in hand is left out."""
+    that are connected, as (mode, capability), the standing orders left out; of one account, or of all but those whose
+    clock is on its way. Locked; what others have in hand is left out."""
     pairs = [f"{mode}/{capability}" for mode, capability in connected]
     rows = connection.execute(
         f"{_SELECT} where {_DUE} and f.call_id is null and f.number <> 0"
         " and (f.mode || '/' || f.capability = any(%(pairs)s) or f.wish = 'ended')"
-        " and (%(account)s::uuid is null or f.account_id = %(account)s::uuid)"
+        f" and (f.account_id = %(account)s::uuid or %(account)s::uuid is null and {_NOT_PLAYED})"
         " order by f.next_at, f.id limit %(limit)s for update of f skip locked".encode(),
         {"now": now, "pairs": pairs, "limit": limit, "account": account},
     )
@@ -133,25 +134,30 @@ class SettledCall(NamedTuple):
     at: datetime
 
 
-def settled_fulfilments(connection: PgConnection, now: datetime, limit: int) -> list[SettledCall]:
-    """Up to `limit` entries whose call is settled, which do not say so yet; `at` is `now`, or what time it is by the
-    account's clock."""
+def settled_fulfilments(
+    connection: PgConnection, now: datetime, limit: int, account: str | None
+) -> list[SettledCall]:
+    """Up to `limit` entries whose call is settled, which do not say so yet, of one account, or of all but those whose
+    clock is on its way; `at` is `now`, or what time it is by the account's clock."""
     rows = connection.execute(
-        "select f.id::text, c.status, c.request, c.answer, coalesce(a.clock_at, %s)"
+        "select f.id::text, c.status, c.request, c.answer, coalesce(a.clock_at, %(now)s)"
         " from fulfilment f join connector_call c on c.id = f.call_id join account a on a.id = f.account_id"
-        " where f.call_id is not null and c.status in ('succeeded', 'skipped', 'failed') order by f.id limit %s",
-        (now, limit),
+        " where f.call_id is not null and c.status in ('succeeded', 'skipped', 'failed')"
+        f" and (f.account_id = %(account)s::uuid or %(account)s::uuid is null and {_NOT_PLAYED})"
+        " order by f.id limit %(limit)s".encode(),
+        {"now": now, "limit": limit, "account": account},
     )
     return [SettledCall(*row) for row in rows]
 
 
 def accounts_to_look_at(connection: PgConnection, now: datetime, limit: int) -> list[str]:
     """Accounts of which an edition's next issue is to be ordered by `now`, or which have licences that were billed
-    further than they were given; without those that are parked, which are tried again every hour."""
+    further than they were given; without those that are parked, which are tried again every hour, and those whose clock
+    is on its way."""
     rows = connection.execute(
         f"""
         (select f.account_id::text from fulfilment f join account a on a.id = f.account_id
-         where f.number = 0 and {_DUE} and {_NOT_PARKED} order by f.next_at limit %(limit)s)
+         where f.number = 0 and {_DUE} and {_NOT_PARKED} and {_NOT_PLAYED} order by f.next_at limit %(limit)s)
         union
         (select f.account_id::text
          from fulfilment f join account a on a.id = f.account_id join subscription s on s.id = f.source_id
@@ -160,7 +166,7 @@ def accounts_to_look_at(connection: PgConnection, now: datetime, limit: int) -> 
            and (s.ends_on is null or s.ends_on > (f.until at time zone a.time_zone)::date)
            and coalesce(s.next_bill_on, s.charged_through) + coalesce((f.terms->>'grace_days')::int, 0)
                > (f.until at time zone a.time_zone)::date
-           and {_NOT_PARKED}
+           and {_NOT_PARKED} and {_NOT_PLAYED}
          limit %(limit)s)
         """.encode(),
         {"now": now, "limit": limit},
@@ -168,12 +174,20 @@ def accounts_to_look_at(connection: PgConnection, now: datetime, limit: int) -> 
     return [row[0] for row in rows]
 
 
-def begun_calls(connection: PgConnection, account_id: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """The calls of an account's entries that were written down and not sent yet: (id, item, terms)."""
+def fulfilment_looks(connection: PgConnection, account_id: str) -> list[datetime | None]:
+    """When each entry of an account is looked at next."""
+    rows = connection.execute("select next_at from fulfilment where account_id = %s", (account_id,))
+    return [at for (at,) in rows]
+
+
+def calls_of(
+    connection: PgConnection, account_id: str, statuses: Sequence[str]
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """The calls of an account's entries that have one of these statuses: (id, item, terms)."""
     rows = connection.execute(
         "select c.id::text, f.item, f.terms from fulfilment f join connector_call c on c.id = f.call_id"
-        " where f.account_id = %s and c.status = 'intent' order by c.id",
-        (account_id,),
+        " where f.account_id = %s and c.status = any(%s) order by c.id",
+        (account_id, list(statuses)),
     )
     return list(rows)
 

@@ -214,7 +214,8 @@ def tax_places(
 
 
 class PendingBilling(NamedTuple):
-    """Accounts that a bill run had to leave because the tax engine was away. ready: it is time to try again."""
+    """Accounts that a bill run had to leave because the tax engine was away; those that commands had to leave are one
+    of their own, `run_id` COMMANDS. ready: it is time to try again."""
 
     run_id: str
     mode: str
@@ -225,8 +226,16 @@ class PendingBilling(NamedTuple):
 
 
 _PENDING = "p.kind = 'bill-run' and p.error_kind = 'tax_pending' and p.resolved_at is null"
+COMMANDS = "commands"  # in place of a run's id
 # A run whose workflow was terminated never ends.
-_LEFT = "(r.ended_at is not null or p.last_seen_at < clock_timestamp() - interval '15 min')"
+_LEFT = (
+    "(p.bill_run_id is null or r.ended_at is not null"
+    " or r.id is not null and p.last_seen_at < clock_timestamp() - interval '15 min')"
+)
+# What a command left is billed for the day on which it came, wherever the account is.
+_INSTANT = "case when p.bill_run_id is null then p.last_seen_at else r.target_instant end"
+# Commands may leave others all the time.
+_SINCE = "coalesce(min(p.last_seen_at) filter (where p.bill_run_id is null), max(p.last_seen_at))"
 _PAUSE = "least(interval '10 min', interval '2 s' * power(2, least(max(p.times), 20)))"
 
 
@@ -235,11 +244,11 @@ def billing_pending(connection: PgConnection) -> list[PendingBilling]:
     more often it was tried, the longer until it is ready again: 4 s at first, 10 min at last."""
     rows = connection.execute(
         f"""
-        select r.id::text, r.mode, r.target_date, r.target_instant, count(*),
-               max(p.last_seen_at) + {_PAUSE} <= clock_timestamp()
-        from parked p join bill_run r on r.id = p.bill_run_id
+        select coalesce(r.id::text, '{COMMANDS}'), p.mode, r.target_date, max({_INSTANT}), count(*),
+               {_SINCE} + {_PAUSE} <= clock_timestamp()
+        from parked p left join bill_run r on r.id = p.bill_run_id
         where {_PENDING} and {_LEFT}
-        group by r.id order by r.started_at, r.id
+        group by r.id, p.mode order by r.started_at nulls last, r.id
         """.encode()
     )
     return [PendingBilling(*row) for row in rows]
@@ -250,10 +259,12 @@ def resolve_not_due(connection: PgConnection) -> int:
     done = connection.execute(
         f"""
         update parked set resolved_at = now(), resolution = 'nothing due' where id in (
-            select p.id from parked p join bill_run r on r.id = p.bill_run_id join account a on a.id = p.account_id
-            where {_PENDING} and {_LEFT} and not exists (
+            select p.id from parked p left join bill_run r on r.id = p.bill_run_id
+            join account a on a.id = p.account_id
+            cross join lateral (select coalesce(r.target_date, ({_INSTANT} at time zone a.time_zone)::date) as day) d
+            where {_PENDING} and {_LEFT} and coalesce(a.whole_due_on > d.day, true) and not exists (
                 select from subscription s where s.account_id = a.id and s.status in {BILLED_STATES}
-                and s.next_bill_on <= coalesce(r.target_date, (r.target_instant at time zone a.time_zone)::date)))
+                and s.next_bill_on <= d.day))
         """.encode()
     )
     return done.rowcount

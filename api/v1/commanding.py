@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, NamedTuple
+from functools import partial
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends, Request, Response
@@ -16,8 +17,10 @@ from api.idempotency import Once, OneRequest, Reply
 from api.problems import Problem
 from api.security import Caller, require_scope
 from api.v1.accounts import no_such_account
+from api.v1.engine_taxed import answer_taxed
 from api.v1.subscriptions import no_such_subscription
 from domain.account.commands import Step
+from operations.accounts.at_once import AtOnce
 from operations.accounts.commands import (
     CommandRefused,
     CommandReused,
@@ -27,11 +30,12 @@ from operations.accounts.commands import (
     carry_out,
 )
 from operations.accounts.commands import Expected as Seen
+from operations.accounts.planning import Plan, plan
 from operations.tariffs import Tariffs
 from storage.account_records import find_account
 from storage.database import PgConnection
 from storage.round_trip import RoundTrip
-from storage.subscription_views import ask_place, place_of
+from storage.subscription_views import ask_place, find_place, place_of
 
 
 class Standing(BaseModel):
@@ -60,13 +64,18 @@ class InvoiceMade(BaseModel):
 
 
 class CommandOut(BaseModel):
-    """What a command came to. pending: minor units that wait for the next invoice; open: what is owed on invoices."""
+    """What a command came to. pending: minor units that wait for the next invoice; open: what is owed on invoices.
+    Where a tax engine is connected, `tax_by` says whose tax is on the invoices made, the engine's or (`fallback`) the
+    built-in table's while it is away, and `tax_pending` why nothing was invoiced at once: it is billed by itself once
+    the engine is back."""
 
     account: UUID
     subscription: Standing | None
     invoices: list[InvoiceMade] = []
     pending: int = 0
     open: int = 0
+    tax_by: Literal["engine", "fallback"] | None = None
+    tax_pending: Literal["engine_away", "engine_slow", "changed_meanwhile"] | None = None
 
 
 class SubscriptionCommand(NamedTuple):
@@ -85,13 +94,13 @@ class SubscriptionCommand(NamedTuple):
         def ask(trip: RoundTrip) -> tuple[Any, Any]:
             return ask_place(trip, self.caller.sight, str(self.subscription_id)), tariffs.ask(trip)
 
-        def work(last: RoundTrip, found: tuple[Any, Any]) -> Reply:
+        def work(last: RoundTrip, found: tuple[Any, Any], at_once: AtOnce | None = None) -> Reply:
             place = place_of(found[0])
             if place is None:
                 raise no_such_subscription(self.subscription_id)
             tariff = tariffs.of_revision(last.connection, found[1])
             own, name = place
-            now = datetime.now(UTC)
+            now = at_once.now if at_once else datetime.now(UTC)
             expected = None if self.seen.versions is None else Seen(name, self.seen.versions)
             with told():
                 outcome = accepted(
@@ -104,13 +113,28 @@ class SubscriptionCommand(NamedTuple):
                         now,
                         invoice_now=invoice_now,
                         expected=expected,
-                        engine_taxed=self.request.app.state.engine_taxed,
+                        engine_taxed=engine_taxed,
+                        at_once=at_once,
                         last=last,
                     )
                 )
             return reply_of(outcome, own)
 
-        return await self.once.answer_together(ask, work)
+        engine_taxed = self.request.app.state.engine_taxed
+        if not (invoice_now and engine_taxed):
+            return await self.once.answer_together(ask, work)
+
+        def planned(connection: PgConnection) -> Plan | None:
+            place = find_place(connection, self.caller.sight, str(self.subscription_id))
+            if place is None:
+                return None
+            tariff, now, command = tariffs.current(connection), datetime.now(UTC), command_id(self.once)
+            step = partial(step_of, place.external_key, now.date())
+            return plan(connection, tariff, place.account_id, command, step, now, engine_taxed)
+
+        return await answer_taxed(
+            self.request, planned, lambda said: self.once.answer_together(ask, partial(work, at_once=said))
+        )
 
 
 SCOPE = "subscriptions:write"
@@ -141,11 +165,11 @@ async def on_account(
     tariffs: Tariffs = request.app.state.tariffs
     own = str(account_id)
 
-    def work(connection: PgConnection) -> Reply:
+    def work(connection: PgConnection, at_once: AtOnce | None = None) -> Reply:
         if find_account(connection, caller.sight, own) is None:
             raise no_such_account(own)
         tariff = tariffs.current(connection)
-        now = datetime.now(UTC)
+        now = at_once.now if at_once else datetime.now(UTC)
         with told():
             step = step_of(connection, now.date())
             outcome = accepted(
@@ -157,12 +181,24 @@ async def on_account(
                     step,
                     now,
                     invoice_now=invoice_now,
-                    engine_taxed=request.app.state.engine_taxed,
+                    engine_taxed=engine_taxed,
+                    at_once=at_once,
                 )
             )
         return reply_of(outcome, own)._replace(status=status)
 
-    return await once.answer(work)
+    engine_taxed = request.app.state.engine_taxed
+    if not (invoice_now and engine_taxed):
+        return await once.answer(work)
+
+    def planned(connection: PgConnection) -> Plan | None:
+        if find_account(connection, caller.sight, own) is None:
+            return None
+        tariff, now = tariffs.current(connection), datetime.now(UTC)
+        step = partial(step_of, connection, now.date())
+        return plan(connection, tariff, own, command_id(once), step, now, engine_taxed)
+
+    return await answer_taxed(request, planned, lambda said: once.answer(partial(work, at_once=said)))
 
 
 def command_id(once: OneRequest) -> str:

@@ -14,6 +14,7 @@ from domain.account.acting import attempt
 from domain.account.commands import Step
 from domain.account.days import bill_only
 from domain.periods import local_date
+from operations.accounts.at_once import AtOnce, NotAsked
 from operations.accounts.standing import subscription_standing
 from operations.accounts.unit import Changing, changing
 from operations.tariffs import Tariff, Tariffs
@@ -105,24 +106,32 @@ def carry_out(
     invoice_now: bool = False,
     expected: Expected | None = None,
     engine_taxed: Collection[str] = (),
+    at_once: AtOnce | None = None,
     last: RoundTrip | None = None,
 ) -> Outcome:
     """Carry out `step` in the transaction of `connection`, and store what it came to with it: a refusal too, which
-    `accepted` raises. With `invoice_now` what it charges is invoiced at once, not with the next bill; modes in
-    `engine_taxed` refuse that. `last`: what is written is left there, for the caller to send. Raises LookupError for an
-    unknown account, CommandReused and VersionMoved."""
+    `accepted` raises. With `invoice_now` what it charges is invoiced at once, not with the next bill; in modes of
+    `engine_taxed` by what `at_once` says of the tax, with `now` as its instant. `last`: what is written is left there,
+    for the caller to send. Raises LookupError for an unknown account, CommandReused and VersionMoved, and NotAsked or
+    DraftMoved where the engine has not been asked for this very invoice."""
     asked = _asked(step, invoice_now=invoice_now)
     refused: str | None = None
+    taxed: AtOnce | None = None
     with changing(connection, tariff, account_id, now, command=command_id, last=last) as unit:
         known = known_command(unit.rows, command_id, step.do, asked)
         if known is None:
             _check(unit, expected)
-            refused = _asks_in_vain(connection, unit, step, engine_taxed if invoice_now else ()) or _act(
-                unit, step, unit.now, invoice_now=invoice_now
-            )
+            if invoice_now and unit.account.mode in engine_taxed:
+                if at_once is None:
+                    raise NotAsked
+                taxed, invoice_now = at_once, at_once.pending is None
+                unit.account.taxing = taxed.quotes.put()
+            refused = _asks_in_vain(connection, unit, step) or act_on(unit, step, invoice_now=invoice_now)
     if known is not None:
         return known
     outcome = Outcome(_answer(unit, step, refused))
+    if taxed is not None and refused is None:
+        outcome.answer.update(taxed.record(connection, unit))
     (last or connection).execute(
         "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, %s, %s, %s)",
         (account_id, command_id, step.do, Jsonb(asked), Jsonb(outcome.answer)),
@@ -161,16 +170,9 @@ def _check(unit: Changing, expected: Expected | None) -> None:
         raise VersionMoved(version)
 
 
-def _asks_in_vain(
-    connection: PgConnection, unit: Changing, step: Step, engine_taxed: Collection[str]
-) -> str | None:
-    """Why a command is refused whatever the rules of the account say: nothing is invoiced at once where an engine has
-    to be asked for the tax first, and what ended because its first payment never came is not taken up again."""
-    if unit.account.mode in engine_taxed:
-        return (
-            "a connected engine taxes this account's invoices, so that nothing is invoiced within a command: leave out"
-            " invoice_now, and the next bill run makes the invoice"
-        )
+def _asks_in_vain(connection: PgConnection, unit: Changing, step: Step) -> str | None:
+    """Why a command is refused whatever the rules of the account say: what ended because its first payment never came
+    is not taken up again."""
     if step.do != "reactivate":
         return None
     subscription = unit.account.subscriptions.get(step.subscription)
@@ -179,9 +181,10 @@ def _asks_in_vain(
     return "the subscription was never paid for, so it did not begin; a new checkout begins it"
 
 
-def _act(unit: Changing, step: Step, now: datetime, *, invoice_now: bool) -> str | None:
-    """Carry out `step` now; the reason when the rules refuse it, with the account as it was before."""
-    account = unit.account
+def act_on(unit: Changing, step: Step, *, invoice_now: bool) -> str | None:
+    """Carry out `step` at the unit's instant; the reason when the rules refuse it, with the account as it was
+    before."""
+    account, now = unit.account, unit.now
     # The account's days never go back: on a later one that is recorded already, the command counts for that.
     at = now if local_date(now, account.zone) >= account.today else account.today
     refused = attempt(account, step.model_copy(update={"at": at}))

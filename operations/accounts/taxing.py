@@ -16,7 +16,11 @@ from storage.posting import SERIES
 
 
 class DraftMoved(Exception):
-    """A draft is another one than was asked for: the account changed meanwhile."""
+    """A draft is another one than was asked for: the account changed meanwhile. `draft` is the one to ask for."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        super().__init__("the account changed after its tax was asked for")
 
 
 @dataclass(slots=True)
@@ -44,7 +48,7 @@ class Quotes:
         def tax(draft: Draft) -> None:
             key = saying(draft)
             if key not in self.known:
-                raise DraftMoved
+                raise DraftMoved(draft)
             _put(draft, self.known[key])
             self.used.append((draft, self.known[key]))
 

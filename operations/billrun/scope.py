@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from storage.tax_documents import COMMANDS
+
 _FILTERS = {
     "currency": "a.currency = %(scope)s",
     "time-zone": "a.time_zone = %(scope)s",
     "account": "a.external_key = %(scope)s",
-    # Those that a run, named by its id, left because the tax engine was away.
+    # Those that a run, named by its id, or commands left because the tax engine was away.
     "tax-pending": "exists (select from parked p where p.account_id = a.id and p.kind = 'bill-run'"
-    " and p.error_kind = 'tax_pending' and p.resolved_at is null and p.bill_run_id::text = %(scope)s)",
+    " and p.error_kind = 'tax_pending' and p.resolved_at is null"
+    f" and coalesce(p.bill_run_id::text, '{COMMANDS}') = %(scope)s)",
     "plan": "exists (select from subscription_item i where i.subscription_id = s.id and i.plan_code = %(scope)s)",
 }
 _PARKED = "exists (select from parked p where p.account_id = a.id and p.kind = 'bill-run' and p.resolved_at is null)"

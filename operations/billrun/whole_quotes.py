@@ -87,7 +87,7 @@ def quote_rows(
         if sum(line.amount for line in draft.lines) < 0:
             # Its credits become notes, and its charges a draft of their own.
             try:
-                _bill(rows_of[own], tariff, target, quotes.ask(_engine(asking)))
+                _bill(rows_of[own], tariff, target, quotes.ask(one_by_one(asking)))
             except Exception as error:
                 found[own] = error
     return found
@@ -110,7 +110,9 @@ def _bill(rows: Rows, tariff: Tariff, target: Target, taxing: Callable[[Draft], 
     bill_by(account, due_by(account, target))
 
 
-def _engine(asking: TaxStep) -> Callable[[Draft], EngineTax | None]:
+def one_by_one(asking: TaxStep) -> Callable[[Draft], EngineTax | None]:
+    """The step for one draft at a time, which raises NotTaxed."""
+
     def ask(draft: Draft) -> EngineTax | None:
         answers = asking([draft])
         if draft.payer.id in answers.refused:

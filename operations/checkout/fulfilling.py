@@ -8,11 +8,11 @@ from contracts.checkout import Fulfilled
 from contracts.connector_call import CallStatus
 from operations.calls.prepare import ref_of
 from operations.checkout.books import provisioning_key
-from operations.fulfilment.sending import FulfilledBy, about, ask
-from storage.calls import calls_of_key, read_call
+from operations.fulfilment.sending import FulfilledBy, ask, begun
+from storage.calls import calls_of_key
 from storage.checkouts import read_checkout
 from storage.database import PgConnection
-from storage.fulfilments import begun_calls, unconnected
+from storage.fulfilments import unconnected
 
 
 def fulfil(connection: PgConnection, checkout_id: str, now: datetime, fulfilled_by: FulfilledBy) -> Fulfilled:
@@ -20,10 +20,7 @@ def fulfil(connection: PgConnection, checkout_id: str, now: datetime, fulfilled_
     not sent yet are answered again."""
     row = read_checkout(connection, checkout_id)
     ask(connection, fulfilled_by, now, row.account_id)
-    calls = [
-        ref_of(read_call(connection, call)).model_copy(update={"about": about(item, terms)})
-        for call, item, terms in begun_calls(connection, row.account_id)
-    ]
+    calls = begun(connection, row.account_id, CallStatus.INTENT)
     calls += [
         ref_of(each)
         for each in calls_of_key(connection, row.mode, "provisioning.put", provisioning_key(row.id))

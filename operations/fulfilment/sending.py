@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from contracts.connector_call import CallRef
+from contracts.connector_call import CallRef, CallStatus
 from domain.fulfilment import Entry, Step, Told, Wish, is_issue, next_step
-from operations.calls.prepare import CallOrder, prepare_call
+from operations.calls.prepare import CallOrder, prepare_call, ref_of
 from operations.fulfilment.noting import MISSED, entry_of
+from storage.calls import read_call
 from storage.database import PgConnection
 from storage.fulfilments import (
     FulfilmentRow,
+    calls_of,
     change_fulfilment,
     due_fulfilments,
     parcel_address,
@@ -58,6 +60,14 @@ def ask(
             if call is not None:
                 calls.append(call)
     return calls
+
+
+def begun(connection: PgConnection, account_id: str, *statuses: CallStatus) -> list[CallRef]:
+    """The calls of an account's entries that stand at one of these."""
+    return [
+        ref_of(read_call(connection, call)).model_copy(update={"about": about(item, terms)})
+        for call, item, terms in calls_of(connection, account_id, statuses)
+    ]
 
 
 def _closed(row: FulfilmentRow, entry: Entry) -> dict[str, Any]:

@@ -20,9 +20,12 @@ from storage.fulfilments import (
 AT_ONCE = 500
 
 
-def take_note(connection: PgConnection, now: datetime, limit: int = AT_ONCE) -> int:
-    """Write down at `now` what up to `limit` settled calls have come to; how many there were."""
-    calls = {each.fulfilment_id: each for each in settled_fulfilments(connection, now, limit)}
+def take_note(
+    connection: PgConnection, now: datetime, account_id: str | None = None, limit: int = AT_ONCE
+) -> int:
+    """Write down at `now` what up to `limit` settled calls, of one account or of all, have come to; how many there
+    were."""
+    calls = {each.fulfilment_id: each for each in settled_fulfilments(connection, now, limit, account_id)}
     rows = [row for row in read_fulfilments(connection, list(calls)) if row.call_id is not None]
     for row in rows:
         call = calls[row.id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from domain.mail_templates import KINDS, NOTICE, event_key, template_of
 from operations.rule_books import DEFAULT_RULE_BOOK, read_rule_books
@@ -14,19 +15,25 @@ CURSOR = "mails"
 AT_ONCE = 2000
 
 
-def record_next(connection: PgConnection, unsent: Mapping[str, str], *, limit: int = AT_ONCE) -> int:
-    """Record the mails of the next events, in the caller's transaction; answers how many rows of the event log were
-    passed, 0 when there is nothing to read yet. unsent: see `storage.mails.record_mails`."""
+class Recorded(NamedTuple):
+    """Whether the reader went on (else there is nothing to read yet), and whether more may be read at once."""
+
+    moved: bool
+    more: bool
+
+
+def record_next(connection: PgConnection, unsent: Mapping[str, str], *, limit: int = AT_ONCE) -> Recorded:
+    """Record the mails of the next events, in the caller's transaction. unsent: see `storage.mails.record_mails`."""
     seen = read_cursor(connection, CURSOR, lock=True)
     batch = read_batch(connection, seen, limit=limit, kinds=KINDS)
-    if not batch.passed:
-        return 0
+    if batch.upto == seen:
+        return Recorded(moved=False, more=False)
     mails = [mail for event in batch.events if (mail := _mail(event)) is not None]
     if mails:
         record_mails(connection, mails, unsent, _off(connection))
     if not move_cursor(connection, CURSOR, seen, batch.upto):
         raise RuntimeError("another reader of the event log records mails; this one begins again")
-    return batch.passed
+    return Recorded(moved=True, more=batch.more)
 
 
 def _mail(event: Event) -> NewMail | None:

@@ -71,13 +71,13 @@ class Plan:
 
 
 class Work(NamedTuple):
-    """The records of a step, each with what it was last brought to. passed: rows of the log gone by; 0, and no
-    records: there is nothing to do. gone: subjects to be looked at that no longer concern the flow."""
+    """The records of a step, each with what it was last brought to. moves: whether rows of the log are gone by;
+    if not, and no records: there is nothing to do. gone: subjects to be looked at that no longer concern the flow."""
 
     lane: Lane
     seen: LaneRow
     upto: Cursor
-    passed: int
+    moves: bool
     records: list[Loaded]
     before: dict[str, SyncedRow]
     gone: list[str]
@@ -137,11 +137,11 @@ def next_work(connection: PgConnection, plan: Plan, lane: str) -> Work | None:
         lane=place,
         seen=seen,
         upto=batch.upto,
-        passed=batch.passed,
+        moves=batch.upto != seen.cursor,
         records=records,
         before=synced(connection, place, [record.subject for record in records]) if records else {},
         gone=[subject for subject in due if subject not in here],
-        ends=seen.until is not None and (not batch.passed or batch.upto >= seen.until),
+        ends=seen.until is not None and (batch.upto == seen.cursor or batch.upto >= seen.until),
     )
 
 
@@ -169,7 +169,7 @@ def record_work(connection: PgConnection, plan: Plan, work: Work, results: Seque
         "superseded: a newer state went through",
     )
     moved = True
-    if work.passed or work.ends:
+    if work.moves or work.ends:
         moved = move_lane(connection, work.lane, work.seen, work.upto, ends=work.ends)
     written = sum(result.status is Status.WRITTEN for result in results)
     unchanged = len(through) - written

@@ -19,9 +19,11 @@ EVENTS_AT_ONCE = 1_000
 
 
 class FannedOut(NamedTuple):
-    """What one batch came to: rows of the log passed (0: nothing to read yet), and messages made."""
+    """What one batch came to: whether the reader went on (else there is nothing to read yet), whether more may be read
+    at once, and how many messages were made."""
 
-    passed: int
+    moved: bool
+    more: bool
     messages: int
 
 
@@ -48,12 +50,12 @@ def _fan_out(connection: PgConnection, limit: int) -> tuple[FannedOut, set[str]]
         seen = read_cursor(connection, CURSOR)
         kinds = like_patterns({kind for each in listening for kind in each.kinds})
         batch = read_batch(connection, seen, limit=limit, kinds=kinds)
-        if not batch.passed:
-            return FannedOut(0, 0), set()
+        if batch.upto == seen:
+            return FannedOut(moved=False, more=False, messages=0), set()
         messages = _messages(connection, listening, batch.events)
         made = insert_messages(connection, messages) if messages else 0
         move_cursor(connection, CURSOR, seen, batch.upto)
-        return FannedOut(batch.passed, made), {each.endpoint_id for each in messages} if made else set()
+        return FannedOut(True, batch.more, made), {each.endpoint_id for each in messages} if made else set()
 
 
 def _messages(connection: PgConnection, listening: list[Subscriber], events: list[Event]) -> list[NewMessage]:

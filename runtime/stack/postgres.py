@@ -37,6 +37,8 @@ DATABASE = "masthead"
 _CONFIGURATION = """\
 # Written by Masthead at each start. Own settings belong in postgresql.conf, below the include line.
 shared_buffers = 256MB
+wal_buffers = 64MB
+min_wal_size = 1GB
 max_wal_size = 4GB
 checkpoint_timeout = 15min
 max_connections = 200

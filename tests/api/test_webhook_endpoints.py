@@ -46,7 +46,7 @@ def failed_message(url: str, endpoint: str) -> str:
     """A message to the endpoint that was tried once, in vain, and given up."""
     with psycopg.connect(url, autocommit=True) as connection:
         append_events(connection, [NewEvent("invoice.posted", None, str(uuid4()), 1)])
-        while fan_out(connection).passed:
+        while fan_out(connection).moved:
             pass
         row = connection.execute(
             "update webhook_message set status = 'failed', attempts = 1, error_kind = 'http_500',"

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from temporalio.client import WorkflowFailureError
 
 from activities import tax_quotes
+from api.security import hash_key
 from contracts.bill_run import RunStatus
 from contracts.parked import Action
 from domain.account import commands as verbs
@@ -19,6 +22,7 @@ from operations.accounts.commands import AccountCommands
 from operations.parked.decide import Decision, decide
 from runtime import taxing
 from storage.database import make_engine
+from tests.api.served import client_for
 from tests.faults.books import check_books, rows, value
 from tests.faults.conftest import Fleets, Runs, Workers, died_by_sigkill, until
 from tests.faults.fleet import DUE, GROUP, owing, selected
@@ -108,6 +112,56 @@ async def test_an_engine_that_is_away_posts_nothing_and_billing_catches_up_by_it
         # For the day of the run that left them.
         days = rows(taxed.url, "select distinct issued_on, target_date from invoice, bill_run order by 1, 2")
         assert days == [(DUE, DUE)]
+
+
+async def test_what_a_command_had_to_leave_is_billed_by_itself_once_the_engine_is_back(
+    taxed: Taxed, runs: Runs, tmp_path: Path
+) -> None:
+    with psycopg.connect(taxed.url) as connection:
+        connection.execute(
+            "insert into api_key (id, name, key_hash, scopes) values (uuidv7(), 'operator', %s, '{*}')",
+            (hash_key("mh_operator"),),
+        )
+    with client_for(taxed.url, tmp_path, MASTHEAD_CONFIG=str(taxed.file)) as client:
+
+        def ask(path: str, order: object) -> dict[str, Any]:
+            answer = client.post(path, json=order, headers={"Idempotency-Key": str(uuid4())})
+            assert answer.is_success, answer.text
+            return dict(answer.json())
+
+        home = {
+            "line1": "1 Main St",
+            "city": "New York",
+            "region": "NY",
+            "postal_code": "10018",
+            "country": "US",
+        }
+        opened = {
+            "external_key": "upgrader",
+            "currency": "USD",
+            "time_zone": "UTC",
+            "person": {"address": home},
+        }
+        account = ask("/v1/accounts", opened)["id"]
+        order = {"external_key": "upgraded", "plan": "weekend", "invoice_now": True}
+        began = ask(f"/v1/accounts/{account}/subscriptions", order)
+        assert began["tax_by"] == "engine"
+        port = int(taxed.engine.base_url.rpartition(":")[2])
+        taxed.engine.stop()
+        change = {"to": "bundle", "invoice_now": True}
+        left = ask(f"/v1/subscriptions/{began['subscription']['id']}/change-plan", change)
+    assert (left["invoices"], left["tax_pending"]) == ([], "engine_away")
+    assert left["pending"] > 0
+    assert taxed.invoices() == 1
+    async with taxed.working(runs.client):
+        assert value(taxed.url, PENDING) == 1
+        taxed.engine.start(port)
+        await taxed.until_committed(2)
+    taxed.check_recorded_once()
+    assert value(taxed.url, PENDING) == 0
+    assert rows(taxed.url, "select distinct account_id::text from invoice") == [(account,)]
+    scope = "select scope, status, mode from bill_run"
+    assert rows(taxed.url, scope) == [("tax-pending:commands", "completed", "live")]
 
 
 async def test_an_engine_that_goes_away_in_the_middle(taxed: Taxed, runs: Runs) -> None:

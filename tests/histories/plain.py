@@ -210,7 +210,7 @@ class PlainStories:
         """Two events for whoever listens."""
         with psycopg.connect(self._url, autocommit=True) as connection:
             append_events(connection, [NewEvent("recorded.thing", None, str(uuid_utils.uuid7()), 1)] * 2)
-            while fan_out(connection).passed:
+            while fan_out(connection).moved:
                 pass
 
     async def deliver(self, endpoint: str) -> Handle:

@@ -82,7 +82,7 @@ class Office:
         unsent = MailConnections(self.connections).unsent
         while True:
             with transaction(self.engine) as connection:
-                if not record_next(connection, unsent):
+                if not record_next(connection, unsent).moved:
                     return
 
     async def turn(self) -> None:

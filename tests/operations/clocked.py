@@ -12,8 +12,10 @@ from contracts.test_clock import Clock
 from domain.account import commands as verbs
 from domain.account.terms import AccountTerms, TaxTerms
 from operations.accounts.commands import AccountCommands
+from operations.billrun.rate import TaxStep
 from operations.catalog import load_catalog
 from operations.dump import dump
+from operations.fulfilment.sending import FulfilledBy, nothing_connected
 from operations.subscriptions import follow_up_subscription, settle_subscription
 from operations.tariffs import Tariffs
 from operations.test_clocks.clocks import (
@@ -49,6 +51,7 @@ class Clocked:
         self.commands = AccountCommands(engine, self.tariffs)
         load_catalog(engine, read_catalog_file(CATALOG).catalog)
         self.given = 0
+        self.fulfilled_by: FulfilledBy = nothing_connected
 
     def clock(self, name: str = "clock", *, at: date | str = FIRST) -> Clock:
         return create_clock(self.engine, name, instant(at))
@@ -75,11 +78,11 @@ class Clocked:
         arrived(self.engine, clock.id)
         return steps
 
-    def play(self, account: str, target: datetime) -> int:
+    def play(self, account: str, target: datetime, asking: TaxStep | None = None) -> int:
         steps = 0
         while True:
             steps += 1
-            step = play_step(self.engine, self.tariffs.current(), account, target)
+            step = play_step(self.engine, self.tariffs.current(), account, target, asking)
             if step.arrived:
                 return steps
             for subscription in step.waiting:
@@ -88,7 +91,7 @@ class Clocked:
     def tick(self, subscription: str, at: datetime) -> None:
         """What an episode does when it is told what time it is."""
         settle_subscription(self.engine, subscription, at, self.tariffs.current())
-        follow_up_subscription(self.engine, subscription, at)
+        follow_up_subscription(self.engine, subscription, at, fulfilled_by=self.fulfilled_by)
 
     def dump(self, mode: str | None = None) -> list[str]:
         """The canonical dump, or its lines of one mode."""

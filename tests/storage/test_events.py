@@ -44,18 +44,20 @@ def events(kind: str, count: int) -> list[NewEvent]:
     return [NewEvent(kind, None, str(uuid_utils.uuid7()), 1) for _ in range(count)]
 
 
-def read_on(connection: PgConnection, limit: int = 500, kinds: tuple[str, ...] = ("%",)) -> Batch:
-    """Read a batch and move the cursor behind it."""
+def read_on(connection: PgConnection, limit: int = 500, kinds: tuple[str, ...] = ("%",)) -> Batch | None:
+    """Read a batch and move the cursor behind it; None when there is nothing to read yet."""
     seen = read_cursor(connection, READER)
     batch = read_batch(connection, seen, limit=limit, kinds=kinds)
-    if batch.passed:
-        assert move_cursor(connection, READER, seen, batch.upto)
+    if batch.upto == seen:
+        assert (batch.events, batch.more) == ([], False)
+        return None
+    assert move_cursor(connection, READER, seen, batch.upto)
     return batch
 
 
 def drain(connection: PgConnection, limit: int = 500) -> list[str]:
     subjects: list[str] = []
-    while (batch := read_on(connection, limit)).passed:
+    while batch := read_on(connection, limit):
         subjects += [event.subject_id for event in batch.events]
     return subjects
 
@@ -123,7 +125,7 @@ def test_no_event_is_lost_under_interleaved_writers_and_a_reader_that_dies(
             seen = read_cursor(reader, READER)
             batch = read_batch(reader, seen, limit=40)
             effects += [event.subject_id for event in batch.events]
-            if batch.passed and chance.random() < 0.7:
+            if batch.upto != seen and chance.random() < 0.7:
                 move_cursor(reader, READER, seen, batch.upto)
     stop.set()
     for thread in threads:
@@ -145,7 +147,7 @@ def test_effects_in_the_cursor_s_own_transaction_happen_once(url: str, connectio
             with psycopg.connect(url) as reader:
                 seen = read_cursor(reader, READER, lock=True)
                 batch = read_batch(reader, seen, limit=20)
-                if not batch.passed:
+                if batch.upto == seen:
                     return
                 with reader.cursor() as cursor:
                     cursor.executemany(
@@ -180,11 +182,27 @@ def test_a_reader_of_few_kinds_passes_over_the_many(connection: PgConnection) ->
     append_events(connection, events("invoice.posted", 700))
     append_events(connection, events("subscription.changed", 2))
     append_events(connection, events("invoice.posted", 5))
-    passed, found = 0, []
-    while (batch := read_on(connection, 100, ("subscription.%",))).passed:
-        passed += batch.passed
-        found += [event.kind for event in batch.events]
-    assert (passed, found) == (707, ["subscription.changed"] * 2)
+    batch = read_on(connection, 100, ("subscription.%",))
+    assert batch is not None
+    assert [event.kind for event in batch.events] == ["subscription.changed"] * 2
+    last = connection.execute("select epoch, xid::text::bigint, id from event_log order by xid desc, id desc")
+    assert (tuple(batch.upto), batch.more) == (last.fetchone(), False)
+    assert read_on(connection, 100, ("subscription.%",)) is None
+
+
+def test_a_batch_ends_with_the_last_event_that_was_handed_out(connection: PgConnection) -> None:
+    for _ in range(7):
+        append_events(connection, [*events("x", 1), *events("y", 3)])
+    sizes = []
+    while batch := read_on(connection, 3, ("x",)):
+        sizes.append((len(batch.events), batch.more))
+    assert sizes == [(3, True), (3, True), (1, False)]
+
+
+def test_a_reader_may_ask_for_more_than_a_kind(connection: PgConnection) -> None:
+    append_events(connection, [NewEvent("x", None, str(uuid_utils.uuid7()), version) for version in range(6)])
+    batch = read_batch(connection, START, only="version > 3")
+    assert [event.version for event in batch.events] == [4, 5]
 
 
 def test_after_a_restore_old_events_come_first_and_new_ones_are_seen(connection: PgConnection) -> None:
@@ -197,12 +215,14 @@ def test_after_a_restore_old_events_come_first_and_new_ones_are_seen(connection:
     connection.execute("alter table event_log alter column epoch set default 2")
     append_events(connection, events("new", 5))
     kinds = []
-    while (batch := read_on(connection, 20)).passed:
+    while batch := read_on(connection, 20):
         kinds.append([event.kind for event in batch.events])
     assert kinds == [["old"] * 20, ["old"] * 10, ["new"] * 5]
     assert read_cursor(connection, READER).epoch == 2
     append_events(connection, events("newer", 1))
-    assert [event.kind for event in read_on(connection).events] == ["newer"]
+    batch = read_on(connection)
+    assert batch is not None
+    assert [event.kind for event in batch.events] == ["newer"]
 
 
 def test_lag_tells_who_holds_readers_back(url: str, connection: PgConnection) -> None:

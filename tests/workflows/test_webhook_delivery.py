@@ -60,7 +60,7 @@ class House:
             for _ in range(times):
                 add_subscription(connection, event=kind)
         with psycopg.connect(self.url, autocommit=True) as connection:
-            while fan_out(connection).passed:
+            while fan_out(connection).moved:
                 pass
 
     async def deliver(self, endpoint_id: str) -> DeliveryResult:

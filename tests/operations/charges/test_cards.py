@@ -138,7 +138,7 @@ class Shop:
             with transaction(self.fleet.engine) as connection:
                 news = next_news(connection)
                 found.update(news.accounts)
-                if not news.passed:
+                if news.upto == news.seen:
                     return found
                 news_told(connection, news)
 
