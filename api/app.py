@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
+from pydantic import BaseModel
 from sqlalchemy import Engine, text
 from temporalio.client import Client
 
@@ -49,6 +50,7 @@ from api.v1 import (
     subscriptions,
     test_clocks,
     usage,
+    webhook_deliveries,
     webhook_endpoints,
 )
 from api.v1.event_readers import EventReaders
@@ -87,6 +89,26 @@ _NO_SPANS_OF_ITS_OWN: TelemetryConfig = {
 
 health_routes = APIRouter(tags=["health"])
 
+
+class Health(BaseModel):
+    """What answers. details: what is wrong, where something is."""
+
+    status: Literal["ok", "unavailable"]
+    postgres: bool
+    temporal: bool
+    event_readers: EventReaders | None
+    writes_held: str | None
+    details: list[str] = []
+
+
+class Ready(BaseModel):
+    """Whether each of the checks was passed, and the reasons of those that were not."""
+
+    status: Literal["ready", "not ready"]
+    checks: dict[str, bool]
+    reasons: list[str]
+
+
 # Every router of the API, in the order of the documentation.
 ROUTERS = (
     entitlement_check.router,
@@ -114,6 +136,7 @@ ROUTERS = (
     parked.router,
     metrics.router,
     webhook_endpoints.router,
+    webhook_deliveries.router,
     test_clocks.router,
     api_keys.router,
 )
@@ -185,7 +208,7 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
     shelf = Shelf(chosen.templates)
     app.state.invoice_pages, app.state.pay_pages = InvoicePages(shelf), PayPages(shelf)
     problems.install(app)
-    openapi.describe(app, (health_routes, *ROUTERS))
+    openapi.describe(app, (health_routes, *ROUTERS, unsubscribe.router, pay.router))
     app.add_middleware(BodyGuard)
     app.add_middleware(Observed, tracer=tracer)  # around the guard: what it refuses is a request, too
     for router in sorted(ROUTERS, key=lambda each: each not in ASKED_MOST):
@@ -198,7 +221,11 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry | None = N
     return app
 
 
-@health_routes.get("/health", summary="Whether Postgres and Temporal answer")
+@health_routes.get(
+    "/health",
+    responses={200: {"model": Health}, 503: {"model": Health, "description": "Something does not answer"}},
+    summary="Whether Postgres and Temporal answer",
+)
 @open_route
 async def health(request: Request) -> JSONResponse:
     """200 when all answers within two seconds, else 503 naming what does not. Needs no key.
@@ -233,7 +260,11 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@health_routes.get("/health/ready", summary="Whether the API can do its work")
+@health_routes.get(
+    "/health/ready",
+    responses={200: {"model": Ready}, 503: {"model": Ready, "description": "It cannot, and why"}},
+    summary="Whether the API can do its work",
+)
 @open_route
 async def ready(request: Request) -> JSONResponse:
     """200 when the database answers with the schema of this code, and Temporal answers; else 503 with the reasons.

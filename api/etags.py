@@ -2,12 +2,13 @@
 
 A route that shows something answers with `ETag: etag(version)`. One that changes it takes `expected: IfMatch`, hands
 `expected.allows` to the use case, which asks it about the version of the row that it has locked, and answers
-`moved(version)` where that is another.
+`moved(version)` where that is another. A command takes `IfGiven` instead.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Header
@@ -55,6 +56,11 @@ def _expected(header: str | None) -> Expected:
         if found and not part.strip().startswith("W/") and found[1].isascii() and found[1].isdigit():
             versions.add(int(found[1][:10]))
     return Expected(frozenset(versions))
+
+
+def digest(*content: object) -> int:
+    """The version of what has no number of its own: the same for the same content."""
+    return zlib.crc32(repr(content).encode())
 
 
 IfMatch = Annotated[Expected, Depends(if_match)]

@@ -11,6 +11,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from api.etags import if_match
+from api.idempotency import one_request
 from api.problems import MEDIA_TYPE, ProblemOut
 
 DESCRIPTION = """
@@ -22,15 +24,18 @@ Send a key as `Authorization: Bearer KEY`. Each operation names the scope that i
 account, and to live or test mode: what it may not see is 404.
 
 Errors are problem details (RFC 9457) with a stable `kind` and a `remedy`. Lists come in pages: pass `next` as `after`.
-What moves money or creates what does takes an `Idempotency-Key`; what two may edit shows an `ETag` and asks for
-`If-Match`.
+What moves money or creates what does takes an `Idempotency-Key`; what two may edit shows an `ETag`, which an edit asks
+for as `If-Match` and a command may be given.
 """
-_REQUIRED_HEADERS = {"Idempotency-Key", "If-Match"}
+# Headers that a route cannot do without: FastAPI takes them for optional, for the dependency says what is missing.
+_REQUIRED_BY = {one_request: "Idempotency-Key", if_match: "If-Match"}
+# What one_request lets pass.
+_HEADERS = {"Idempotency-Key": {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}}
 _PROBLEM = "#/components/schemas/Problem"
 
 
 def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
-    """Let `app` answer the finished document; `routers` are those that it includes, with their own prefixes."""
+    """Let `app` answer the finished document; `routers` are all that it includes, with their own prefixes."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -52,8 +57,8 @@ def _finished(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
         schemas.pop(unused, None)
     for schema in schemas.values():
         _complete(schema.get("example"), schema, schemas)
-    scopes = {
-        (route.path_format, method.lower()): next(_scopes(route.dependant), None)
+    known = {
+        (route.path_format, method.lower()): route
         for router in routers
         for route in router.routes
         if isinstance(route, APIRoute)
@@ -61,11 +66,14 @@ def _finished(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            _finish(operation, scopes.get((path, method)))
+            route = known[path, method]
+            _finish(operation, list(_calls(route.dependant)))
+            if getattr(route.endpoint, "__masthead_open__", False):
+                operation["security"] = []
     return document
 
 
-def _finish(operation: dict[str, Any], scope: str | None) -> None:
+def _finish(operation: dict[str, Any], calls: Sequence[Any]) -> None:
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
@@ -73,10 +81,13 @@ def _finish(operation: dict[str, Any], scope: str | None) -> None:
         responses.setdefault(
             statuses, {"description": what, "content": {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM}}}}
         )
+    required = {_REQUIRED_BY[call] for call in calls if call in _REQUIRED_BY}
     for parameter in operation.get("parameters", ()):
-        if parameter["in"] == "header" and parameter["name"] in _REQUIRED_HEADERS:
-            parameter["required"] = True
-            parameter["schema"] = {"type": "string", "title": parameter["name"]}
+        parameter["schema"] = _sent(parameter["schema"])
+        if parameter["in"] == "header":
+            parameter["required"] = parameter["name"] in required
+            parameter["schema"] |= {"title": parameter["name"], **_HEADERS.get(parameter["name"], {})}
+    scope = next((call.__masthead_scope__ for call in calls if hasattr(call, "__masthead_scope__")), None)
     if scope is not None:
         operation["x-scope"] = scope
         operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
@@ -96,9 +107,16 @@ def _complete(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> 
                 _complete(example.get(name), one, schemas)
 
 
-def _scopes(dependant: Dependant) -> Iterator[str]:
+def _sent(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a parameter may be where it is sent: never null, which is how Python takes one that is left out."""
+    kinds = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    if len(kinds) != 1:
+        return schema
+    return {**{name: value for name, value in schema.items() if name != "anyOf"}, **kinds[0]}
+
+
+def _calls(dependant: Dependant) -> Iterator[Any]:
+    """The dependencies of a route, and theirs."""
     for each in dependant.dependencies:
-        scope = getattr(each.call, "__masthead_scope__", None)
-        if scope is not None:
-            yield scope
-        yield from _scopes(each)
+        yield each.call
+        yield from _calls(each)

@@ -48,6 +48,11 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "X-Robots-Tag": "noindex",
 }
+_PAGE: dict[str, Any] = {"content": {"text/html": {"schema": {"type": "string"}}}}
+_NOWHERE: dict[int | str, dict[str, Any]] = {
+    404: {"description": "The link is nobody's", **_PAGE},
+    410: {"description": "The link has expired", **_PAGE},
+}
 _ENDED = {
     ChargeStatus.SUCCEEDED: "pay_thanks",
     ChargeStatus.FAILED: "pay_refused",
@@ -55,7 +60,15 @@ _ENDED = {
 }
 
 
-@router.get("/back/{charge_id}", summary="Where a customer comes back to from the bank")
+@router.get(
+    "/back/{charge_id}",
+    response_class=HTMLResponse,
+    responses={
+        303: {"description": "Back to the page of the link, where the browser has been there"},
+        404: {"description": "There is no such charge", **_PAGE},
+    },
+    summary="Where a customer comes back to from the bank",
+)
 @open_route
 async def back(request: Request, charge_id: UUID, redirectResult: str | None = None) -> Response:
     """Needs no key, and tells only whether the charge went through. What the bank gave the customer is handed in once.
@@ -74,7 +87,12 @@ async def back(request: Request, charge_id: UUID, redirectResult: str | None = N
     return _notice(request, _ENDED.get(ChargeStatus(charge.status), "pay_back"))
 
 
-@router.get("/{token}", response_class=HTMLResponse, summary="What is due, and how it is paid")
+@router.get(
+    "/{token}",
+    response_class=HTMLResponse,
+    responses=_NOWHERE,
+    summary="What is due, and how it is paid",
+)
 @open_route
 async def show(request: Request, token: str) -> Response:
     """Needs no key: the token of the mail's link is one. 404 for one that is nobody's, 410 for one that has expired."""
@@ -88,7 +106,13 @@ async def show(request: Request, token: str) -> Response:
     return answer
 
 
-@router.post("/{token}", summary="Pay what is due by the card on file")
+@router.post(
+    "/{token}",
+    status_code=303,
+    response_class=RedirectResponse,
+    responses={**_NOWHERE, 503: {"description": "Nothing can be charged at the moment", **_PAGE}},
+    summary="Pay what is due by the card on file",
+)
 @open_route
 async def pay(request: Request, token: str) -> Response:
     """Needs no key, as the page. Leads to the bank where it asks for a confirmation, else back to the page. Pressed

@@ -41,7 +41,17 @@ async def ask(token: str) -> HTMLResponse:
     return HTMLResponse(_PAGE.format(title="No more offers?", body=words + button), headers=_HEADERS)
 
 
-@router.post("/{token}", response_class=HTMLResponse, summary="End marketing mails")
+@router.post(
+    "/{token}",
+    response_class=HTMLResponse,
+    responses={
+        404: {
+            "description": "The link is nobody's",
+            "content": {"text/html": {"schema": {"type": "string"}}},
+        }
+    },
+    summary="End marketing mails",
+)
 @open_route
 async def unsubscribe(request: Request, token: str) -> HTMLResponse:
     """Needs no key: the token is one. 404 for one that is nobody's; a second time is as good as the first."""

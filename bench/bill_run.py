@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from bench.fleet import DUE, build_fleet
 from bench.home import bench_home
-from bench.memory import peak_rss_mb
+from bench.memory import peak_rss_mb, private_mb
 from bench.write_floor import write_floors
 from contracts.bill_run import BillRunRequest, BillRunResult
 from operations.verify import verify
@@ -46,7 +46,7 @@ def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], N
     used = processor_seconds(stack.home)
     seconds, result, events = asyncio.run(_bill(stack))
     used = {kind: after - used.get(kind, 0.0) for kind, after in processor_seconds(stack.home).items()}
-    memory = _peaks(stack.home)
+    memory, private = _peaks(stack.home), _postgres_private_mb(stack.home)
     rows, size = _written(engine)
     say(f"billed in {seconds:.1f} s; now the floors")
     floors = write_floors(stack.database_url, say)
@@ -72,6 +72,7 @@ def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], N
         "rows_per_invoice": round(rows / result.invoices, 2),
         "bytes_per_invoice": round(size / result.invoices),
         "peak_rss_mb": memory,
+        "postgres_private_mb": private,
         "processor_us_per_invoice": {k: round(v * 1e6 / result.invoices, 1) for k, v in sorted(used.items())},
         "processor_us_in_all": round(sum(used.values()) * 1e6 / result.invoices, 1),
         "floor_processor_us": {k: round(v, 1) for k, v in floors["floor"].processor_us.items()},
@@ -151,6 +152,12 @@ def _peaks(home: Path) -> dict[str, int]:
         if kind != "postgres":  # its resident memory counts the shared buffers once a backend
             peaks[kind] = max(peaks.get(kind, 0), peak_rss_mb(process.pid))
     return dict(sorted(peaks.items()))
+
+
+def _postgres_private_mb(home: Path) -> int | None:
+    """What the largest process of Postgres has for itself, without the shared buffers; None where nobody tells."""
+    found = [private_mb(process.pid) for kind, process in _processes(home) if kind == "postgres"]
+    return max((each for each in found if each is not None), default=None)
 
 
 def processor_seconds(home: Path) -> dict[str, float]:

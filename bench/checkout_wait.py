@@ -5,125 +5,134 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Engine
 
 from bench.fleet import DUE, build_fleet
 from bench.home import bench_home
 from contracts.bill_run import BillRunRequest, BillRunResult
-from operations.billrun.rate import rate_chunk, table_tax, tax_chunk
+from domain.account.buying import CartItem
+from domain.periods import add_months
+from operations.checkout.begin import MethodGiven, OpenedAccount, Order, begin
+from operations.checkout.books import post
+from operations.checkout.quote import Gateway, write_quote
 from operations.tariffs import Tariffs
 from operations.verify import verify
 from runtime.settings import Settings
 from runtime.stack.client import Stack
 from runtime.temporal import connect
-from storage.billable import Target
 from storage.database import transaction
-from storage.posting import advance_subscriptions, copy_children, copy_invoices, lock_subscriptions
 from workflows.starts import start_bill_run
 
-LATER = date(2027, 1, 1)
+# So many post at once, each with a pause before its next one.
+POSTERS = 4
 PAUSE_SECONDS = 0.01
-ALONE = 300
+ALONE = 400
+# Of fewer, the p99 says little: further months are billed until there are as many beside runs.
+SAMPLES = 400
+MOST_RUNS = 12
+# So many are quoted when a run begins, that they last to its end.
+READY = 1500
+
+_ORDER = Order(
+    items=(CartItem(plan="daily"),),
+    opens=OpenedAccount(currency="USD", time_zone="America/New_York", tax_region="US-XX"),
+    payment=MethodGiven(method="pm_bench", return_url="https://shop.example/back"),
+)
 
 
-def post_single(engine: Engine, tariffs: Tariffs, account: str, day: date) -> float:
-    """Bill one account alone, as a checkout does: rate, tax, and post in a transaction of its own. Answers the
-    seconds from the first query to the commit. Raises ValueError when that account cannot be billed on `day`."""
-    began = time.perf_counter()
+def quoted_checkouts(engine: Engine, tariffs: Tariffs, count: int) -> list[str]:
+    """The ids of `count` checkouts of new readers, of the plan `daily` in dollars, that are quoted: what is left to do
+    before the money is taken is to post the sale."""
     tariff = tariffs.current()
-    with transaction(engine, read_only_snapshot=True) as connection:
-        chunk = rate_chunk(connection, tariff.book, [account], Target(day, None), tariff.memo)
-    tax_chunk(chunk, table_tax(tariff.taxes), tariff.memo)
-    documents = [prepared.document for prepared in chunk.prepared if prepared.document is not None]
-    advances = [advance for prepared in chunk.prepared for advance in prepared.advances]
-    if len(documents) != 1:
-        raise ValueError(f"account {account} has nothing to bill on {day}: {chunk.refused or 'nothing due'}")
+    ids = []
+    for _ in range(count):
+        with transaction(engine) as connection:
+            row, _ = begin(connection, _ORDER, str(uuid4()))
+            write_quote(connection, tariff, row.id, datetime.now(UTC), lambda _: Gateway("bench", False))
+        ids.append(row.id)
+    return ids
+
+
+def post_single(engine: Engine, tariffs: Tariffs, checkout_id: str) -> float:
+    """Post the sale of a checkout as its workflow has it done: account, subscription and the final invoice in one
+    transaction. Answers the seconds to the commit. Raises ValueError when the books do not take it."""
+    began = time.perf_counter()
     with transaction(engine) as connection:
-        versions = lock_subscriptions(
-            connection, [advance.subscription_id for advance in advances], skip_locked=False
-        )
-        if any(versions.get(advance.subscription_id) != advance.version for advance in advances):
-            raise ValueError(f"account {account} changed while it was billed")
-        copy_children(connection, documents)
-        advance_subscriptions(connection, advances)
-        copy_invoices(connection, "live", documents, None)
+        posted = post(connection, tariffs.current(), checkout_id)
+    if posted.invoice_id is None:
+        raise ValueError(f"checkout {checkout_id} has no invoice: {posted.problem}")
     return time.perf_counter() - began
 
 
-def due_on(engine: Engine, day: date) -> list[str]:
-    """The accounts with a subscription whose next billing day is `day`."""
-    with transaction(engine) as connection:
-        found = connection.execute(
-            "select distinct account_id::text from subscription where next_bill_on = %s order by 1", (day,)
-        )
-        return [row[0] for row in found]
-
-
-def checkouts(engine: Engine, accounts: Iterator[str], day: date, stop: threading.Event) -> list[float]:
-    """Bill one account after the other until `stop` is set or none is left; answers the seconds of each."""
-    tariffs = Tariffs(engine)
+def checkouts(engine: Engine, tariffs: Tariffs, quoted: deque[str], stop: threading.Event) -> list[float]:
+    """Post one checkout after the other until `stop` is set or none is left; answers the seconds of each."""
     waits = []
-    for account in accounts:
-        if stop.is_set():
-            break
-        waits.append(post_single(engine, tariffs, account, day))
+    while quoted and not stop.is_set():
+        with suppress(IndexError):  # others take from it as well
+            waits.append(post_single(engine, tariffs, quoted.popleft()))
         stop.wait(PAUSE_SECONDS)
     return waits
 
 
 def bench_checkout_wait(settings: Settings, accounts: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Post single invoices alone, then beside a run over `accounts` accounts, in a home of its own that is thrown
-    away before and after. Answers percentiles in milliseconds."""
+    """Post checkouts alone, then beside a run over `accounts` accounts, and beside those of the next months until there
+    are SAMPLES, in a home of its own that is thrown away before and after. Answers percentiles in milliseconds."""
     with bench_home(settings, "bench-checkout") as (engine, stack):
-        return _measure(engine, stack, accounts, say)
+        return asyncio.run(_measure(engine, stack, accounts, say))
 
 
-def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], None]) -> dict[str, Any]:
-    pool = ALONE + 1000 + accounts // 10
-    say(f"building {accounts:,} accounts for the run and {pool:,} for checkouts")
-    build_fleet(engine, accounts + pool)
-    with transaction(engine) as connection:
-        connection.execute(
-            "update subscription set opening_on = %(day)s, charged_through = %(day)s, arrears_through = %(day)s,"
-            " next_bill_on = %(day)s where right(external_key, 9)::int > %(accounts)s",
-            {"day": LATER, "accounts": accounts},
-        )
-    ready = iter(due_on(engine, LATER))
+async def _measure(engine: Engine, stack: Stack, accounts: int, say: Callable[[str], None]) -> dict[str, Any]:
+    say(f"building {accounts:,} accounts")
+    build_fleet(engine, accounts)
+    client = await connect(stack.temporal_address, stack.namespace)
+    tariffs = Tariffs(engine)
+    ready: deque[str] = deque()
     say("checkouts alone")
-    alone = checkouts(engine, (next(ready) for _ in range(ALONE)), LATER, threading.Event())
-    say("checkouts beside the run")
-    during, seconds, result = asyncio.run(_beside_a_run(engine, stack, ready))
+    ready.extend(quoted_checkouts(engine, tariffs, ALONE))
+    alone = await _posted(engine, tariffs, ready, threading.Event())
+    during: list[float] = []
+    results: list[BillRunResult] = []
+    seconds = 0.0
+    while len(during) < SAMPLES and len(results) < MOST_RUNS:
+        ready.extend(quoted_checkouts(engine, tariffs, READY - len(ready)))
+        day = add_months(DUE, len(results))
+        say(f"checkouts beside the run of {day}")
+        stop = threading.Event()
+        began = time.perf_counter()
+        handle = await start_bill_run(client, BillRunRequest(as_of=day))
+        posting = asyncio.create_task(_posted(engine, tariffs, ready, stop))
+        try:
+            results.append(await handle.result())
+            seconds += time.perf_counter() - began
+        finally:
+            stop.set()
+        during += await posting
     laws = verify(engine)
+    invoices = sum(result.invoices for result in results)
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "accounts": accounts,
-        "invoices": result.invoices,
+        "runs": len(results),
+        "posters": POSTERS,
+        "invoices": invoices,
         "seconds": round(seconds, 3),
-        "invoices_per_s": round(result.invoices / seconds),
+        "invoices_per_s": round(invoices / seconds),
         "alone": _figures(alone),
         "during_run": _figures(during),
         "books_ok": all(law.ok for law in laws),
     }
 
 
-async def _beside_a_run(
-    engine: Engine, stack: Stack, ready: Iterator[str]
-) -> tuple[list[float], float, BillRunResult]:
-    client = await connect(stack.temporal_address, stack.namespace)
-    stop = threading.Event()
-    began = time.perf_counter()
-    handle = await start_bill_run(client, BillRunRequest(as_of=DUE))
-    single = asyncio.create_task(asyncio.to_thread(checkouts, engine, ready, LATER, stop))
-    try:
-        result = await handle.result()
-        seconds = time.perf_counter() - began
-    finally:
-        stop.set()
-    return await single, seconds, result
+async def _posted(engine: Engine, tariffs: Tariffs, quoted: deque[str], stop: threading.Event) -> list[float]:
+    posters = (asyncio.to_thread(checkouts, engine, tariffs, quoted, stop) for _ in range(POSTERS))
+    return [wait for waits in await asyncio.gather(*posters) for wait in waits]
 
 
 def _figures(waits: Sequence[float]) -> dict[str, float]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 
-from domain.credits import BilledLine, CreditLine, credit_time
+from domain.credits import BilledLine, CreditLine, credit_rest, credit_time
 from domain.lines import Line
 from domain.periods import Anchor, Interval, period_at, period_index
 from domain.price_book import PriceBook
@@ -36,10 +36,24 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Paid time that a pause kept: what was paid for from `paused_on` on is given from `resumed_on` on."""
+    """Paid time that a pause kept: what was paid for from `paused_on` on is given from `resumed_on` on. `lines` are the
+    keys of the lines that it was billed by, those of periods that were billed ahead among them; None, in records from
+    before they were noted: the lines that begin by `paused_on`."""
 
     paused_on: date
     resumed_on: date
+    lines: tuple[str, ...] | None = None
+
+    @property
+    def days(self) -> timedelta:
+        """How far it moved."""
+        return self.resumed_on - self.paused_on
+
+    def moves(self, line: BilledLine) -> bool:
+        """Whether time of `line` was moved."""
+        if line.start is None:
+            return False
+        return not before(self.paused_on, line.start) if self.lines is None else line.key in self.lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +134,18 @@ def unused_credits(history: History, items: Iterable[Item], at: Moment) -> list[
     return found
 
 
+def unserved_credits(history: History, items: Iterable[Item]) -> list[CreditLine]:
+    """The credits for all that was billed ahead for `items` of which no charged day was served: their time, fees and
+    minimums, and not what was used."""
+    ids = {item.id for item in items}
+    found = [
+        credit_rest(line, history.credits, "unused_credit")
+        for line in history.billed
+        if line.item_id in ids and line.kind in ("recurring", "one_time", "minimum")
+    ]
+    return [credit for credit in found if credit is not None]
+
+
 def charged_at(history: History, item: Item, at: Moment) -> list[BilledLine]:
     """The recurring lines of `item` that `at` was billed by."""
     found = []
@@ -136,10 +162,21 @@ def time_of_line(line: BilledLine, moved: Sequence[Moved], at: Moment) -> Moment
     """`at` in the time that `line` was billed for: paid time that a pause moved later is counted where it was
     billed."""
     for move in reversed(moved):
-        if line.start is None or before(move.paused_on, line.start) or before(at, move.resumed_on):
-            continue
-        at = at - (move.resumed_on - move.paused_on)
+        if move.moves(line) and not before(at, move.resumed_on):
+            at = at - move.days
     return at
+
+
+def moved_time(history: History, paused_on: date, resumed_on: date) -> Moved:
+    """The time from `paused_on` on that was billed by then, given from `resumed_on` on."""
+    keys = [
+        line.key
+        for line in history.billed
+        if line.kind == "recurring"
+        and line.end is not None
+        and before(time_of_line(line, history.moved, paused_on), line.end)
+    ]
+    return Moved(paused_on, resumed_on, tuple(dict.fromkeys(keys)))
 
 
 def close_stretch(account: Account, terms: SubscriptionTerms, day: date) -> list[Line]:

@@ -50,13 +50,15 @@ def due_steps(terms: SubscriptionTerms, in_arrears: bool, as_of: date) -> tuple[
                 f"more than {MOST_STEPS} billing periods are due at once by {as_of}: is the date right?"
             )
         if ends_on is not None and bill_on >= ends_on:
-            steps.append(Step(bill_on, used_from, None, through, through))
+            # Not charged until then is an item in advance that took the place of one in arrears: no bill came before.
+            rest = period_at(terms.anchor, terms.interval, ends_on) if through < ends_on else None
+            steps.append(Step(bill_on, used_from, rest, through, max(through, ends_on)))
             bill_on = None
             break
         period = period_at(terms.anchor, terms.interval, bill_on)
         end = period.end if ends_on is None or period.end < ends_on else ends_on
         steps.append(Step(bill_on, used_from, period, through, end))
-        used_from = bill_on
+        used_from = max(used_from, bill_on)
         through = bill_on = end
     if bill_on is not None and bill_on == ends_on and not in_arrears:
         bill_on = None

@@ -18,6 +18,7 @@ from domain.amendments import (
     period_end,
     running_items,
     time_of_line,
+    unserved_credits,
     unused_credits,
     with_anchor,
 )
@@ -26,6 +27,7 @@ from domain.periods import first_anchor, period_at
 from domain.proration import Moment, before, day_of
 from domain.subscription_terms import Item, SubscriptionTerms
 from domain.subscriptions import State
+from domain.undone_changes import charged_from
 
 CancelCredit = Literal["prorated", "none", "whole_period"]
 
@@ -86,13 +88,17 @@ def _whole_period(
     return found
 
 
-def cancel_at_period_end(terms: SubscriptionTerms, day: date) -> Amendment:
+def cancel_at_period_end(terms: SubscriptionTerms, day: date, history: History | None = None) -> Amendment:
     """A cancel that lets the period that `day` lies in run out, or the trial: what is paid for is served, nothing is
-    credited. Before the start nothing is paid for, and nothing is served. Changes that wait for a later day fall away.
-    Raises Refused when it has ended, or is paused."""
+    credited, but for what was billed ahead for the time after the trial. Before the start nothing is paid for, and
+    nothing is served. Changes that wait for a later day fall away. Raises Refused when it has ended, or is paused."""
     must_run(terms, max(day, terms.starts_on), "canceled")
+    credits: list[CreditLine] = []
+    through, used_through = terms.charged_through, terms.arrears_through
     if terms.trial_ends_on is not None and day < terms.trial_ends_on:
         end = min(terms.trial_ends_on, terms.ends_on or terms.trial_ends_on)
+        credits = unserved_credits(history or History(), running_items(terms, day))
+        through, used_through = min(through, terms.trial_ends_on), min(used_through, terms.trial_ends_on)
     elif day < terms.starts_on:
         end = terms.charged_through
     else:
@@ -102,7 +108,15 @@ def cancel_at_period_end(terms: SubscriptionTerms, day: date) -> Amendment:
         next_bill_on = end
     items = [item for item in terms.items if item.starts_on < end or item.replaces is None]
     items = [replace(item, ends_on=None) if item.ends_on and item.ends_on >= end else item for item in items]
-    return Amendment(replace(terms, ends_on=end, next_bill_on=next_bill_on, items=items))
+    ending = replace(
+        terms,
+        ends_on=end,
+        charged_through=through,
+        arrears_through=used_through,
+        next_bill_on=next_bill_on,
+        items=items,
+    )
+    return Amendment(ending, tuple(credits))
 
 
 def items_at_end(terms: SubscriptionTerms) -> list[Item]:
@@ -115,6 +129,18 @@ def items_at_end(terms: SubscriptionTerms) -> list[Item]:
     ]
 
 
+def _charged_anew(terms: SubscriptionTerms, history: History, new_ids: Sequence[str]) -> list[Item]:
+    """The items, those that were billed for time after charged-through in two: it is charged again for the second."""
+    through = terms.charged_through
+    again = [
+        replace(item, id=new_id, starts_on=through, starts_at=None, replaces=item.id)
+        for item, new_id in zip(items_at_end(terms), new_ids, strict=True)
+        if charged_from(history, item, through)
+    ]
+    begun = {item.replaces for item in again}
+    return [*(replace(item, ends_on=through) if item.id in begun else item for item in terms.items), *again]
+
+
 def reactivate(
     account: Account,
     terms: SubscriptionTerms,
@@ -123,11 +149,16 @@ def reactivate(
     *,
     bill_cycle_day: int | None,
     term_end: date | None,
+    history: History | None = None,
+    paused_on: date | None = None,
 ) -> Amendment:
     """A canceled subscription taken up again on `day`. Before its end, the cancel is taken back and the term ends on
-    `term_end` again (None: evergreen). After it, a new period begins on `day` with the same items under `new_ids`
-    (one for each of `items_at_end`); there is no second trial and no second intro: periods of an intro that were begun
-    are had; what was not billed until the end is charged. Raises Refused when it has not been canceled."""
+    `term_end` again (None: evergreen); time after charged-through that was billed, as `history` says, and given back by
+    the cancel, is charged again under new ids (law I3). After it, a new period begins on `day` with the same items
+    under `new_ids` (one for each of `items_at_end`); there is no second trial and no second intro: periods of an intro
+    that were begun are had; what was not billed until the end is charged, and what a pause since `paused_on` had kept
+    is credited. Raises Refused when it has not been canceled."""
+    history = history or History()
     if terms.ends_on is None:
         raise Refused("the subscription has not been canceled, so it cannot be reactivated")
     if terms.status is not State.CANCELED and day < terms.ends_on:
@@ -135,9 +166,12 @@ def reactivate(
         next_bill_on: date | None = (
             through if terms.next_bill_on is None else min(terms.next_bill_on, through)
         )
+        items = terms.items
         if terms.status is State.PAUSED:
             next_bill_on = None
-        return Amendment(replace(terms, ends_on=term_end, next_bill_on=next_bill_on))
+        else:
+            items = _charged_anew(terms, history, new_ids)
+        return Amendment(replace(terms, ends_on=term_end, next_bill_on=next_bill_on, items=items))
     if day < terms.ends_on:
         raise Refused(f"the subscription ended on {terms.ends_on} and cannot be reactivated on {day}")
     last = items_at_end(terms)
@@ -145,6 +179,7 @@ def reactivate(
         raise ValueError(f"{len(last)} items are taken up again, and {len(new_ids)} ids were given")
     anchor = first_anchor(day, terms.interval, bill_cycle_day)
     charges = close_stretch(account, terms, terms.ends_on)
+    kept = [] if paused_on is None else unused_credits(history, last, paused_on)
     # A period that was begun counts as had, or who cancels in an intro would have it twice.
     had_until = boundary_from(terms.anchor, terms.interval, terms.ends_on)
     moved = with_anchor(terms, anchor, terms.interval, had_until)
@@ -178,4 +213,4 @@ def reactivate(
         next_bill_on=day,
         items=[*closed, *again],
     )
-    return Amendment(again_from_today, (), tuple(charges))
+    return Amendment(again_from_today, tuple(kept), tuple(charges))

@@ -79,7 +79,8 @@ def resume(
         terms = replace(terms, items=_moved(terms.items, paused_on, timedelta(days=length)))
     through = day + timedelta(days=kept)
     if kept > 0 and length:
-        terms = with_anchor(terms, Anchor.at(through), terms.interval, terms.charged_through)
+        anchor = Anchor.at(through)
+        terms = with_anchor(terms, anchor, terms.interval, terms.charged_through, made_until=through)
     next_bill_on = through
     if kept <= 0 and arrears_only:
         next_bill_on = period_at(terms.anchor, terms.interval, day).end

@@ -20,17 +20,19 @@ from domain.amendments import (
     must_run,
     period_end,
     running_items,
+    unserved_credits,
     unused_credits,
     with_anchor,
 )
 from domain.catalog import PriceModel
+from domain.credits import CreditLine
 from domain.lines import Line
 from domain.periods import Anchor, Interval, Unit, period_at, period_index
 from domain.policy import Behaviour, ChangePolicy
 from domain.price_book import ReadyVersion
 from domain.pricing import amount_for, round_fraction
 from domain.proration import Moment, before, day_of, later
-from domain.rating import rate_advance
+from domain.rating import rate_advance, rate_arrears
 from domain.subscription_terms import Item, SubscriptionTerms
 from domain.undone_changes import charged_from, replaced_now, restored, same_terms, unearned_fees
 
@@ -127,38 +129,59 @@ def change(
     """
     day = day_of(at)
     must_run(terms, day, "changed")
-    terms = without_waiting(terms, swap.old, day)
+    waits = change_that_waits(terms, swap.old, day)
+    dropped = [] if waits is None else unserved_credits(history, [waits])
+    terms = without_waiting(terms, swap.old, day, history)
     old = item_at(terms, swap.old, at)
     interval = swap.interval or terms.interval
     if behaviour is Behaviour.RESTART and not (interval == terms.interval and _just_begun(terms, day)):
-        return _restart(account, terms, history, swap, old, day, interval, intro_again)
-    if behaviour is Behaviour.RESTART:
-        return _prorate(account, terms, history, swap, old, day, intro_again)
-    if behaviour is Behaviour.PRORATED:
+        made = _restart(account, terms, history, swap, old, day, interval, intro_again)
+    elif behaviour is Behaviour.RESTART:
+        made = _prorate(account, terms, history, swap, old, day, intro_again, dropped)
+    elif behaviour is Behaviour.PRORATED:
         if interval != terms.interval:
             raise Refused("a change to another billing interval restarts the period, or waits for its end")
-        return _prorate(account, terms, history, swap, old, at, intro_again)
-    return _later(account, terms, swap, old, day, interval, intro_again)
+        made = _prorate(account, terms, history, swap, old, at, intro_again, dropped)
+    else:
+        made = _later(account, terms, swap, old, day, interval, intro_again, waits)
+    return replace(made, credits=(*made.credits, *dropped))
 
 
-def without_waiting(terms: SubscriptionTerms, item_id: str, day: date) -> SubscriptionTerms:
-    """`terms` without a change of the item that was to come after `day`: a newer change takes its place."""
-    for waiting in terms.items:
-        if waiting.replaces == item_id and waiting.starts_on > day:
-            items = [
-                replace(item, ends_on=waiting.ends_on) if item.id == item_id else item
-                for item in terms.items
-                if item.id != waiting.id
-            ]
-            return replace(terms, items=items)
-    return terms
+def change_that_waits(terms: SubscriptionTerms, item_id: str, day: date) -> Item | None:
+    """The item that is to take the place of `item_id` after `day`, if there is one."""
+    return next((item for item in terms.items if item.replaces == item_id and item.starts_on > day), None)
+
+
+def without_waiting(
+    terms: SubscriptionTerms, item_id: str, day: date, history: History | None = None
+) -> SubscriptionTerms:
+    """`terms` without a change of the item that was to come after `day`: a newer change takes its place. What it was
+    billed by, as `history` says, keeps its item, which is never served."""
+    waits = change_that_waits(terms, item_id, day)
+    if waits is None:
+        return terms
+    items = [
+        replace(item, ends_on=waits.ends_on) if item.id == item_id else item
+        for item in terms.items
+        if item.id != waits.id
+    ]
+    if history is not None and any(line.item_id == waits.id for line in history.billed):
+        never = replace(waits, starts_on=day, ends_on=day, replaces=None)
+        items = [never if item.id == waits.id else item for item in items]
+    return replace(terms, items=items)
+
+
+def _begins(terms: SubscriptionTerms, day: date) -> date:
+    """The day on which a period that restarts on `day` begins: a trial is not cut short."""
+    return day if terms.trial_ends_on is None else max(day, terms.trial_ends_on)
 
 
 def _just_begun(terms: SubscriptionTerms, day: date) -> bool:
-    """Whether the period that is charged begins on `day`: one that restarted then would be the same, and the other
-    items would be charged the same again (I3)."""
-    period = period_at(terms.anchor, terms.interval, day)
-    return period.start == day and period.end == terms.charged_through
+    """Whether a period that is charged begins where one that restarted on `day` would: it would be the same, and the
+    other items would be charged the same again (I3)."""
+    begins = _begins(terms, day)
+    period = period_at(terms.anchor, terms.interval, begins)
+    return period.start == begins and period.end <= terms.charged_through
 
 
 def _prorate(
@@ -169,6 +192,7 @@ def _prorate(
     old: Item,
     at: Moment,
     intro_again: bool,
+    dropped: Sequence[CreditLine],
 ) -> Amendment:
     day = day_of(at)
     instant = at if isinstance(at, datetime) else None
@@ -182,24 +206,35 @@ def _prorate(
     charges: list[Line] = []
     # Days of a trial count as charged, and cost nothing.
     since = later(at, terms.trial_ends_on or terms.starts_on)
-    if before(since, terms.charged_through):
+    if before(since, max(terms.charged_through, terms.arrears_through)):
         rated = _in_charged_phase(account, terms, history, old, new, at)
         charges, reached = restored(history, same, new, at)
+        if reached is not None and before(max(terms.charged_through, terms.arrears_through), reached):
+            # It was billed further ahead than what is charged now.
+            charges, reached = [], since
         if reached is not None:
-            more = rate_advance(
-                account.book, account.currency, changed, rated, later(since, reached), terms.charged_through
-            )
-            charges += [
-                line if line.parent is None else replace(line, parent=line.parent + len(charges))
-                for line in more
-            ]
-    if same and not credits and not charges and not charged_from(history, same[0], at):
+            charges = _joined(charges, _catch_up(account, changed, rated, later(since, reached)))
+    if same and not (credits or dropped or charges) and not charged_from(history, same[0], at):
         again = replace(same[0], ends_on=old.ends_on, ends_at=None)
         items = [
             again if item.id == again.id else ended if item.id == old.id else item for item in terms.items
         ]
         return Amendment(replace(terms, items=items))
     return Amendment(changed, tuple(credits), tuple(charges))
+
+
+def _catch_up(account: Account, terms: SubscriptionTerms, item: Item, since: Moment) -> list[Line]:
+    """What `item` costs from `since` on of the time that is charged already: in advance, and, where a bill was dated
+    ahead, in arrears."""
+    advance = rate_advance(account.book, account.currency, terms, item, since, terms.charged_through)
+    arrears = rate_arrears(account.book, account.currency, terms, item, since, terms.arrears_through)
+    return _joined(advance, arrears)
+
+
+def _joined(lines: Sequence[Line], more: Sequence[Line]) -> list[Line]:
+    place = len(lines)
+    behind = [line if line.parent is None else replace(line, parent=line.parent + place) for line in more]
+    return [*lines, *behind]
 
 
 def _in_charged_phase(
@@ -229,14 +264,18 @@ def _later(
     day: date,
     interval: Interval,
     intro_again: bool,
+    waits: Item | None,
 ) -> Amendment:
-    boundary = period_end(terms, day)
+    # It comes in the place of one that was billed ahead on the day of that one, and is charged for the same time.
+    billed = waits is not None and waits.starts_on < terms.charged_through
+    boundary = waits.starts_on if waits is not None and billed else period_end(terms, day)
     if terms.ends_on is not None and boundary >= terms.ends_on:
         raise Refused(f"the subscription ends on {terms.ends_on}, before the change would take effect")
     if interval != terms.interval:
         raise Refused("a change of the interval at the end of the period is made when that day comes")
     new = _new_item(account, terms, swap, old, boundary, intro_again)
-    return Amendment(_swapped(terms, replace(old, ends_on=boundary), new))
+    changed = _swapped(terms, replace(old, ends_on=boundary), new)
+    return Amendment(changed, (), tuple(_catch_up(account, changed, new, boundary)))
 
 
 def _restart(
@@ -249,25 +288,21 @@ def _restart(
     interval: Interval,
     intro_again: bool,
 ) -> Amendment:
-    if terms.trial_ends_on is not None and day < terms.trial_ends_on:
-        # The trial is not cut short: the new interval begins when it ends.
-        in_trial = replace(terms, anchor=Anchor.at(terms.trial_ends_on), interval=interval)
-        new = _new_item(account, in_trial, swap, old, day, intro_again)
-        return Amendment(_swapped(in_trial, replace(old, ends_on=day), new))
+    begins = _begins(terms, day)
     terms, ended = in_whole_days(terms, day)
     old = next(item for item in terms.items if item.id == old.id)
     replaced = replaced_now(terms, old, day)
     # The new period has the whole of its first day, whenever on that day the change came.
     credits = [
-        *unused_credits(history, [*running_items(terms, day), *ended], day),
+        *unused_credits(history, [*running_items(terms, day), *ended], begins),
         *unearned_fees(history, old, replaced),
     ]
     charges = close_stretch(account, terms, day)
-    moved = with_anchor(terms, Anchor.at(day), interval, day)
+    moved = with_anchor(terms, Anchor.at(begins), interval, begins)
     old = next(item for item in moved.items if item.id == old.id)
     new = _new_item(account, moved, swap, old, day, intro_again, replaced_now(moved, old, day))
     changed = _swapped(moved, replace(old, ends_on=day), new)
-    restarted = replace(changed, charged_through=day, arrears_through=day, next_bill_on=day)
+    restarted = replace(changed, charged_through=begins, arrears_through=begins, next_bill_on=begins)
     return Amendment(restarted, tuple(credits), tuple(charges))
 
 

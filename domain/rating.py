@@ -3,7 +3,7 @@ and the simulator all come through here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import NamedTuple
@@ -12,9 +12,14 @@ from domain.billing_steps import MOST_STEPS, Step, Stretch, due_steps, stretches
 from domain.discounts import Discount, apply_discounts
 from domain.lines import ONE, Line
 from domain.money import scaled
-from domain.price_book import PriceBook
+from domain.price_book import PriceBook, ReadyVersion
 from domain.proration import Moment, before, day_of, part
-from domain.rating_recurring import charge_advance, charge_arrears, charge_stretch
+from domain.rating_recurring import (
+    charge_advance,
+    charge_arrears,
+    charge_stretch,
+    charge_stretch_in_arrears,
+)
 from domain.rating_usage import (
     Usage,
     UsageAnswers,
@@ -43,6 +48,7 @@ __all__ = [
     "due_steps",
     "metered_by_event",
     "rate_advance",
+    "rate_arrears",
     "rate_subscription",
     "usage_windows",
 ]
@@ -100,7 +106,7 @@ def rate_subscription(
         if terms.discounts and len(lines) > first:
             apply_discounts(lines, first, terms.discounts, step.bill_on)
     last = steps[-1]
-    return Rated(lines, last.end, last.bill_on, next_bill_on)
+    return Rated(lines, last.end, max(last.used_from, last.bill_on), next_bill_on)
 
 
 def rate_advance(
@@ -114,11 +120,31 @@ def rate_advance(
     share of the discount with it), the part of it that the stretch is of its period. One-time prices come with the
     first stretch of an item, unless it replaces one of the same plan. Raises MoneyError like `rate_subscription`.
     """
+    return _rate_stretches(charge_stretch, book, currency, terms, item, start, end)
+
+
+def rate_arrears(
+    book: PriceBook, currency: str, terms: SubscriptionTerms, item: Item, start: Moment, end: Moment
+) -> list[Line]:
+    """The same of what `item` is charged in arrears: the catch-up of an item that begins within a stretch that a bill
+    dated ahead has charged already."""
+    return _rate_stretches(charge_stretch_in_arrears, book, currency, terms, item, start, end)
+
+
+def _rate_stretches(
+    charge: Callable[[list[Line], PriceBook, str, SubscriptionTerms, Item, ReadyVersion, Stretch], None],
+    book: PriceBook,
+    currency: str,
+    terms: SubscriptionTerms,
+    item: Item,
+    start: Moment,
+    end: Moment,
+) -> list[Line]:
     pinned = book.version(item.plan, item.plan_version, currency)
     lines: list[Line] = []
     for stretch in stretches(terms, item, start, end):
         first = len(lines)
-        charge_stretch(lines, book, currency, terms, item, pinned, stretch)
+        charge(lines, book, currency, terms, item, pinned, stretch)
         if terms.discounts and len(lines) > first:
             discounts = _for_stretch(terms, item, stretch)
             apply_discounts(lines, first, discounts, day_of(stretch.start))

@@ -76,8 +76,21 @@ def charge_arrears(
     """Append what `item` is charged for the time that is over on the billing day `step`: each stretch by the prices of
     the period that it lies in."""
     for stretch in stretches(terms, item, step.used_from, step.bill_on):
-        phase = phase_of(book, currency, terms, item, pinned, stretch.period)
-        _charge_part(lines, item, phase.arrears, stretch)
+        charge_stretch_in_arrears(lines, book, currency, terms, item, pinned, stretch)
+
+
+def charge_stretch_in_arrears(
+    lines: list[Line],
+    book: PriceBook,
+    currency: str,
+    terms: SubscriptionTerms,
+    item: Item,
+    pinned: ReadyVersion,
+    stretch: Stretch,
+) -> None:
+    """Append what `item` is charged in arrears for `stretch`."""
+    phase = phase_of(book, currency, terms, item, pinned, stretch.period)
+    _charge_part(lines, item, phase.arrears, stretch)
 
 
 def span_text(start: Moment, end: Moment) -> str:

@@ -31,6 +31,11 @@ def transfer(
 
     Raises Refused for a subscription that has ended or is paused, and for one that ends with the period anyway.
     """
+    if terms.trial_ends_on is not None and day < terms.trial_ends_on < terms.charged_through:
+        raise Refused(
+            f"what comes after the trial is billed until {terms.charged_through}: hand it over from"
+            f" {terms.trial_ends_on} on, when the trial is over"
+        )
     old = cancel_at_period_end(terms, day).terms
     end = old.ends_on
     if end is None or (terms.ends_on is not None and terms.ends_on <= end):

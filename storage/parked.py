@@ -192,10 +192,14 @@ def open_parks(
 
 
 def grouped_parks(
-    connection: PgConnection, limit: int, filters: Mapping[str, str] | None = None
+    connection: PgConnection,
+    limit: int,
+    filters: Mapping[str, str] | None = None,
+    after: tuple[int, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Open parked work by connection, method, kind and code, the largest group first; traces: how many different
-    things it is about; sample: the id of the oldest."""
+    things it is about; sample: the id of the oldest. after: count and sample of the last group seen, to go on behind
+    it."""
     conditions = ["p.resolved_at is null", *(f"{FILTERS[name]} = %({name})s" for name in filters or {})]
     names = [
         "count",
@@ -209,19 +213,23 @@ def grouped_parks(
         "message",
         "sample",
     ]
+    behind = "" if after is None else "where count < %(size)s or (count = %(size)s and sample > %(sample)s)"
+    size, sample = after or (None, None)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            select count(*), count(distinct coalesce(c.trace_key, p.trace_key)), p.kind, p.connection, p.method,
-                   p.error_kind, p.error_code, min(p.opened_at),
+            select * from (
+            select count(*) as count, count(distinct coalesce(c.trace_key, p.trace_key)) as traces, p.kind,
+                   p.connection, p.method, p.error_kind, p.error_code, min(p.opened_at),
                    (array_agg(p.message order by p.opened_at, p.id))[1],
-                   (array_agg(p.id::text order by p.opened_at, p.id))[1]
+                   (array_agg(p.id::text order by p.opened_at, p.id))[1] as sample
             from parked p left join account a on a.id = p.account_id left join connector_call c on c.id = p.call_id
             where {" and ".join(conditions)}
             group by p.kind, p.connection, p.method, p.error_kind, p.error_code
-            order by 1 desc, 8 limit %(limit)s
+            ) causes {behind}
+            order by count desc, sample limit %(limit)s
             """.encode(),
-            {**(filters or {}), "limit": limit},
+            {**(filters or {}), "limit": limit, "size": size, "sample": sample},
         )
         return [dict(zip(names, row, strict=True)) for row in cursor]
 

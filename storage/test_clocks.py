@@ -86,10 +86,14 @@ def accounts_behind(
     return [own for (own,) in rows]
 
 
-def accounts_of(connection: PgConnection, clock_id: str) -> Sequence[tuple[str, str]]:
-    """Id and external key of each account of the clock."""
+def accounts_of(
+    connection: PgConnection, clock_id: str, *, after: str | None, limit: int
+) -> Sequence[tuple[str, str]]:
+    """Id and external key of accounts of the clock, oldest first, behind the one with the id `after`."""
     rows = connection.execute(
-        "select id::text, external_key from account where test_clock_id = %s order by id", (clock_id,)
+        "select id::text, external_key from account where test_clock_id = %(clock)s"
+        " and (%(after)s::uuid is null or id > %(after)s::uuid) order by id limit %(limit)s",
+        {"clock": clock_id, "after": after, "limit": limit},
     )
     return [(own, key) for own, key in rows]
 

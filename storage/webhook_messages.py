@@ -171,9 +171,9 @@ def send_failed_again(connection: PgConnection, endpoint_id: str, since: datetim
 
 
 def list_messages(
-    connection: PgConnection, endpoint_id: str, *, status: str | None, before: str | None, limit: int
+    connection: PgConnection, endpoint_id: str, *, status: str | None, after: str | None, limit: int
 ) -> list[dict[str, Any]]:
-    """The endpoint's messages, newest first, before the one with id `before`, with their last ten attempts."""
+    """The endpoint's messages, newest first, behind the one with id `after`, with their last ten attempts."""
     rows = connection.execute(
         """
         select jsonb_build_object('id', m.id, 'kind', m.kind, 'event_at', m.event_at, 'subject_id', m.subject_id,
@@ -183,10 +183,10 @@ def list_messages(
                     select * from webhook_attempt where message_id = m.id order by no desc limit 10) a), '[]'))
         from webhook_message m
         where m.endpoint_id = %(endpoint)s and (%(status)s::text is null or m.status = %(status)s)
-          and (%(before)s::uuid is null or m.id < %(before)s::uuid)
+          and (%(after)s::uuid is null or m.id < %(after)s::uuid)
         order by m.id desc limit %(limit)s
         """,
-        {"endpoint": endpoint_id, "status": status, "before": before, "limit": limit},
+        {"endpoint": endpoint_id, "status": status, "after": after, "limit": limit},
     )
     return [row for (row,) in rows]
 

@@ -66,9 +66,21 @@ _SHOWN = """
 """
 
 
-def list_endpoints(connection: PgConnection) -> list[Endpoint]:
-    """All endpoints, oldest first."""
-    return [Endpoint(*row) for row in connection.execute(f"{_SHOWN} order by e.id".encode())]
+def list_endpoints(
+    connection: PgConnection,
+    *,
+    mode: str | None = None,
+    after: str | None = None,
+    limit: int | None = None,
+) -> list[Endpoint]:
+    """Endpoints of `mode` (None: of every one), oldest first, behind the one with the id `after`; up to `limit` of
+    them."""
+    rows = connection.execute(
+        f"{_SHOWN} and (%(mode)s::text is null or e.mode = %(mode)s)"
+        " and (%(after)s::uuid is null or e.id > %(after)s::uuid) order by e.id limit %(limit)s".encode(),
+        {"mode": mode, "after": after, "limit": limit},
+    )
+    return [Endpoint(*row) for row in rows]
 
 
 def find_endpoint(connection: PgConnection, endpoint_id: str) -> Endpoint | None:

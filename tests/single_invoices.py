@@ -58,7 +58,7 @@ class Sold:
 
 @dataclass
 class Shop:
-    """Sells to accounts of one database, taxed by one connector at one stand-in."""
+    """Sells to accounts of one database, taxed by one connector at one stand-in. timeout: seconds of one call to it."""
 
     engine: Engine
     connector: type[Connector[Any]]
@@ -66,6 +66,7 @@ class Shop:
     when_away: WhenAway = WhenAway.WAIT
     modes: Sequence[str] = ("live",)
     table: TaxTable = field(default_factory=lambda: TaxTable([]))
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         use = TaxUse(NAME, SELLER, self.when_away, {"news": "PN010000", "digital": "PN010000"})
@@ -74,7 +75,9 @@ class Shop:
     async def open(self, name: str, /) -> Connector[Any]:
         """The connector, made anew; whoever asked for it closes it."""
         config = self.connector.Config.model_validate(self.connector.sandbox_config(self.stand_in.base_url))
-        return self.connector(config, memory_context(name, secrets={"SANDBOX_SECRET": "sandbox-licence"}))
+        return self.connector(
+            config, memory_context(name, secrets={"SANDBOX_SECRET": "sandbox-licence"}, timeout=self.timeout)
+        )
 
     def account(self, region: str | None = "US-NY", *, exempt: bool = False, mode: str = "live") -> Payer:
         """A new account."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.etags import IfGiven
 from api.idempotency import Once
 from api.problems import Problem
 from api.security import Caller, require_scope
@@ -126,7 +127,7 @@ class CycleDayIn(_In):
 
 @router.post("/subscriptions", status_code=201, summary="Subscribe", response_model=CommandOut)
 async def subscribe(
-    request: Request, caller: Subscriber, once: Once, account_id: UUID, order: SubscribeIn
+    request: Request, caller: Subscriber, once: Once, seen: IfGiven, account_id: UUID, order: SubscribeIn
 ) -> Response:
     """Without a checkout: for orders that came in elsewhere."""
     if caller.account_id is not None:
@@ -153,19 +154,20 @@ async def subscribe(
         return verbs.Subscribe(at=today, do="subscribe", name=order.external_key, **fields)
 
     return await on_account(
-        request, caller, once, account_id, step, invoice_now=order.invoice_now, status=201
+        request, caller, once, seen, account_id, step, invoice_now=order.invoice_now, status=201
     )
 
 
 @router.post("/credit", summary="Grant account credit", response_model=CommandOut)
 async def grant(
-    request: Request, caller: Treasurer, once: Once, account_id: UUID, order: CreditIn
+    request: Request, caller: Treasurer, once: Once, seen: IfGiven, account_id: UUID, order: CreditIn
 ) -> Response:
     """For goodwill; used by the next invoices."""
     return await on_account(
         request,
         caller,
         once,
+        seen,
         account_id,
         lambda connection, today: verbs.GrantCredit(
             at=today, do="grant_credit", amount=order.amount, expires_on=order.expires_on
@@ -175,7 +177,7 @@ async def grant(
 
 @router.post("/credit-notes", summary="Write a credit note", response_model=CommandOut)
 async def credit_note(
-    request: Request, caller: Treasurer, once: Once, account_id: UUID, order: CreditNoteIn
+    request: Request, caller: Treasurer, once: Once, seen: IfGiven, account_id: UUID, order: CreditNoteIn
 ) -> Response:
     """A finalised invoice never changes: this corrects it."""
 
@@ -190,12 +192,12 @@ async def credit_note(
             reason=order.reason,
         )
 
-    return await on_account(request, caller, once, account_id, step)
+    return await on_account(request, caller, once, seen, account_id, step)
 
 
 @router.post("/voids", summary="Take an open invoice back whole", response_model=CommandOut)
 async def void(
-    request: Request, caller: Treasurer, once: Once, account_id: UUID, order: OfInvoiceIn
+    request: Request, caller: Treasurer, once: Once, seen: IfGiven, account_id: UUID, order: OfInvoiceIn
 ) -> Response:
     """What it charged last can be billed again; nothing may be paid on it."""
 
@@ -203,12 +205,12 @@ async def void(
         place = _invoice(connection, account_id, order.invoice_id) or 0
         return verbs.VoidInvoice(at=today, do="void", invoice=place, reason=order.reason)
 
-    return await on_account(request, caller, once, account_id, step)
+    return await on_account(request, caller, once, seen, account_id, step)
 
 
 @router.post("/write-offs", summary="Write off what is open", response_model=CommandOut)
 async def write_off(
-    request: Request, caller: Treasurer, once: Once, account_id: UUID, order: WriteOffIn
+    request: Request, caller: Treasurer, once: Once, seen: IfGiven, account_id: UUID, order: WriteOffIn
 ) -> Response:
     """As uncollectible."""
 
@@ -216,18 +218,19 @@ async def write_off(
         place = _invoice(connection, account_id, order.invoice_id)
         return verbs.WriteOff(at=today, do="write_off", invoice=place, amount=order.amount)
 
-    return await on_account(request, caller, once, account_id, step)
+    return await on_account(request, caller, once, seen, account_id, step)
 
 
 @router.post("/bill-cycle-day", summary="Move the day of billing", response_model=CommandOut)
 async def bill_cycle_day(
-    request: Request, caller: Subscriber, once: Once, account_id: UUID, order: CycleDayIn
+    request: Request, caller: Subscriber, once: Once, seen: IfGiven, account_id: UUID, order: CycleDayIn
 ) -> Response:
     """A stub leads to the first new day."""
     return await on_account(
         request,
         caller,
         once,
+        seen,
         account_id,
         lambda connection, today: verbs.SetBillCycleDay(at=today, do="set_bill_cycle_day", day=order.day),
     )

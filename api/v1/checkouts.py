@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.database import in_transaction
+from api.idempotency import Once
 from api.problems import Problem
 from api.security import Caller, require_scope
 from api.v1.accounts import no_such_account
@@ -32,10 +33,6 @@ router = APIRouter(prefix="/v1/checkouts", tags=["checkout"])
 
 Writer = Annotated[Caller, Depends(require_scope("checkout:write"))]
 Wait = Annotated[float, Query(ge=0, le=20, description="seconds to wait for the outcome")]
-Key = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="a key of your own for this checkout: a UUID, say"),
-]
 
 LOOK_SECONDS = 1.0  # between two looks at the row when nothing is told of it
 STUCK_FOR_SECONDS = 1.0  # what the checkout decides by itself is parked for a moment, too
@@ -119,17 +116,13 @@ async def start(
     request: Request,
     response: Response,
     caller: Writer,
+    once: Once,
     order: NewCheckout,
-    key: Key = None,
     wait: Wait = 8.0,
 ) -> CheckoutOut:
     """Waits for the outcome for a while: 201 when it is complete; 202 with a Location when it goes on, or when the
     customer has to act; 402 when the payment is declined. The same key again is the same checkout, never a second
     sale; with another content it is refused (422)."""
-    if not key or len(key) > 255:
-        raise Problem(
-            400, "no_idempotency_key", "This needs the header Idempotency-Key, of 255 characters at most."
-        )
     await _check(request, caller, order)
     asked = Order(
         items=tuple(order.items),
@@ -142,7 +135,7 @@ async def start(
     )
     try:
         row, _new = await in_transaction(
-            request, lambda connection: begin(connection, asked, f"{caller.key_id}/{key}")
+            request, lambda connection: begin(connection, asked, f"{caller.key_id}/{once.asked.key}")
         )
     except KeyReused as error:
         raise Problem(422, "idempotency_key_reused", str(error)) from None

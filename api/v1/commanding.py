@@ -155,6 +155,7 @@ async def on_account(
     request: Request,
     caller: Caller,
     once: OneRequest,
+    seen: Expected,
     account_id: UUID,
     step_of: Callable[[PgConnection, date], Step],
     *,
@@ -166,8 +167,7 @@ async def on_account(
     own = str(account_id)
 
     def work(connection: PgConnection, at_once: AtOnce | None = None) -> Reply:
-        if find_account(connection, caller.sight, own) is None:
-            raise no_such_account(own)
+        seen_account(connection, caller, own, seen)
         tariff = tariffs.current(connection)
         now = at_once.now if at_once else datetime.now(UTC)
         with told():
@@ -192,13 +192,24 @@ async def on_account(
         return await once.answer(work)
 
     def planned(connection: PgConnection) -> Plan | None:
-        if find_account(connection, caller.sight, own) is None:
-            return None
+        found = find_account(connection, caller.sight, own)
+        if found is None or not seen.allows(found["version"]):
+            return None  # nobody is asked for what will be refused
         tariff, now = tariffs.current(connection), datetime.now(UTC)
         step = partial(step_of, connection, now.date())
         return plan(connection, tariff, own, command_id(once), step, now, engine_taxed)
 
     return await answer_taxed(request, planned, lambda said: once.answer(partial(work, at_once=said)))
+
+
+def seen_account(connection: PgConnection, caller: Caller, account_id: str, seen: Expected) -> None:
+    """Make sure that the account is there for `caller` and, where versions of it are named, is at one of them and stays
+    so until the transaction ends. Raises Problem: 404 and 412."""
+    found = find_account(connection, caller.sight, account_id, lock=seen.versions is not None)
+    if found is None:
+        raise no_such_account(account_id)
+    if not seen.allows(found["version"]):
+        raise moved(found["version"])
 
 
 def command_id(once: OneRequest) -> str:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.database import in_transaction
+from api.etags import Expected, IfGiven, digest, etag, moved
 from api.idempotency import Once, OneRequest, Reply
 from api.paging import Paged, cut
 from api.problems import Problem
@@ -18,6 +19,7 @@ from api.v1.commanding import command_id, told
 from contracts.dunning import Hold, HoldKind, Release
 from operations.accounts.commands import accepted
 from operations.dunning.holding import NoSuchCase, hold, release
+from storage.account_records import find_account
 from storage.database import PgConnection
 from storage.dunning import CaseRow, last_case, list_cases
 
@@ -123,28 +125,30 @@ async def list_dunning(
 
 
 @router.get("/{account_id}", summary="The dunning of an account")
-async def show_dunning(request: Request, caller: Reader, account_id: UUID) -> DunningCase:
+async def show_dunning(request: Request, response: Response, caller: Reader, account_id: UUID) -> DunningCase:
     """The case that is open, or else the last one. 404 for an account that was never dunned."""
 
-    def read(connection: PgConnection) -> DunningCase:
+    def read(connection: PgConnection) -> CaseRow:
         found = None if caller.mode == "test" else last_case(connection, str(account_id))
         if found is None:
             raise _none(account_id)
-        return _shown(found)
+        return found
 
-    return await in_transaction(request, read)
+    found = await in_transaction(request, read)
+    response.headers["ETag"] = etag(_version(found))
+    return _shown(found)
 
 
 @router.post("/{account_id}/resume", response_model=DunningCase, summary="Let dunning go on")
 async def resume_dunning(
-    request: Request, caller: Writer, once: Once, account_id: UUID, order: ResumeIn
+    request: Request, caller: Writer, once: Once, seen: IfGiven, account_id: UUID, order: ResumeIn
 ) -> Response:
     """What the debts' age says is entered at once. 409 where nothing holds it."""
     wanted = Release(why=order.why, actor=caller.name, reason=order.reason, id=command_id(once))
     tariffs = request.app.state.tariffs
 
     def work(connection: PgConnection) -> Reply:
-        own = _seen(caller, account_id)
+        own = _seen(connection, caller, account_id, seen)
         try:
             with told():
                 accepted(release(connection, tariffs.current(connection), own, wanted, datetime.now(UTC)))
@@ -156,31 +160,43 @@ async def resume_dunning(
 
 
 @router.post("/{account_id}/promise", response_model=DunningCase, summary="Note a promise to pay")
-async def promise(request: Request, caller: Writer, once: Once, account_id: UUID, order: HoldIn) -> Response:
+async def promise(
+    request: Request, caller: Writer, once: Once, seen: IfGiven, account_id: UUID, order: HoldIn
+) -> Response:
     """Nothing comes worse until its day has passed. 409 without a day, and where nothing is owed."""
-    return await _hold(request, caller, once, account_id, HoldKind.PROMISE, order)
+    return await _hold(request, caller, once, seen, account_id, HoldKind.PROMISE, order)
 
 
 @router.post("/{account_id}/dispute", response_model=DunningCase, summary="Note that the debt is denied")
-async def dispute(request: Request, caller: Writer, once: Once, account_id: UUID, order: HoldIn) -> Response:
+async def dispute(
+    request: Request, caller: Writer, once: Once, seen: IfGiven, account_id: UUID, order: HoldIn
+) -> Response:
     """Nothing comes worse until it is settled. 409 where nothing is owed."""
-    return await _hold(request, caller, once, account_id, HoldKind.DISPUTE, order)
+    return await _hold(request, caller, once, seen, account_id, HoldKind.DISPUTE, order)
 
 
 @router.post("/{account_id}/pause", response_model=DunningCase, summary="Pause dunning")
-async def pause(request: Request, caller: Writer, once: Once, account_id: UUID, order: HoldIn) -> Response:
+async def pause(
+    request: Request, caller: Writer, once: Once, seen: IfGiven, account_id: UUID, order: HoldIn
+) -> Response:
     """Nobody is reminded, nothing comes worse, and what failed is not tried again. 409 where nothing is owed."""
-    return await _hold(request, caller, once, account_id, HoldKind.PAUSE, order)
+    return await _hold(request, caller, once, seen, account_id, HoldKind.PAUSE, order)
 
 
 async def _hold(
-    request: Request, caller: Caller, once: OneRequest, account_id: UUID, why: HoldKind, order: HoldIn
+    request: Request,
+    caller: Caller,
+    once: OneRequest,
+    seen: Expected,
+    account_id: UUID,
+    why: HoldKind,
+    order: HoldIn,
 ) -> Response:
     wanted = Hold(why=why, until=order.until, actor=caller.name, reason=order.reason, id=command_id(once))
     tariffs = request.app.state.tariffs
 
     def work(connection: PgConnection) -> Reply:
-        own = _seen(caller, account_id)
+        own = _seen(connection, caller, account_id, seen)
         try:
             with told():
                 accepted(hold(connection, tariffs.current(connection), own, wanted, datetime.now(UTC)))
@@ -191,17 +207,27 @@ async def _hold(
     return await once.answer(work)
 
 
-def _seen(caller: Caller, account_id: UUID) -> str:
+def _seen(connection: PgConnection, caller: Caller, account_id: UUID, seen: Expected) -> str:
+    own = str(account_id)
     if caller.mode == "test":
         raise _none(account_id)
-    return str(account_id)
+    if seen.versions is not None and find_account(connection, caller.sight, own, lock=True) is not None:
+        case = last_case(connection, own)
+        if case is not None and not seen.allows(_version(case)):
+            raise moved(_version(case))
+    return own
+
+
+def _version(case: CaseRow) -> int:
+    """Of the case and of which case it is: an account's next one begins with the same numbers."""
+    return digest(case.id, case.version)
 
 
 def _reply(connection: PgConnection, account_id: str) -> Reply:
     case = last_case(connection, account_id)
     if case is None:
         raise RuntimeError("the case just held cannot be read")
-    return Reply(_shown(case), account_id=account_id)
+    return Reply(_shown(case), headers={"ETag": etag(_version(case))}, account_id=account_id)
 
 
 def _shown(case: CaseRow) -> DunningCase:

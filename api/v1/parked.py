@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from temporalio.service import RPCError
 
 from api.database import in_transaction
-from api.paging import Page, cut
+from api.paging import DEFAULT_LIMIT, MOST, Page, bad_cursor, cut, read_cursor
 from api.problems import Problem
 from api.security import Caller, require_scope
 from connectors.sdk.methods import method
@@ -152,9 +152,10 @@ class Group(BaseModel):
 
 
 class Groups(BaseModel):
-    """Causes, the largest first."""
+    """Causes, the largest first. next: pass it as `after` for what follows; null at the end."""
 
     items: list[Group]
+    next: str | None
 
 
 class Outcome(BaseModel):
@@ -179,7 +180,7 @@ class Filter(BaseModel):
     method: str | None = None
     account: str | None = None
     trace_key: str | None = None
-    limit: int = Field(default=100, ge=1, le=1000)
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MOST, description="how many at most")
     after: str | None = Field(default=None, max_length=200, description="`next` of the page before")
 
     def conditions(self, caller: Caller) -> dict[str, str]:
@@ -202,12 +203,17 @@ async def list_parked(request: Request, caller: Reader, wanted: Annotated[Filter
 
 @router.get("/groups", summary="Parked work by its cause")
 async def group_parked(request: Request, caller: Reader, wanted: Annotated[Filter, Query()]) -> Groups:
-    """By connection, method, kind and code; the largest group first."""
+    """By connection, method, kind and code; the largest group first. A group that grows or shrinks while you turn the
+    pages may move between them."""
+    after = None if wanted.after is None else _place(wanted.after)
 
     def read(connection: PgConnection) -> list[dict[str, Any]]:
-        return grouped_parks(connection, wanted.limit, wanted.conditions(caller))
+        return grouped_parks(connection, wanted.limit + 1, wanted.conditions(caller), after)
 
-    return Groups(items=[Group.model_validate(each) for each in await in_transaction(request, read)])
+    shown, following = cut(
+        await in_transaction(request, read), wanted.limit, lambda row: f"{row['count']},{row['sample']}"
+    )
+    return Groups(items=[Group.model_validate(each) for each in shown], next=following)
 
 
 @router.get("/{park_id}", summary="One piece of parked work")
@@ -270,6 +276,14 @@ async def _told(request: Request, decided: Decided) -> bool:
         # The decision is committed; whoever waits for it looks at the row by itself.
         log.warning("nobody could be told of a decision: Temporal does not answer (%s)", type(error).__name__)
         return False
+
+
+def _place(cursor: str) -> tuple[int, str]:
+    count, sample = read_cursor(cursor, 2)
+    try:
+        return int(count[:18]), str(UUID(sample))
+    except ValueError:
+        raise bad_cursor() from None
 
 
 def _sentence(words: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.database import in_transaction
 from api.idempotency import Once, Reply
+from api.paging import Paged, bad_cursor, cut, read_cursor
 from api.problems import Problem
 from api.security import Caller, require_scope
 from api.v1.accounts import no_such_account
@@ -81,18 +82,22 @@ class Method(BaseModel):
 
 
 class Methods(BaseModel):
-    """An account's methods, the newest first."""
+    """An account's methods, the newest first. next: pass it as `after` for what follows; null at the end."""
 
     items: list[Method]
+    next: str | None
 
 
 @router.get("", summary="An account's payment methods")
-async def list_methods(request: Request, caller: Reader, account_id: UUID) -> Methods:
-    """Those that are retired too."""
+async def list_methods(request: Request, caller: Reader, account_id: UUID, page: Paged) -> Methods:
+    """Those that are retired too. One that is kept again is the newest from then on."""
+    after = None if page.after is None else _place(page.after)
 
     def read(connection: PgConnection) -> Methods:
         own = _account(connection, caller, account_id)["id"]
-        return Methods(items=[_shown(each) for each in methods_of(connection, own)])
+        found = methods_of(connection, own, after=after, limit=page.limit + 1)
+        shown, following = cut(found, page.limit, lambda row: f"{row.added_at.isoformat()},{row.id}")
+        return Methods(items=[_shown(each) for each in shown], next=following)
 
     return await in_transaction(request, read)
 
@@ -121,6 +126,14 @@ async def retire(caller: Writer, once: Once, account_id: UUID, order: MethodOf) 
         return Reply(_shown(gone), account_id=own)
 
     return await once.answer(work)
+
+
+def _place(cursor: str) -> tuple[datetime, str]:
+    at, own = read_cursor(cursor, 2)
+    try:
+        return datetime.fromisoformat(at).astimezone(UTC), str(UUID(own))
+    except (ValueError, OverflowError):
+        raise bad_cursor() from None
 
 
 def _account(connection: PgConnection, caller: Caller, account_id: UUID) -> Row:

@@ -9,16 +9,15 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.etags import IfGiven
 from api.idempotency import Once, Reply
 from api.problems import Problem
 from api.security import Caller, require_scope
-from api.v1.accounts import no_such_account
-from api.v1.commanding import CommandOut, command_id, reply_of, told
+from api.v1.commanding import CommandOut, command_id, reply_of, seen_account, told
 from domain.account import commands as verbs
 from domain.catalog import AmountText
 from operations.refunds.received import ReferenceUsed, give_back, receive
 from operations.tariffs import Tariffs
-from storage.account_records import find_account
 from storage.database import PgConnection
 from storage.payment_views import find_payment
 from storage.whole.numbering import invoice_place
@@ -71,7 +70,7 @@ class ReceivedOut(CommandOut):
     "/accounts/{account_id}/payments", summary="Record money that came in", response_model=ReceivedOut
 )
 async def pay(
-    request: Request, caller: Treasurer, once: Once, account_id: UUID, order: PaymentIn
+    request: Request, caller: Treasurer, once: Once, seen: IfGiven, account_id: UUID, order: PaymentIn
 ) -> Response:
     """A cheque, a bank transfer. The same reference again is the same payment; with another content it is refused
     (409)."""
@@ -80,8 +79,7 @@ async def pay(
     named = [*order.invoice_ids, *([] if order.invoice_id is None else [order.invoice_id])]
 
     def work(connection: PgConnection) -> Reply:
-        if find_account(connection, caller.sight, own) is None:
-            raise no_such_account(own)
+        seen_account(connection, caller, own, seen)
         now = datetime.now(UTC)
         step = verbs.Pay(
             at=now,

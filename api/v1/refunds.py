@@ -9,16 +9,17 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from temporalio.service import RPCError
 
 from api.database import in_transaction
+from api.idempotency import Once
 from api.paging import Paged, bad_cursor, cut, read_cursor
 from api.problems import Problem
 from api.security import Caller, require_scope
 from api.v1.accounts import no_such_account
-from api.v1.commanding import told
+from api.v1.commanding import command_id, told
 from contracts.refund import RefundInput, RefundStatus
 from domain.catalog import AmountText
 from operations.refunds.asking import refund_payment
@@ -37,9 +38,6 @@ router = APIRouter(prefix="/v1", tags=["payments and refunds"])
 Reader = Annotated[Caller, Depends(require_scope("payments:read"))]
 Treasurer = Annotated[Caller, Depends(require_scope("payments:write"))]
 Wait = Annotated[float, Query(ge=0, le=20, description="seconds to wait for the outcome")]
-Key = Annotated[
-    str | None, Header(alias="Idempotency-Key", description="a key of your own for this refund: a UUID, say")
-]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 LOOK_SECONDS = (0.02, 0.05, 0.1)  # between two looks at the row; the last pause holds for all that follow
 
@@ -174,19 +172,15 @@ async def refund(
     request: Request,
     response: Response,
     caller: Treasurer,
+    once: Once,
     payment_id: UUID,
     order: RefundIn,
-    key: Key = None,
     wait: Wait = 5.0,
 ) -> RefundOut:
     """Waits for the outcome for a while: 201 with how it ended (`promise` says where the money is), 202 with a
     Location while it goes on: an outcome may take days. The credit notes are written at once. More than remains of the
     payment is refused (409). The same key again is the same refund."""
-    if not key or len(key) > 255:
-        raise Problem(
-            400, "no_idempotency_key", "This needs the header Idempotency-Key, of 255 characters at most."
-        )
-    command = f"api/{caller.key_id}/{key}"
+    command = command_id(once)
     tariffs: Tariffs = request.app.state.tariffs
     found = await _payment(request, caller, payment_id)
 
@@ -261,7 +255,7 @@ async def decide(
     wait: Wait = 5.0,
 ) -> RefundOut:
     """Who decided and why is kept. The same decision again changes nothing; another one is refused (409). `retry`
-    answers the refund that takes over."""
+    answers the refund that takes over; repeated, the one that was taken over."""
     row = await _find(request, caller, str(refund_id))
     decision = Decision(f"key {caller.key_id}", order.reason)
     tariffs: Tariffs = request.app.state.tariffs

@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.etags import IfGiven, etag
 from api.idempotency import Once, Reply
 from api.v1.accounts import no_such_account
 from api.v1.command_route import CommandRoute
@@ -210,7 +211,7 @@ async def holiday_stop(on: OnSubscription, order: HolidayStopIn) -> Response:
 
 @router.post("/transfer", summary="Hand over to another payer", response_model=TransferOut)
 async def transfer(
-    request: Request, caller: Writer, once: Once, subscription_id: UUID, order: TransferIn
+    request: Request, caller: Writer, once: Once, seen: IfGiven, subscription_id: UUID, order: TransferIn
 ) -> Response:
     """It ends with this account when what is charged runs out, and goes on with the other from that day."""
     tariffs: Tariffs = request.app.state.tariffs
@@ -234,7 +235,10 @@ async def transfer(
                 command_id(once),
                 datetime.now(UTC),
                 new_name=order.external_key,
+                expected=seen.versions,
             )
-        return Reply(TransferOut.model_validate(outcome.answer), account_id=own)
+        body = TransferOut.model_validate(outcome.answer)
+        version = body.subscription.version
+        return Reply(body, headers={} if version is None else {"ETag": etag(version)}, account_id=own)
 
     return await once.answer(work)

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
+from api.etags import IfGiven, digest, etag, moved
 from api.paging import Paged, cut
 from api.problems import Problem
 from api.security import Caller, require_scope
@@ -24,12 +25,15 @@ from domain.catalog import Currency
 from operations.test_clocks.clocks import (
     ClockAccount,
     ClockRefused,
+    Declines,
+    DeclinesMoved,
     NoSuchClock,
     attach_accounts,
     create_clock,
     end_clock,
     list_clocks,
     read_clock,
+    read_declines,
     set_declines,
 )
 from storage.database import transaction
@@ -126,9 +130,10 @@ class ClockedAccount(BaseModel):
 
 
 class ClockedAccounts(BaseModel):
-    """The accounts of a clock."""
+    """Accounts of a clock. `next` is the `after` of the next page; null: there is none."""
 
     items: list[ClockedAccount]
+    next: str | None
 
 
 class AdvanceTo(BaseModel):
@@ -139,7 +144,7 @@ class AdvanceTo(BaseModel):
     to: AwareDatetime
 
 
-class Declines(BaseModel):
+class DeclinesIn(BaseModel):
     """On which of the account's local days charges are declined, and with which of the gateway's codes."""
 
     model_config = ConfigDict(
@@ -147,6 +152,12 @@ class Declines(BaseModel):
     )
 
     declines: dict[date, Annotated[str, Field(min_length=1, max_length=100)]] = Field(max_length=1000)
+
+
+class DeclinesOf(ClockedAccount):
+    """On which of an account's local days charges are declined, and with which of the gateway's codes."""
+
+    declines: dict[date, str]
 
 
 @router.post("", status_code=201, summary="Make a test clock")
@@ -172,16 +183,18 @@ async def show_clock(request: Request, _: Reader, clock_id: UUID) -> Clock:
 
 
 @router.get("/{clock_id}/accounts", summary="The accounts of a test clock")
-async def show_accounts(request: Request, _: Reader, clock_id: UUID) -> ClockedAccounts:
-    """All of them, oldest first."""
+async def show_accounts(request: Request, _: Reader, clock_id: UUID, page: Paged) -> ClockedAccounts:
+    """Oldest first."""
+    after = page.after_id
 
     def read() -> list[tuple[str, str]]:
         read_clock(request.app.state.engine, str(clock_id))
         with transaction(request.app.state.engine) as connection:
-            return list(accounts_of(connection, str(clock_id)))
+            return list(accounts_of(connection, str(clock_id), after=after, limit=page.limit + 1))
 
-    found = await _do(read)
-    return ClockedAccounts(items=[ClockedAccount(id=UUID(own), external_key=key) for own, key in found])
+    shown, following = cut(await _do(read), page.limit, lambda row: row[0])
+    items = [ClockedAccount(id=UUID(own), external_key=key) for own, key in shown]
+    return ClockedAccounts(items=items, next=following)
 
 
 @router.post("/{clock_id}/accounts", summary="Let a test account live by the clock")
@@ -194,11 +207,32 @@ async def attach_account(request: Request, _: Writer, clock_id: UUID, order: Att
 
 @router.put("/{clock_id}/accounts/{account}/declines", summary="Let charges of an account fail on some days")
 async def decline(
-    request: Request, _: Writer, clock_id: UUID, account: str, order: Declines
-) -> ClockedAccount:
+    request: Request,
+    response: Response,
+    _: Writer,
+    clock_id: UUID,
+    account: str,
+    seen: IfGiven,
+    order: DeclinesIn,
+) -> DeclinesOf:
     """These take the place of those before. `account` is its id or its external key."""
-    own = await _do(set_declines, request.app.state.engine, str(clock_id), account, order.declines)
-    return ClockedAccount(id=UUID(own), external_key=account)
+    found = await _do(
+        set_declines,
+        request.app.state.engine,
+        str(clock_id),
+        account,
+        order.declines,
+        allowed=lambda before: seen.allows(_version(before)),
+    )
+    return _declined(response, found)
+
+
+@router.get("/{clock_id}/accounts/{account}/declines", summary="On which days charges of an account fail")
+async def show_declines(
+    request: Request, response: Response, _: Reader, clock_id: UUID, account: str
+) -> DeclinesOf:
+    """By the account's local days. `account` is its id or its external key."""
+    return _declined(response, await _do(read_declines, request.app.state.engine, str(clock_id), account))
 
 
 @router.post("/{clock_id}/advance", status_code=202, summary="Let the clock's time pass")
@@ -247,6 +281,15 @@ async def end(request: Request, _: Writer, clock_id: UUID) -> Clock:
     return clock
 
 
+def _version(declines: Declines) -> int:
+    return digest(sorted(declines.declines.items()))
+
+
+def _declined(response: Response, found: Declines) -> DeclinesOf:
+    response.headers["ETag"] = etag(_version(found))
+    return DeclinesOf(id=UUID(found.account_id), external_key=found.external_key, declines=found.declines)
+
+
 async def _do(work: Callable[..., Answer], *arguments: Any, **named: Any) -> Answer:
     try:
         return await asyncio.to_thread(work, *arguments, **named)
@@ -254,5 +297,7 @@ async def _do(work: Callable[..., Answer], *arguments: Any, **named: Any) -> Ans
         raise Problem(404, "no_such_clock", f"{str(error).capitalize()}.") from None
     except ClockRefused as error:
         raise Problem(409, "clock_refused", str(error)) from None
+    except DeclinesMoved as error:
+        raise moved(_version(error.found)) from None
     except LookupError as error:
         raise Problem(404, "no_such_account", str(error)) from None

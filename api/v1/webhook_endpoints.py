@@ -8,24 +8,22 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 from sqlalchemy import Engine
-from uuid_utils import uuid7
 
+from api.etags import IfGiven, IfMatch, etag, moved
+from api.paging import Paged, cut
 from api.problems import Problem
 from api.security import Caller, require_scope
-from contracts.names import webhook_delivery_id
-from operations.audit import record_action
 from operations.webhooks_out import endpoints
 from operations.webhooks_out.kinds import MOST_KINDS, BadKinds
-from operations.webhooks_out.resending import EndpointOff, UnknownMessage, resend_failed, resend_message
+from operations.webhooks_out.resending import EndpointOff, UnknownMessage
 from operations.webhooks_out.urls import LONGEST_URL, BadUrl
 from storage import webhooks_out as rows
 from storage.database import transaction
 from storage.encryption import SecretKeyError
-from storage.webhook_messages import list_messages
 
 router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhook endpoints"])
 
@@ -37,7 +35,10 @@ Writer = Annotated[Caller, Depends(require_scope("webhook-endpoints:write"))]
 async def _seen(request: Request, endpoint_id: UUID) -> UUID:
     """404 for an endpoint of a mode that is not that of the caller's key. An endpoint never changes its mode."""
     mode = request.state.caller.mode
-    if mode is not None and (await _do(request, lambda engine: _found(engine, endpoint_id))).mode != mode:
+    if (
+        mode is not None
+        and (await carried_out(request, lambda engine: found_endpoint(engine, endpoint_id))).mode != mode
+    ):
         raise Problem(404, "no_such_endpoint", f"there is no webhook endpoint {endpoint_id}")
     return endpoint_id
 
@@ -92,23 +93,6 @@ class Rotate(Order):
     force: bool = False
 
 
-class Resend(BaseModel):
-    """One message, or all that failed of events since an instant."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"since": "2026-12-01T00:00:00Z"}}
-    )
-
-    message_id: UUID | None = None
-    since: AwareDatetime | None = None
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Resend:
-        if (self.message_id is None) == (self.since is None):
-            raise ValueError("give either message_id or since")
-        return self
-
-
 class EndpointOut(BaseModel):
     """An endpoint. `waiting` counts messages to be sent, up to 1,000; `failures` turns in a row that ended with a
     failure, since `failing_since`; until `held_until` it is left in peace."""
@@ -135,62 +119,28 @@ class EndpointWithSecret(EndpointOut):
     secret: str = Field(repr=False)
 
 
+Shown = TypeVar("Shown", bound=EndpointOut)
+
+
 class Endpoints(BaseModel):
-    """All endpoints, oldest first."""
+    """Endpoints, oldest first. next: pass it as `after` for what follows; null at the end."""
 
     items: list[EndpointOut]
+    next: str | None
 
 
-class AttemptOut(BaseModel):
-    """One attempt. `status` is null when there was no answer; `response` is the start of it, redacted."""
-
-    no: int
-    at: datetime
-    status: int | None
-    milliseconds: int
-    error_kind: str | None
-    response: str | None
-
-
-class DeliveryOut(BaseModel):
-    """A message to an endpoint, and its last ten attempts."""
-
-    id: UUID
-    kind: str
-    event_at: datetime
-    subject_id: UUID
-    account_id: UUID | None
-    status: str
-    attempts: int
-    error_kind: str | None
-    next_attempt_at: datetime | None
-    created_at: datetime
-    ended_at: datetime | None
-    log: list[AttemptOut]
-
-
-class DeliveriesOut(BaseModel):
-    """Messages, newest first; pass the last one's id as `before` for the next page."""
-
-    items: list[DeliveryOut]
-
-
-class Resent(BaseModel):
-    """How many messages are sent again."""
-
-    messages: int
-
-
-@router.get("", summary="All webhook endpoints")
-async def list_all(request: Request, caller: Reader) -> Endpoints:
+@router.get("", summary="Webhook endpoints")
+async def list_all(request: Request, caller: Reader, page: Paged) -> Endpoints:
     """Oldest first; deleted ones are left out."""
+    after = page.after_id
 
     def read(engine: Engine) -> Endpoints:
         with transaction(engine) as connection:
-            found = rows.list_endpoints(connection)
-        return Endpoints(items=[_out(each) for each in found if caller.mode in (None, each.mode)])
+            found = rows.list_endpoints(connection, mode=caller.mode, after=after, limit=page.limit + 1)
+        shown, following = cut(found, page.limit, lambda row: row.id)
+        return Endpoints(items=[_out(each) for each in shown], next=following)
 
-    return await _do(request, read)
+    return await carried_out(request, read)
 
 
 @router.post("", status_code=201, summary="Add a webhook endpoint")
@@ -212,21 +162,31 @@ async def add(request: Request, response: Response, caller: Writer, order: NewEn
         )
         return _with_secret(issued)
 
-    added = await _do(request, act)
+    added = _tagged(response, await carried_out(request, act))
     response.headers["Location"] = f"{router.prefix}/{added.id}"
     response.headers["Cache-Control"] = "no-store"
     return added
 
 
 @router.get("/{endpoint_id}", summary="One webhook endpoint")
-async def show(request: Request, _: Reader, endpoint_id: SeenId) -> EndpointOut:
-    """404 when there is none with this id."""
-    return await _do(request, lambda engine: _out(_found(engine, endpoint_id)))
+async def show(request: Request, response: Response, _: Reader, endpoint_id: SeenId) -> EndpointOut:
+    """With its ETag, which a change asks for. 404 when there is none with this id."""
+    return _tagged(
+        response, await carried_out(request, lambda engine: _out(found_endpoint(engine, endpoint_id)))
+    )
 
 
 @router.patch("/{endpoint_id}", summary="Change a webhook endpoint")
-async def change(request: Request, caller: Writer, endpoint_id: SeenId, order: Changes) -> EndpointOut:
-    """What waits goes to the new URL; new kinds are those of events from now on."""
+async def change(
+    request: Request,
+    response: Response,
+    caller: Writer,
+    endpoint_id: SeenId,
+    expected: IfMatch,
+    order: Changes,
+) -> EndpointOut:
+    """What waits goes to the new URL; new kinds are those of events from now on. Asks for If-Match: 428 without, 412
+    where it was changed meanwhile. Answers the endpoint with its new ETag."""
 
     what = ", ".join(sorted(order.model_dump(exclude_none=True))) or "nothing"
 
@@ -238,26 +198,28 @@ async def change(request: Request, caller: Writer, endpoint_id: SeenId, order: C
             kinds=order.kinds,
             description=order.description,
             allow_loopback=request.app.state.settings.allow_loopback,
+            allowed=expected.allows,
             by=endpoints.By(caller.name, f"changed over the API: {what}"),
         )
         return _out(changed)
 
-    return await _do(request, act)
+    return _tagged(response, await carried_out(request, act))
 
 
 @router.delete("/{endpoint_id}", status_code=204, summary="Remove a webhook endpoint")
-async def delete(request: Request, caller: Writer, endpoint_id: SeenId) -> None:
+async def delete(request: Request, caller: Writer, endpoint_id: SeenId, seen: IfGiven) -> None:
     """Its secrets go at once; the log of what it was told goes with everybody's, after 30 days."""
 
     def act(engine: Engine) -> None:
-        endpoints.delete(engine, str(endpoint_id), by=endpoints.By(caller.name, "deleted over the API"))
+        by = endpoints.By(caller.name, "deleted over the API")
+        endpoints.delete(engine, str(endpoint_id), allowed=seen.allows, by=by)
 
-    await _do(request, act)
+    await carried_out(request, act)
 
 
 @router.post("/{endpoint_id}/rotate-secret", summary="Make a new secret")
 async def rotate_secret(
-    request: Request, response: Response, caller: Writer, endpoint_id: SeenId, order: Rotate
+    request: Request, response: Response, caller: Writer, endpoint_id: SeenId, seen: IfGiven, order: Rotate
 ) -> EndpointWithSecret:
     """Shown in this answer and never again. For 24 hours messages carry signatures of both secrets, and a further
     rotation is refused with 409 unless `force` is set."""
@@ -265,80 +227,48 @@ async def rotate_secret(
     def act(engine: Engine) -> EndpointWithSecret:
         encryption = request.app.state.encryption
         by, now = endpoints.By(caller.name, order.reason), datetime.now(UTC)
-        return _with_secret(
-            endpoints.rotate_secret(engine, encryption, str(endpoint_id), now, force=order.force, by=by)
+        issued = endpoints.rotate_secret(
+            engine, encryption, str(endpoint_id), now, force=order.force, allowed=seen.allows, by=by
         )
+        return _with_secret(issued)
 
     response.headers["Cache-Control"] = "no-store"
-    return await _do(request, act)
+    return _tagged(response, await carried_out(request, act))
 
 
 @router.post("/{endpoint_id}/disable", summary="Send nothing more")
-async def disable(request: Request, caller: Writer, endpoint_id: SeenId, order: Order) -> EndpointOut:
+async def disable(
+    request: Request, response: Response, caller: Writer, endpoint_id: SeenId, seen: IfGiven, order: Order
+) -> EndpointOut:
     """What waits becomes failed and can be sent again later; events that happen meanwhile are not kept for it."""
 
     def act(engine: Engine) -> EndpointOut:
         by = endpoints.By(caller.name, order.reason)
-        return _out(endpoints.disable(engine, str(endpoint_id), order.reason, by=by))
+        return _out(endpoints.disable(engine, str(endpoint_id), order.reason, allowed=seen.allows, by=by))
 
-    return await _do(request, act)
+    return _tagged(response, await carried_out(request, act))
 
 
 @router.post("/{endpoint_id}/enable", summary="Send events again, from now on")
-async def enable(request: Request, caller: Writer, endpoint_id: SeenId, order: Order) -> EndpointOut:
+async def enable(
+    request: Request, response: Response, caller: Writer, endpoint_id: SeenId, seen: IfGiven, order: Order
+) -> EndpointOut:
     """What failed before can be had with `resend`."""
 
     def act(engine: Engine) -> EndpointOut:
         by = endpoints.By(caller.name, order.reason)
-        return _out(endpoints.enable(engine, str(endpoint_id), by=by))
+        return _out(endpoints.enable(engine, str(endpoint_id), allowed=seen.allows, by=by))
 
-    return await _do(request, act)
-
-
-@router.get("/{endpoint_id}/deliveries", summary="What an endpoint was told, and what it answered")
-async def deliveries(
-    request: Request,
-    _: Reader,
-    endpoint_id: SeenId,
-    status: Literal["pending", "delivered", "failed"] | None = None,
-    before: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> DeliveriesOut:
-    """Newest first."""
-
-    def read(engine: Engine) -> DeliveriesOut:
-        _found(engine, endpoint_id)
-        with transaction(engine) as connection:
-            found = list_messages(
-                connection,
-                str(endpoint_id),
-                status=status,
-                before=str(before) if before else None,
-                limit=limit,
-            )
-        return DeliveriesOut(items=[DeliveryOut.model_validate(each) for each in found])
-
-    return await _do(request, read)
+    return _tagged(response, await carried_out(request, act))
 
 
-@router.post("/{endpoint_id}/resend", status_code=202, summary="Send one message, or what failed, again")
-async def resend(request: Request, caller: Writer, endpoint_id: SeenId, order: Resend) -> Resent:
-    """Each is sent with the id that it had, and a schedule of its own. Works while Temporal is away: it follows."""
-
-    def act(engine: Engine) -> Resent:
-        what = f"message {order.message_id}" if order.message_id else f"failed since {order.since}"
-        if order.since is not None:
-            count = resend_failed(engine, str(endpoint_id), order.since)
-        else:
-            resend_message(engine, str(endpoint_id), str(order.message_id))
-            count = 1
-        _audit(engine, caller, "resend", str(endpoint_id), what)
-        return Resent(messages=count)
-
-    return await _do(request, act)
+def _tagged(response: Response, shown: Shown) -> Shown:
+    response.headers["ETag"] = etag(shown.version)
+    return shown
 
 
-def _found(engine: Engine, endpoint_id: UUID) -> rows.Endpoint:
+def found_endpoint(engine: Engine, endpoint_id: UUID) -> rows.Endpoint:
+    """The endpoint of that id. Raises UnknownEndpoint."""
     with transaction(engine) as connection:
         found = rows.find_endpoint(connection, str(endpoint_id))
     if found is None:
@@ -354,18 +284,7 @@ def _with_secret(issued: endpoints.Issued) -> EndpointWithSecret:
     return EndpointWithSecret.model_validate({**issued.endpoint._asdict(), "secret": issued.secret})
 
 
-def _audit(engine: Engine, caller: Caller, action: str, endpoint_id: str, reason: str) -> None:
-    record_action(
-        engine,
-        key=str(uuid7()),
-        actor=caller.name,
-        action=f"webhooks-out.{action}",
-        subject=webhook_delivery_id(endpoint_id),
-        reason=reason,
-    )
-
-
-async def _do(request: Request, work: Callable[[Engine], Answer]) -> Answer:
+async def carried_out(request: Request, work: Callable[[Engine], Answer]) -> Answer:
     """`work` in a thread; what it raises for the caller becomes a problem."""
     try:
         return await asyncio.to_thread(work, request.app.state.engine)
@@ -386,6 +305,8 @@ def _problem(error: Exception) -> Problem | None:
         endpoints.RotatedLately: (409, "rotated_lately"),
         EndpointOff: (409, "endpoint_disabled"),
     }
+    if isinstance(error, endpoints.EndpointMoved):
+        return moved(error.version)
     if isinstance(error, SecretKeyError):
         detail = "Secrets cannot be stored here: MASTHEAD_SECRET_KEY is missing or wrong."
         return Problem(503, "no_secret_key", detail)

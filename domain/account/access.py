@@ -76,8 +76,15 @@ def _as_read(items: list[Item], entitled: list[tuple[date, str]]) -> list[Item]:
         if old is None or old.plan == item.plan:
             continue
         since = [day for day, plan in entitled if plan == item.plan and day <= item.starts_on]
-        if since and old.starts_on <= since[-1] < item.starts_on:
-            found[old.id] = replace(old, ends_on=since[-1], ends_at=None)
+        if not since or since[-1] >= item.starts_on:
+            continue
+        # A pause in between may have made the old one begin anew.
+        while since[-1] < old.starts_on and old.replaces in found:
+            found[old.id] = replace(old, ends_on=old.starts_on, starts_at=None, ends_at=None)
+            old = found[old.replaces]
+        if old.starts_on <= since[-1]:
+            if old.ends_on is None or old.ends_on > since[-1]:
+                found[old.id] = replace(old, ends_on=since[-1], ends_at=None)
             found[item.id] = replace(found[item.id], starts_on=since[-1], starts_at=None)
     return list(found.values())
 

@@ -8,12 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from domain.account import (
+    changing,
     collecting,
     corrections,
     coupons,
     holding,
     lifecycle,
     media,
+    pausing,
     returning,
     voiding,
 )
@@ -53,10 +55,10 @@ def attempt(
 
 def act(account: AccountState, step: verbs.Step) -> None:
     """One step. Raises ValueError, of some kind, with the reason when it cannot be carried out."""
-    at = instant_of(step.at, account.zone)
-    if account.latest is not None and not isinstance(step.at, datetime):
-        # A day that is named after an instant of it stands for that instant: time does not go back.
-        at = max(at, account.latest.astimezone(account.zone)) if at.date() == account.latest.date() else at
+    # Time does not go back, for a day that is named after an instant of it, nor in a time zone that was moved to.
+    at = max(instant_of(step.at, account.zone), instant_of(account.today, account.zone))
+    if account.latest is not None:
+        at = max(at, account.latest.astimezone(account.zone))
     account.latest = at
     _ACTS[step.do](account, step, moment_at(at, account.zone, account.policy.proration))
 
@@ -128,6 +130,9 @@ def _grant(account: AccountState, step: Any, at: Moment) -> None:
 
 def _move_zone(account: AccountState, step: Any, at: Moment) -> None:
     account.zone = ZoneInfo(step.timezone)
+    if account.latest is not None:
+        # At this instant the next day may have begun there; a day that is not over here does not come again.
+        advance(account, account.latest.astimezone(account.zone).date())
 
 
 def _credit_note(account: AccountState, step: Any, at: Moment) -> None:
@@ -161,12 +166,12 @@ def _day(at: Moment) -> date:
 
 _ACTS: dict[str, Callable[[AccountState, Any, Moment], None]] = {
     "subscribe": lambda account, step, at: lifecycle.subscribe(account, step, _day(at)),
-    "change_plan": lifecycle.change_plan,
-    "change_quantity": lifecycle.change_quantity,
-    "pause": lambda account, step, at: lifecycle.pause_subscription(
+    "change_plan": changing.change_plan,
+    "change_quantity": changing.change_quantity,
+    "pause": lambda account, step, at: pausing.pause_subscription(
         account, step.subscription, _day(at), step.until
     ),
-    "resume": lambda account, step, at: lifecycle.resume_subscription(
+    "resume": lambda account, step, at: pausing.resume_subscription(
         account, account.subscription(step.subscription), _day(at)
     ),
     "cancel": _cancel,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
-from domain.account import billing, collecting, corrections, lifecycle, media
+from domain.account import billing, changing, collecting, corrections, media, pausing
 from domain.account.state import AccountState, Invoice, snapshot
 from domain.ledger_events import Event
 from domain.revenue import to_recognise
@@ -18,8 +18,8 @@ def advance(account: AccountState, day: date, *, fleet: bool = True) -> None:
     runs over all accounts do on those days (recognition of revenue, dunning, payment retries) is left to them."""
     while account.today < day:
         account.today += _DAY
-        lifecycle.resume_what_waited(account)
-        lifecycle.change_what_waited(account)
+        pausing.resume_what_waited(account)
+        changing.change_what_waited(account)
         corrections.expire_credit(account)
         media.expire_gifts(account)
         if not fleet:

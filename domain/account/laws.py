@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 
-from domain.account.spans import credited_days, live_days, without
+from domain.account.spans import credited_days, live_days, moved_days, without
 from domain.account.state import AccountState, Subscription
 from domain.account_credit import balance_on
 from domain.coverage import Days, cover
 from domain.credits import left_of
 from domain.ledger import ACCOUNT_CREDIT, DEFERRED, RECEIVABLE, REFUNDS_PAYABLE
 from domain.ledger_events import trial_balance
-from domain.proration import day_of
+from domain.periods import start_of_day
+from domain.proration import Moment
 from domain.subscription_terms import Item
 from domain.subscriptions import State
 
@@ -79,6 +80,8 @@ def _covered(account: AccountState, subscription: Subscription, item: Item) -> I
     version = account.book.version(item.plan, item.plan_version, account.currency)
     if not any(phase.advance for phase in version.phases):
         return
+    if item.end is not None and _instant(item.end, account) <= _instant(item.start, account):
+        return
     until = terms.charged_through
     for end in (item.ends_on, terms.ends_on):
         if end is not None and end < until:
@@ -91,9 +94,9 @@ def _covered(account: AccountState, subscription: Subscription, item: Item) -> I
         if line.start is None:
             continue
         for gone in credited_days(line, account.credits):
-            credited |= set(_moved(gone, day_of(line.start), subscription))
+            credited |= set(moved_days(gone, line, subscription.moved))
         for span in live_days(line, account.credits):
-            live |= set(_moved(span, day_of(line.start), subscription))
+            live |= set(moved_days(span, line, subscription.moved))
     for gap in _idle(subscription, account.today):
         live |= {(max(gap[0], item.starts_on), gap[1])} if gap[1] > item.starts_on else set()
     since = max(item.starts_on, subscription.opening_on or item.starts_on)
@@ -109,26 +112,14 @@ def _covered(account: AccountState, subscription: Subscription, item: Item) -> I
             yield f"I13: {since} to {last} {where} is not covered"
 
 
+def _instant(moment: Moment, account: AccountState) -> datetime:
+    """As it lies in the account's time zone now, which may not be the one that it was written down in."""
+    return moment if isinstance(moment, datetime) else start_of_day(moment, account.zone)
+
+
 def _idle(subscription: Subscription, today: date) -> Iterator[Days]:
     terms = subscription.terms
     if terms.trial_ends_on is not None:
         yield terms.starts_on, terms.trial_ends_on
     for start, end in subscription.pauses:
         yield start, end or max(today, start)
-
-
-def _moved(span: Days, billed_from: date, subscription: Subscription) -> list[Days]:
-    """Where time that a line billed from `billed_from` on lies after the pauses that moved it."""
-    spans = [span]
-    for move in subscription.moved:
-        days = move.resumed_on - move.paused_on
-        after: list[Days] = []
-        for start, end in spans:
-            if billed_from > move.paused_on or end <= move.paused_on:
-                after.append((start, end))
-                continue
-            if start < move.paused_on:
-                after.append((start, move.paused_on))
-            after.append((max(start, move.paused_on) + days, end + days))
-        spans = after
-    return spans

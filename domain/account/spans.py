@@ -1,9 +1,10 @@
-"""Stretches of days that a billed line covers, once what was credited of it is taken out."""
+"""Stretches of days that a billed line covers: less what was credited of it, and where pauses moved them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from domain.amendments import Moved
 from domain.coverage import Days
 from domain.credits import BilledLine, CreditLine
 from domain.proration import day_of
@@ -31,4 +32,20 @@ def live_days(line: BilledLine, credits: Iterable[CreditLine]) -> list[Days]:
     spans = [(day_of(line.start), day_of(line.end))]
     for gone in credited_days(line, credits):
         spans = [rest for span in spans for rest in without(span, gone)]
+    return spans
+
+
+def moved_days(span: Days, line: BilledLine, moved: Sequence[Moved]) -> list[Days]:
+    """Where the days `span` of `line` lie after the pauses that moved them."""
+    spans = [span]
+    for move in moved:
+        after: list[Days] = []
+        for start, end in spans:
+            if not move.moves(line) or end <= move.paused_on:
+                after.append((start, end))
+                continue
+            if start < move.paused_on:
+                after.append((start, move.paused_on))
+            after.append((max(start, move.paused_on) + move.days, end + move.days))
+        spans = after
     return spans

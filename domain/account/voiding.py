@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 from domain.account import billing, corrections
-from domain.account.spans import live_days
+from domain.account.spans import live_days, moved_days
 from domain.account.state import AccountState, Invoice, Subscription
 from domain.account_credit import return_uses
 from domain.amendments import Refused
@@ -144,14 +144,21 @@ def _give_charged_days_back(
 ) -> None:
     """Charged-through goes back before `mine`, the recurring lines of an invoice, unless other lines cover later days
     still, or a pause lies there."""
-    starts = [day_of(line.start) for line in mine if line.start is not None]
+    starts = [
+        moved_days((day_of(line.start), day_of(line.end)), line, subscription.moved)[0][0]
+        for line in mine
+        if line.start is not None and line.end is not None
+    ]
     if not starts or _paused_after(subscription, min(starts)):
         return
     terms = subscription.terms
     keys = {line.key for line in mine}
     for line in account.history(subscription).recurring(terms.items):
-        if line.key not in keys and any(end > min(starts) for _, end in live_days(line, account.credits)):
-            return
+        if line.key in keys:
+            continue
+        for span in live_days(line, account.credits):
+            if any(end > min(starts) for _, end in moved_days(span, line, subscription.moved)):
+                return
     subscription.terms = replace(
         terms,
         charged_through=min(starts),
@@ -198,5 +205,12 @@ def _retire_keys(account: AccountState, invoice: Invoice) -> None:
         replace(note, lines=tuple(renamed(each) for each in note.lines)) for note in account.credit_notes
     ]
     account.voided = {old(key) if key in keys else key for key in account.voided}
+    for subscription in account.subscriptions.values():
+        subscription.moved = [
+            move
+            if move.lines is None
+            else replace(move, lines=tuple(old(key) if key in keys else key for key in move.lines))
+            for move in subscription.moved
+        ]
     invoice.billed = [replace(line, key=old(line.key)) for line in invoice.billed]
     invoice.lines = [replace(line, charge_key=old(line.charge_key)) for line in invoice.lines]

@@ -14,7 +14,7 @@ from domain.account.state import AccountState, Subscription
 from domain.amendments import Refused
 from domain.subscriptions import State
 from domain.transfers import transfer
-from operations.accounts.commands import CommandRefused, Outcome, known_command
+from operations.accounts.commands import CommandRefused, Outcome, VersionMoved, known_command
 from operations.accounts.standing import subscription_standing
 from operations.accounts.unit import changing
 from operations.tariffs import Tariff
@@ -32,11 +32,12 @@ def hand_over(
     now: datetime,
     *,
     new_name: str | None = None,
+    expected: frozenset[int] | None = None,
 ) -> Outcome:
     """Hand the subscription called `name` of `from_account` to `to_account`, in the transaction of `connection`, once
     for each `command_id` (which is one of the account that hands over). The other account has it as `new_name`, by
-    default the old name with the account's id behind it. Raises LookupError for an unknown account and
-    CommandRefused."""
+    default the old name with the account's id behind it. expected: the subscription's versions on which this was
+    decided; None: any. Raises LookupError for an unknown account, CommandRefused and VersionMoved."""
     asked = {"subscription": name, "to": to_account, "name": new_name}
     lock_together(connection, [from_account, to_account])
     with ExitStack() as both:
@@ -48,11 +49,17 @@ def hand_over(
         if known is not None:
             return known
         giver, taker = units[from_account].account, units[to_account].account
+        if expected is not None and name in giver.subscriptions:
+            version = units[from_account].rows.versions[giver.subscriptions[name].terms.id]
+            if version not in expected:
+                raise VersionMoved(version)
         try:
-            chosen = _move(giver, taker, name, new_name)
+            chosen = move(giver, taker, name, new_name)
         except ValueError as error:
             raise CommandRefused(str(error)) from None
     answer = _answer(giver, name, taker, chosen)
+    own, unit = answer["subscription"]["id"], units[from_account]
+    answer["subscription"]["version"] = unit.written.versions.get(own, unit.rows.versions[own])
     connection.execute(
         "insert into command (account_id, id, kind, asked, outcome) values (%s, %s, 'transfer', %s, %s)",
         (from_account, command_id, Jsonb(asked), Jsonb(answer)),
@@ -60,7 +67,9 @@ def hand_over(
     return Outcome(answer)
 
 
-def _move(giver: AccountState, taker: AccountState, name: str, new_name: str | None) -> str:
+def move(giver: AccountState, taker: AccountState, name: str, new_name: str | None = None) -> str:
+    """Hand the subscription called `name` over, both accounts being on the same day; what the taker has it as. Raises
+    ValueError, of some kind, and changes nothing then."""
     if giver is taker or giver.id == taker.id:
         raise Refused("the subscription is the account's already; name another account")
     if (giver.mode, giver.currency) != (taker.mode, taker.currency):

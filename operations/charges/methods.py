@@ -93,10 +93,16 @@ def retire_method(connection: PgConnection, account_id: str, gateway: str, metho
     return gone
 
 
-def methods_of(connection: PgConnection, account_id: str) -> list[MethodRow]:
-    """The account's methods, the newest first, those that are retired too."""
+def methods_of(
+    connection: PgConnection, account_id: str, *, after: tuple[datetime, str] | None, limit: int
+) -> list[MethodRow]:
+    """The account's methods, the newest first, those that are retired too; behind the one that was added at that
+    instant and has that id."""
+    behind = "" if after is None else "and (added_at, id) < (%(at)s, %(id)s::uuid)"
+    at, own = after or (None, None)
     rows: list[Any] = connection.execute(
-        f"select {_COLUMNS} from payment_method where account_id = %s order by added_at desc, id desc".encode(),
-        (account_id,),
+        f"select {_COLUMNS} from payment_method where account_id = %(account)s {behind}"
+        " order by added_at desc, id desc limit %(limit)s".encode(),
+        {"account": account_id, "at": at, "id": own, "limit": limit},
     ).fetchall()
     return [MethodRow(*row) for row in rows]

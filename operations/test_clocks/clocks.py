@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -36,6 +36,22 @@ class ClockRefused(ValueError):
 
 class NoSuchClock(LookupError):
     """There is no clock of that id or name."""
+
+
+class Declines(NamedTuple):
+    """On which local days charges of an account are declined, with which of the gateway's codes."""
+
+    account_id: str
+    external_key: str
+    declines: dict[date, str]
+
+
+class DeclinesMoved(Exception):
+    """The declines of an account are others than whoever asks has seen: `found`."""
+
+    def __init__(self, found: Declines) -> None:
+        super().__init__(f"the declines of account {found.external_key!r} were changed meanwhile")
+        self.found = found
 
 
 class ClockAccount(BaseModel):
@@ -233,22 +249,50 @@ def end_clock(engine: Engine, clock_id: str) -> Clock:
         return _shown(_found(connection, clock_id))
 
 
-def set_declines(engine: Engine, clock_id: str, account: str, declines: Mapping[date, str]) -> str:
+def set_declines(
+    engine: Engine,
+    clock_id: str,
+    account: str,
+    declines: Mapping[date, str],
+    *,
+    allowed: Callable[[Declines], bool] | None = None,
+) -> Declines:
     """On which local days charges of the account (its id or key) are declined, and with which code: these take the
-    place of those before. Its id. Raises NoSuchClock, LookupError for an account that is not on it, ClockRefused."""
+    place of those before, where those are `allowed`. Raises NoSuchClock, LookupError for an account that is not on it,
+    ClockRefused, and DeclinesMoved."""
     for code in declines.values():
         if read_decline(code, {}) is None:
             raise ClockRefused(f"{code!r} says that the outcome is unknown; name a code of a decline")
     with transaction(engine) as connection:
-        _found(connection, clock_id)
-        row = connection.execute(
-            "update account set declines = %s where test_clock_id = %s and (id::text = %s or external_key = %s)"
-            " returning id::text",
-            (Jsonb({str(day): code for day, code in declines.items()}), clock_id, account, account),
-        ).fetchone()
+        before = _declines(connection, clock_id, account, lock=True)
+        if allowed is not None and not allowed(before):
+            raise DeclinesMoved(before)
+        wanted = {str(day): code for day, code in declines.items()}
+        connection.execute(
+            "update account set declines = %s where id = %s", (Jsonb(wanted), before.account_id)
+        )
+        return before._replace(declines=dict(sorted(declines.items())))
+
+
+def read_declines(engine: Engine, clock_id: str, account: str) -> Declines:
+    """The days on which charges of the account (its id or key) are declined. Raises NoSuchClock, and LookupError for an
+    account that is not on the clock."""
+    with transaction(engine) as connection:
+        return _declines(connection, clock_id, account)
+
+
+def _declines(connection: PgConnection, clock_id: str, account: str, *, lock: bool = False) -> Declines:
+    _found(connection, clock_id)
+    row = connection.execute(
+        b"select id::text, external_key, declines from account"
+        b" where test_clock_id = %s and (id::text = %s or external_key = %s)"
+        + (b" for update" if lock else b""),
+        (clock_id, account, account),
+    ).fetchone()
     if row is None:
         raise LookupError(f"there is no account {account!r} on this clock")
-    return str(row[0])
+    stored = {date.fromisoformat(day): code for day, code in (row[2] or {}).items()}
+    return Declines(row[0], row[1], dict(sorted(stored.items())))
 
 
 def _found(connection: PgConnection, clock_id: str, *, lock: bool = False) -> ClockRow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -47,6 +47,18 @@ class EndpointExists(Exception):
 
 class RotatedLately(Exception):
     """The secret before still signs, and may be the only one that the receiver knows."""
+
+
+class EndpointMoved(Exception):
+    """The endpoint has another version than whoever asks has seen: `version`."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"the version is {version}")
+        self.version = version
+
+
+Allowed = Callable[[int], bool]
+"""Whether something may be done to the version that is there."""
 
 
 class By(NamedTuple):
@@ -107,12 +119,13 @@ def change(
     kinds: Sequence[str] | None = None,
     description: str | None = None,
     allow_loopback: bool = False,
+    allowed: Allowed | None = None,
     by: By | None = None,
 ) -> Endpoint:
     """Change what is given. What waits is sent to the new URL, of which nothing bad is known; new kinds are those of
     events from now on.
 
-    Raises UnknownEndpoint, BadUrl, BadKinds and EndpointExists.
+    Raises UnknownEndpoint, EndpointMoved, BadUrl, BadKinds and EndpointExists.
     """
     columns: dict[str, Any] = {}
     if url is not None:
@@ -122,7 +135,7 @@ def change(
     if description is not None:
         columns["description"] = description
     with transaction(engine) as connection:
-        at = _locked(connection, endpoint_id)
+        at = _locked(connection, endpoint_id, allowed)
         if url is not None and (other := endpoint_at(connection, at.mode, url)) not in (None, endpoint_id):
             raise EndpointExists(other or "")
         if url is not None and url != at.url:
@@ -139,17 +152,18 @@ def rotate_secret(
     now: datetime,
     *,
     force: bool = False,
+    allowed: Allowed | None = None,
     by: By | None = None,
 ) -> Issued:
     """Give the endpoint a new secret; the one before signs beside it for 24 h. In that time a second rotation, also a
     repeated first one, would end the secret that the receiver knows: it needs `force`.
 
-    Raises UnknownEndpoint, RotatedLately and SecretKeyError.
+    Raises UnknownEndpoint, EndpointMoved, RotatedLately and SecretKeyError.
     """
     secret = new_secret()
     stored = sealed(encryption, secret, endpoint_id)
     with transaction(engine) as connection:
-        before = _locked(connection, endpoint_id)
+        before = _locked(connection, endpoint_id, allowed)
         until = before.previous_secret_until
         if until is not None and now < until and not force:
             hours = int((now - until + BOTH_ACTIVE) / timedelta(hours=1))
@@ -170,11 +184,13 @@ def rotate_secret(
         return Issued(_shown(connection, endpoint_id), secret)
 
 
-def disable(engine: Engine, endpoint_id: str, reason: str, *, by: By | None = None) -> Endpoint:
+def disable(
+    engine: Engine, endpoint_id: str, reason: str, *, allowed: Allowed | None = None, by: By | None = None
+) -> Endpoint:
     """Send it nothing more. What waits becomes failed and can be sent again later; events that happen meanwhile are
-    not kept for it. Raises UnknownEndpoint."""
+    not kept for it. Raises UnknownEndpoint and EndpointMoved."""
     with transaction(engine) as connection:
-        if _locked(connection, endpoint_id).status != "disabled":
+        if _locked(connection, endpoint_id, allowed).status != "disabled":
             switch_off(connection, endpoint_id, reason)
         _audit(connection, by, "disable", endpoint_id)
         return _shown(connection, endpoint_id)
@@ -186,10 +202,12 @@ def switch_off(connection: PgConnection, endpoint_id: str, reason: str) -> None:
     append_events(connection, [NewEvent(DISABLED_EVENT, None, endpoint_id, version)])
 
 
-def enable(engine: Engine, endpoint_id: str, *, by: By | None = None) -> Endpoint:
-    """Tell it of events again, from now on. Raises UnknownEndpoint."""
+def enable(
+    engine: Engine, endpoint_id: str, *, allowed: Allowed | None = None, by: By | None = None
+) -> Endpoint:
+    """Tell it of events again, from now on. Raises UnknownEndpoint and EndpointMoved."""
     with transaction(engine) as connection:
-        if _locked(connection, endpoint_id).status == "disabled":
+        if _locked(connection, endpoint_id, allowed).status == "disabled":
             change_endpoint(connection, endpoint_id, {"status": "enabled", "disabled_reason": None, **_WELL})
             begin_anew(connection, endpoint_id)
             close_parks(connection, [webhook_delivery_id(endpoint_id)], "enabled again")
@@ -197,11 +215,11 @@ def enable(engine: Engine, endpoint_id: str, *, by: By | None = None) -> Endpoin
         return _shown(connection, endpoint_id)
 
 
-def delete(engine: Engine, endpoint_id: str, *, by: By | None = None) -> None:
+def delete(engine: Engine, endpoint_id: str, *, allowed: Allowed | None = None, by: By | None = None) -> None:
     """Remove the endpoint and its secrets; the log of what it was told stays for as long as others' does. Raises
-    UnknownEndpoint."""
+    UnknownEndpoint and EndpointMoved."""
     with transaction(engine) as connection:
-        _locked(connection, endpoint_id)
+        _locked(connection, endpoint_id, allowed)
         change_endpoint(
             connection,
             endpoint_id,
@@ -229,10 +247,12 @@ def _audit(connection: PgConnection, by: By | None, action: str, endpoint_id: st
         )
 
 
-def _locked(connection: PgConnection, endpoint_id: str) -> Destination:
+def _locked(connection: PgConnection, endpoint_id: str, allowed: Allowed | None = None) -> Destination:
     found = lock_destination(connection, endpoint_id)
     if found is None or found.status == "deleted":
         raise UnknownEndpoint(f"there is no webhook endpoint {endpoint_id}")
+    if allowed is not None and not allowed(found.version):
+        raise EndpointMoved(found.version)
     return found
 
 

@@ -144,7 +144,7 @@ def deliveries(
     endpoint = _id(endpoint)
     with _database() as engine, transaction(engine) as connection:
         _told(lambda: _find(find_endpoint(connection, endpoint), endpoint))
-        found = list_messages(connection, endpoint, status=status, before=None, limit=limit)
+        found = list_messages(connection, endpoint, status=status, after=None, limit=limit)
     if as_json:
         _print_json(found)
         return

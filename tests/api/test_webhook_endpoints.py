@@ -19,6 +19,7 @@ from tests.api.served import NOBODY, client_for, database_with_keys
 from tests.conftest import PostgresForTests
 
 PATH = "/v1/webhook-endpoints"
+ANY = {"If-Match": "*"}
 REASON = {"reason": "the CRM is being moved"}
 numbers = itertools.count(1)
 
@@ -83,7 +84,7 @@ def test_the_secret_is_shown_when_it_is_made_and_never_again(client: TestClient)
 def test_changed_disabled_enabled_deleted(client: TestClient, url: str) -> None:
     path = f"{PATH}/{added(client)['id']}"
     changed = client.patch(
-        path, json={"kinds": ["invoice.posted", "invoice.posted"], "description": "CRM"}
+        path, json={"kinds": ["invoice.posted", "invoice.posted"], "description": "CRM"}, headers=ANY
     ).json()
     assert (changed["kinds"], changed["description"], changed["version"]) == (["invoice.posted"], "CRM", 2)
     disabled = client.post(f"{path}/disable", json=REASON).json()
@@ -114,8 +115,8 @@ def test_what_was_told_is_listed_and_sent_again(client: TestClient, url: str) ->
     assert client.get(f"{PATH}/{endpoint}/deliveries", params={"status": "failed"}).json()["items"] == []
     assert client.post(f"{PATH}/{endpoint}/resend", json={"message_id": message}).json() == {"messages": 1}
     assert client.get(f"{PATH}/{endpoint}").json()["waiting"] == 1
-    older = client.get(f"{PATH}/{endpoint}/deliveries", params={"before": message}).json()
-    assert older == {"items": []}
+    (item,) = client.get(f"{PATH}/{endpoint}/deliveries").json()["items"]
+    assert item["id"] == message
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_what_cannot_be_an_endpoint_is_said_as_a_problem(
 def test_what_is_wrong_is_said_as_a_problem(
     client: TestClient, method: str, path: str, body: dict[str, str] | None, status: int, kind: str
 ) -> None:
-    answer = client.request(method, PATH + path, json=body)
+    answer = client.request(method, PATH + path, json=body, headers=ANY)
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:masthead:problem:{kind}")
 
 
@@ -172,7 +173,7 @@ def test_a_message_of_another_endpoint_is_not_sent_again(client: TestClient, url
 def test_a_second_endpoint_at_a_url_is_refused_with_the_id_of_the_first(client: TestClient) -> None:
     first, second = added(client), added(client)
     again = client.post(PATH, json={"url": first["url"], "kinds": ["*"]})
-    moved = client.patch(f"{PATH}/{second['id']}", json={"url": first["url"]})
+    moved = client.patch(f"{PATH}/{second['id']}", json={"url": first["url"]}, headers=ANY)
     for answer in (again, moved):
         assert (answer.status_code, answer.json()["endpoint_id"]) == (409, first["id"])
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from pydantic import TypeAdapter
 
+from domain.account import collecting
 from domain.account.acting import attempt, instant_of
 from domain.account.commands import Step
-from domain.account.days import advance
+from domain.account.days import advance, bill_by
 from domain.account.laws import broken_laws
 from domain.account.state import AccountState
 from domain.simulation.play import open_world
@@ -130,6 +131,14 @@ class TwoYears(RuleBasedStateMachine):
     @rule()
     def bill(self) -> None:
         self.do({"do": "bill"})
+
+    @rule(days=st.sampled_from([1, 10, 20, 45]))
+    def bill_ahead(self, days: int) -> None:
+        advance(self.world, self.day)
+        self.world, _ = bill_by(self.world, self.day + timedelta(days=days))
+        if self.world.terms.auto_pay and self.world.collecting is None:
+            collecting.charge(self.world)
+        collecting.judge(self.world)
 
     @rule(plan=plans, quantity=st.integers(1, 3))
     def subscribe(self, plan: str, quantity: int) -> None:

@@ -161,8 +161,11 @@ class Workers:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.log = folder / "workers.log"
 
-    def start(self, database_url: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Start one; it need not be ready when this returns."""
+    def start(
+        self, database_url: str, *, soon_noticed: bool = False, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start one; it need not be ready when this returns. soon_noticed: whoever asks for heartbeats of ten seconds
+        asks for shorter ones, so that its death is."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "MASTHEAD_"))}
         env = inherited | {
             "MASTHEAD_HOME": str(self._folder / "home"),
@@ -174,7 +177,10 @@ class Workers:
         }
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, str(CHECKOUT / "worker.py")],
+                [
+                    sys.executable,
+                    *(("-m", "tests.soon_noticed") if soon_noticed else (str(CHECKOUT / "worker.py"),)),
+                ],
                 env=env,
                 cwd=CHECKOUT,
                 stdout=log,

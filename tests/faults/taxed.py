@@ -82,7 +82,11 @@ class Taxed:
     def work(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker."""
         return self._workers.start(
-            self.url, MASTHEAD_CONFIG=str(self.file), AVATAX_KEY="sandbox-licence", **environment
+            self.url,
+            soon_noticed=True,
+            MASTHEAD_CONFIG=str(self.file),
+            AVATAX_KEY="sandbox-licence",
+            **environment,
         )
 
     @asynccontextmanager

@@ -13,12 +13,14 @@ import psycopg
 import pytest
 from temporalio.client import WorkflowFailureError
 
+from activities import tax_quotes
 from api.security import hash_key
 from contracts.bill_run import RunStatus
 from contracts.parked import Action
 from domain.account import commands as verbs
 from operations.accounts.commands import AccountCommands
 from operations.parked.decide import Decision, decide
+from runtime import taxing
 from storage.database import make_engine
 from tests.api.served import client_for
 from tests.faults.books import check_books, rows, value
@@ -35,6 +37,10 @@ def taxed(
     fleets: Fleets, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Taxed]:
     monkeypatch.setenv("AVATAX_KEY", "sandbox-licence")
+    # What catches up by itself does so after moments, where the worker is in this process.
+    monkeypatch.setattr(tax_quotes, "LEFT_ALONE_SECONDS", 0.5)
+    monkeypatch.setattr(taxing, "PENDING_EVERY_SECONDS", 0.5)
+    monkeypatch.setattr(taxing, "START_AGAIN_SECONDS", 0.5)
     with engine() as stand_in:
         yield Taxed(fleets, workers, tmp_path, stand_in)
 

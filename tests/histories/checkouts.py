@@ -22,6 +22,7 @@ from sandbox.reference.stand_in import ReferenceStandIn
 from storage.database import transaction
 from tests.activities.acme import Opener
 from tests.operations.fulfilment.parcels import SERVICES
+from tests.workflows.adyen_shop import adyen_shop
 from tests.workflows.hasty import ApprovedJustNow, TakesAtOnce
 from tests.workflows.selling import BACK, GATEWAY, Shop, order
 from workflows.checkout import CheckoutWorkflow
@@ -111,13 +112,13 @@ class CheckoutStories:
 
     async def checkout_confirmed(self) -> Handle:
         """The customer goes to the bank and comes back."""
-        handle = await self._acting(order(card="threeDSecure2Required"))
+        handle = await self.acting()
         await self._approve(handle)
         return handle
 
     async def checkout_trial_confirmed(self) -> Handle:
         """The customer goes to the bank for a card that is set up."""
-        handle = await self._acting(order("digital-trial", card="authenticationRequired"))
+        handle = await self.acting(order("digital-trial", card="authenticationRequired"))
         await self._approve(handle)
         return handle
 
@@ -131,7 +132,7 @@ class CheckoutStories:
 
     async def checkout_canceled(self) -> Handle:
         """The customer gives up at the bank."""
-        handle = await self._acting(order(card="threeDSecure2Required"))
+        handle = await self.acting()
         await handle.cancel()
         return handle
 
@@ -184,7 +185,7 @@ class CheckoutStories:
 
     async def checkout_much_told(self) -> Handle:
         """News come faster than the gateway is asked."""
-        handle = await self._acting(order(card="threeDSecure2Required"))
+        handle = await self.acting()
         own = handle.id.partition("/")[2]
         asked = "select count(*) from connector_call where method = 'payment.find' and key like %s"
         for looks in (1, 2):
@@ -193,6 +194,23 @@ class CheckoutStories:
                 "it asked", lambda n=looks: self._shop.rows(asked, f"checkout:{own}:%")[0][0] >= n
             )
         await self._approve(handle)
+        return handle
+
+    async def checkout_withdrawn(self) -> Handle:
+        """As when the gateway is away; what was withdrawn before it was sent is not asked for."""
+        return await self.checkout_gateway_away()
+
+    async def checkout_held_slowly(self) -> Handle:
+        """The bank takes its time over the hold, and the gateway cannot be asked: it tells."""
+        with adyen_shop(self._shop, "slow-cards") as slow:
+            handle = await slow.start("stored_pending")
+            own = handle.id.partition("/")[2]
+            await self._shop.until("it is pending", lambda: self._shop.row(own).gateway_id)
+            slow.stand_in.advance(timedelta(days=5))
+            await slow.told()
+            await self._shop.until("it captures", lambda: slow.count("charge") == 1)
+            await slow.told()
+            await handle.result()
         return handle
 
     def stories(self) -> dict[str, Callable[[], Awaitable[Handle]]]:
@@ -216,6 +234,8 @@ class CheckoutStories:
             self.checkout_much_told,
             self.checkout_fulfilled,
             self.subscription_provided,
+            self.checkout_withdrawn,
+            self.checkout_held_slowly,
         )
         return {story.__name__: story for story in told}
 
@@ -229,8 +249,9 @@ class CheckoutStories:
         self._shop.connector = Stripe
         return handle
 
-    async def _acting(self, asked: Order) -> Handle:
-        handle = await self._shop.start(asked)
+    async def acting(self, asked: Order | None = None) -> Handle:
+        """A checkout whose customer is at the bank."""
+        handle = await self._shop.start(asked or order(card="threeDSecure2Required"))
         own = handle.id.partition("/")[2]
         await self._shop.until(
             "the customer has to act", lambda: self._shop.row(own).status == "requires_action"

@@ -11,10 +11,12 @@ from sqlalchemy import Engine
 from temporalio.client import Client, WorkflowHandle
 
 from contracts.names import subscription_id, test_clock_id
+from contracts.test_clock import ClockResult, ClockStatus
 from domain.account.commands import Subscribe
 from domain.account.terms import AccountTerms
 from operations.accounts.commands import AccountCommands
 from operations.test_clocks.clocks import ClockAccount, attach_accounts, create_clock
+from storage.database import transaction
 from workflows.clock_starts import advance_clock
 
 BEGINS = datetime(2026, 1, 5, tzinfo=UTC)
@@ -42,9 +44,24 @@ class ClockStories:
         await self._client.get_workflow_handle(test_clock_id(clock_id)).result()
         return self._client.get_workflow_handle(subscription_id(own))
 
+    async def test_clock_failed(self) -> Handle:
+        """An account cannot go on, and with it the clock."""
+        clock_id, own = await asyncio.to_thread(self._open, "recorded clock that fails")
+        with transaction(self._engine) as connection:
+            connection.execute(
+                "update account set currency = 'EUR' from subscription s where s.account_id = account.id and s.id = %s",
+                (own,),
+            )
+        await advance_clock(self._client, clock_id, BEGINS + timedelta(days=40))
+        handle = self._client.get_workflow_handle(test_clock_id(clock_id), result_type=ClockResult)
+        if (await handle.result()).status is not ClockStatus.FAILED:
+            raise AssertionError("the clock went on")
+        return handle
+
     def stories(self) -> dict[str, Callable[[], Awaitable[Handle]]]:
         """All of them."""
-        return {story.__name__: story for story in (self.test_clock, self.subscription_on_a_clock)}
+        told = (self.test_clock, self.subscription_on_a_clock, self.test_clock_failed)
+        return {story.__name__: story for story in told}
 
     def _open(self, name: str) -> tuple[str, str]:
         """A clock with an account that has a subscription; the ids of the clock and of the subscription."""

@@ -45,11 +45,19 @@ class PaymentStories:
     async def payment_run_preview(self) -> Handle:
         """A preview; what there is to charge is made first."""
         bill(self._engine, DUE)
+        self._give_cards()
+        return await self._run(PaymentRunRequest(as_of=DUE, preview=True), "preview")
+
+    async def run_of_all(self, request: PaymentRunRequest) -> Handle:
+        """A run over a fleet that is billed and gets its cards here."""
+        self._give_cards()
+        return await self._run(request, "all")
+
+    def _give_cards(self) -> None:
         fleet = Fleet.there(self._engine)
         fleet.do("update account set auto_pay = true")
         for account in fleet.accounts:
             fleet.give_card(account)
-        return await self._run(PaymentRunRequest(as_of=DUE, preview=True), "preview")
 
     async def payment_run_controlled(self) -> Handle:
         """A run that operators pause, resume, and cancel."""

@@ -43,20 +43,28 @@ class SyncStories:
         with psycopg.connect(self._url) as connection:
             account = add_account(connection, "recorded")
         self._stand_in.inject("unavailable", times=1, path="/crm/upsert")
-        handle = await self._client.start_workflow(
-            ConnectorSyncWorkflow.run,
-            SyncRequest(connection=NAME, queue=SYNC_QUEUE, report_seconds=0.1),
-            id=sync_id(NAME),
-            task_queue=TASK_QUEUE,
-        )
+        handle = await self.start()
         await until(lambda: "recorded" in self._synced.records())
         await handle.execute_update(ConnectorSyncWorkflow.pause, ORDER)
         with psycopg.connect(self._url) as connection:
             set_status(connection, account, "paused")
         await handle.execute_update(ConnectorSyncWorkflow.resume, ORDER)
         await until(lambda: self._synced.records()["recorded"]["status"] == "paused")
-        self._synced.flows = None
+        self.take_away()
         return handle
+
+    async def start(self, turn_seconds: float = 1800) -> Handle:
+        """The connection's sync begins."""
+        return await self._client.start_workflow(
+            ConnectorSyncWorkflow.run,
+            SyncRequest(connection=NAME, queue=SYNC_QUEUE, report_seconds=0.1, turn_seconds=turn_seconds),
+            id=sync_id(NAME),
+            task_queue=TASK_QUEUE,
+        )
+
+    def take_away(self) -> None:
+        """The connection has no flows any more."""
+        self._synced.flows = None
 
     def stories(self) -> dict[str, Callable[[], Awaitable[Handle]]]:
         """All of them."""

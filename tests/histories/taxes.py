@@ -38,8 +38,12 @@ class TaxStories:
 
     async def tax_documents_away(self) -> Handle:
         """The engine is away at first."""
+        return await self.away_for(3)
+
+    async def away_for(self, calls: int) -> Handle:
+        """An invoice that is sold before the engine leaves so many calls unanswered."""
         await self._shop.sell(self._shop.account())
-        self._shop.stand_in.inject("unavailable", times=3)
+        self._shop.stand_in.inject("unavailable", times=calls)
         return await self._start()
 
     async def _start(self) -> Handle:

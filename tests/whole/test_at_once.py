@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -62,26 +63,28 @@ def outcome(found: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key != "refused"}
 
 
+def at_once(acts: Sequence[Callable[[], None]]) -> None:
+    """Do all of it in the same moment, each in a thread of its own."""
+    barrier = threading.Barrier(len(acts))
+    failures: list[BaseException] = []
+
+    def run(act: Callable[[], None]) -> None:
+        barrier.wait()
+        try:
+            act()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
 class Together(Mirror):
-    """An account of which two things are asked in the same moment, each in a thread and on a connection of its own."""
-
-    def at_once(self, steps: list[Any]) -> None:
-        barrier = threading.Barrier(len(steps))
-        failures: list[BaseException] = []
-
-        def run(step: Any) -> None:
-            barrier.wait()
-            try:
-                self.do(step)
-            except BaseException as error:
-                failures.append(error)
-
-        threads = [threading.Thread(target=run, args=(step,)) for step in steps]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failures == []
+    """An account of which two things are asked in the same moment."""
 
     def do(self, step: Any, command: str | None = None) -> None:
         if isinstance(step, verbs.Bill):
@@ -111,7 +114,7 @@ def test_two_at_once_are_one_of_the_serial_orders(engine: Engine, deep: int) -> 
         account = Together(engine, scenario([*before, *two]), CATALOG, own_rules=False, runs=True)
         for step in account.scenario.steps[: len(before)]:
             account.step(step)
-        account.at_once(list(account.scenario.steps[len(before) :]))
+        at_once([partial(account.do, step) for step in account.scenario.steps[len(before) :]])
         account.look(account.now(day))
         assert outcome(account.told()) in orders
 
@@ -130,7 +133,7 @@ def test_the_same_command_twice_at_once_is_carried_out_once(engine: Engine) -> N
         found = AccountCommands(engine).carry_out(account.account_id, "once", step, now)
         told.append((found.repeated, found.answer))
 
-    both(ask)
+    at_once([ask, ask])
     assert sorted(repeated for repeated, _ in told) == [False, True]
     assert told[0][1] == told[1][1]
     assert account.account().credit.grants[0].amount == 500
@@ -138,14 +141,6 @@ def test_the_same_command_twice_at_once_is_carried_out_once(engine: Engine) -> N
     other = STEP.validate_python({"at": str(FIRST), "do": "grant_credit", "amount": "6"})
     with pytest.raises(CommandReused, match="a new command needs an id of its own"):
         AccountCommands(engine).carry_out(account.account_id, "once", other, now)
-
-
-def both(ask: Callable[[], None]) -> None:
-    threads = [threading.Thread(target=ask) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def test_a_refused_command_leaves_nothing_and_is_refused_again(engine: Engine) -> None:

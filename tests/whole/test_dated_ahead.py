@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
+from domain.account.acting import attempt
+from domain.account.days import advance, bill_by
+from domain.account.laws import broken_laws
 from domain.account.state import AccountState
-from domain.simulation.play import play
+from domain.simulation.play import open_world, play
 from domain.simulation.scenario import Scenario
 from operations.verify import verify
 from storage.database import make_engine
@@ -151,6 +154,123 @@ def test_nothing_is_given_back_ahead(engine: Engine) -> None:
     assert [(note.issued_on, note.gross) for note in account.account().credit_notes] == [
         (note.issued_on, note.gross) for note in simulated.credit_notes
     ]
+
+
+KEEPS = {"pause": {"paid_time": "extend"}}
+BETWEEN: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]] = {
+    "a restart in a trial": (
+        "trial",
+        {},
+        [
+            at(date(2026, 1, 16), "ahead", to="2026-02-10"),
+            at(date(2026, 1, 17), "change_plan", to="yearly"),
+            at(date(2026, 1, 29), "bill"),
+        ],
+    ),
+    "a cancel in a trial that is taken back": (
+        "trial",
+        {},
+        [
+            at(date(2026, 1, 16), "ahead", to="2026-02-10"),
+            at(date(2026, 1, 17), "cancel", when="end_of_period"),
+            at(date(2026, 1, 18), "reactivate"),
+            at(date(2026, 1, 29), "bill"),
+        ],
+    ),
+    "a newer change in the place of one that was billed": (
+        "plus",
+        {},
+        [
+            at(FIRST, "bill"),
+            at(TODAY, "change_plan", to="basic", behaviour="end_of_period"),
+            at(TODAY, "ahead", to=str(AHEAD)),
+            at(date(2026, 2, 11), "change_plan", to="seats", behaviour="end_of_period"),
+            at(date(2026, 2, 12), "bill"),
+            at(date(2026, 2, 13), "change_plan", to="bundle", behaviour="immediate_with_proration"),
+            at(date(2026, 2, 16), "bill"),
+        ],
+    ),
+    "a change of interval behind one that was billed": (
+        "plus",
+        {},
+        [
+            at(FIRST, "bill"),
+            at(TODAY, "change_plan", to="basic", behaviour="end_of_period"),
+            at(TODAY, "ahead", to=str(AHEAD)),
+            at(date(2026, 2, 11), "change_plan", to="yearly", behaviour="end_of_period"),
+            at(date(2026, 3, 15), "bill"),
+        ],
+    ),
+    "a pause that keeps what was billed, and a change that waits": (
+        "basic",
+        KEEPS,
+        [
+            at(FIRST, "bill"),
+            at(TODAY, "ahead", to=str(AHEAD)),
+            at(date(2026, 2, 11), "change_plan", to="yearly", behaviour="end_of_period"),
+            at(date(2026, 2, 12), "pause"),
+            at(date(2026, 2, 22), "resume"),
+            at(date(2026, 3, 1), "change_quantity", quantity=2),
+            at(date(2026, 3, 26), "bill"),
+        ],
+    ),
+    "a void of what a pause moved": (
+        "basic",
+        KEEPS,
+        [
+            at(FIRST, "bill"),
+            at(TODAY, "ahead", to=str(AHEAD)),
+            at(date(2026, 2, 11), "pause"),
+            at(date(2026, 2, 13), "resume"),
+            at(date(2026, 2, 13), "void", invoice=2),
+            at(date(2026, 2, 17), "bill"),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BETWEEN)
+def test_what_comes_in_between_comes_to_the_same_in_the_books(engine: Engine, case: str) -> None:
+    plan, policy, steps = BETWEEN[case]
+    given = Scenario.model_validate(
+        {
+            "account": {"currency": "USD", "auto_pay": False, "payment_terms_days": 365},
+            "catalog": "-",
+            "policy": policy,
+            "steps": [at(FIRST, "subscribe", plan=plan), *(each for each in steps if each["do"] != "ahead")],
+        }
+    )
+    mirror = Mirror(engine, given, CATALOG, runs=True)
+    account = open_world(given, CATALOG)
+    parsed = iter(given.steps)
+    for each in [at(FIRST, "subscribe"), *steps]:
+        day = date.fromisoformat(each["at"])
+        advance(account, day)
+        if each["do"] == "ahead":
+            to = date.fromisoformat(each["to"])
+            account, _ = bill_by(account, to)
+            mirror.bill(to, datetime.combine(day, time(12), UTC))
+        else:
+            step = next(parsed)
+            assert attempt(account, step) is None
+            mirror.step(step)
+        assert mirror.refused == []
+        assert stands(mirror.account()) == stands(account), each
+    assert broken_laws(mirror.account()) == []
+
+
+def stands(account: AccountState) -> dict[str, Any]:
+    [subscription] = account.subscriptions.values()
+    terms, later = subscription.terms, subscription.later
+    return {
+        "invoices": invoiced(account),
+        "credit notes": [(note.issued_on, note.gross) for note in account.credit_notes],
+        "charged": (terms.charged_through, terms.arrears_through, terms.next_bill_on, terms.anchor),
+        "items": [(item.plan, item.starts_on, item.ends_on) for item in terms.items],
+        "later": later and (later[0], later[1].plan),
+        "read": subscription.entitled,
+        "moved": [(move.paused_on, move.resumed_on, len(move.lines or ())) for move in subscription.moved],
+    }
 
 
 def test_the_books_keep_the_laws(engine: Engine) -> None:

@@ -1,10 +1,13 @@
-"""One account lives on the database by commands, usage, bill runs and its episodes, in any order and two at once; after
-each step it is what it is in memory."""
+"""Accounts live on the database by commands, usage, bill runs, episodes and transfers, in any order and two at once;
+after each step they are what they are in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from itertools import permutations
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -13,7 +16,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from pydantic import TypeAdapter
 from sqlalchemy import Engine
 
@@ -22,20 +31,27 @@ from domain.account.acting import attempt
 from domain.account.commands import Step
 from domain.account.days import advance, bill_by
 from domain.account.state import AccountState, Subscription, snapshot
+from domain.rule_book import RuleBook
 from domain.simulation.outcome import outcome
 from domain.simulation.play import Played, open_world
 from domain.simulation.scenario import Scenario
 from operations.accounts.commands import AccountCommands, CommandRefused
+from operations.accounts.transfers import hand_over, move
+from operations.rule_books import load_rule_book
 from operations.subscriptions import follow_up_subscription, settle_subscription
+from operations.usage import UsageOrder, record_usage
 from operations.verify import verify
 from storage.database import make_engine, transaction
+from storage.sight import EVERYTHING
 from tests.conftest import PostgresForTests
 from tests.domain.publisher import CATALOG, PLANS
-from tests.whole.test_at_once import Together
+from tests.domain.test_two_years import COUPONS, DELIVERY
+from tests.whole.test_at_once import Together, at_once
 
 STEP: TypeAdapter[Any] = TypeAdapter(Step)
 FIRST = date(2026, 1, 15)
 DAY = timedelta(days=1)
+MAIN = "main"  # what the subscription is called
 LAST = (
     FIRST + 330 * DAY
 )  # after a year of payment terms invoices would be dunned, which live accounts leave to others
@@ -58,12 +74,28 @@ commands = st.one_of(
     _do("pay", amount=st.sampled_from([None, "5"])),
     _do("grant_credit", amount=st.sampled_from(["1", "30"])),
     _do("set_bill_cycle_day", day=st.sampled_from([1, 15, 31])),
+    _do("apply_coupon", coupon=st.sampled_from(["TEN", "TWO"])),
+    _do("holiday_stop", days=st.integers(1, 20)),
 )
-runs = st.just({"do": "bill"})
+used = _do("usage", meter=st.just("articles"), quantity=st.integers(1, 20))
+# What its workflows do as soon as a worker is there; and its subscription handed to another payer.
+EPISODE, TRANSFER = "episode", "transfer"
+asked = st.one_of(commands, used, st.just({"do": TRANSFER}))
+anything = st.one_of(asked, st.just({"do": "bill"}), st.just({"do": EPISODE}))
+# How many accounts a subscription may go through.
+MOST_ACCOUNTS = 3
+
+
+@dataclass
+class One:
+    """An account on the database (`mirror`), and in memory (`model`)."""
+
+    mirror: Together
+    model: AccountState
 
 
 class Life(RuleBasedStateMachine):
-    """The account on the database (`mirror`), and in memory (`model`)."""
+    """The accounts that a subscription has gone through; `own` is the one that things are asked of."""
 
     engine: ClassVar[Engine]
 
@@ -77,16 +109,30 @@ class Life(RuleBasedStateMachine):
             "tax": {"region": "US-NY"},
         }
         first = {"at": str(FIRST), "do": "subscribe", "plan": plan}
-        self.scenario = Scenario.model_validate({"account": account, "catalog": "-", "steps": [first]})
-        self.model: AccountState = open_world(self.scenario, CATALOG)
-        self.mirror = Together(self.engine, self.scenario, CATALOG, own_rules=False, runs=True)
+        self.scenario = Scenario.model_validate(
+            {
+                "account": account,
+                "catalog": "-",
+                "coupons": COUPONS,
+                "delivery": DELIVERY,
+                "steps": [first],
+            }
+        )
         self.day = FIRST
+        self.own = self.opened()
+        self.all = [self.own]
         self.command({"do": "subscribe", "plan": plan}, again=False)
 
     @rule(days=st.sampled_from([1, 3, 7, 13, 20, 31]))
     def days_pass(self, days: int) -> None:
         self.day = min(self.day + days * DAY, LAST)
-        advance(self.model, self.day)
+        for each in self.all:
+            advance(each.model, self.day)
+
+    # No precondition: how many accounts there are may depend on who was first.
+    @rule()
+    def turn_to_another_account(self) -> None:
+        self.own = self.all[(self.all.index(self.own) + 1) % len(self.all)]
 
     @rule(asked=commands, again=st.booleans())
     def command(self, asked: dict[str, Any], again: bool) -> None:
@@ -97,82 +143,157 @@ class Life(RuleBasedStateMachine):
         assert [answer is None for answer in answers] == [refused] * len(answers)
         assert answers == answers[:1] * len(answers)
 
-    @rule(quantity=st.integers(1, 20))
-    def usage(self, quantity: int) -> None:
-        step = self.step({"do": "usage", "meter": "articles", "quantity": quantity})
+    @rule(asked=used)
+    def usage(self, asked: dict[str, Any]) -> None:
+        step = self.step(asked)
         self.in_memory(step)
-        self.mirror.step(step)
+        self.own.mirror.step(step)
 
     @rule()
     def bill(self) -> None:
         self.in_memory(self.step({"do": "bill"}))
-        self.mirror.bill(self.day)
+        self.own.mirror.bill(self.day)
 
     @rule(days=st.integers(1, 20))
     def bill_ahead(self, days: int) -> None:
         """A run dated ahead, which takes nobody there."""
-        self.model, _ = bill_by(self.model, self.day + days * DAY)
-        self.mirror.bill(self.day + days * DAY, self.noon())
+        self.own.model, _ = bill_by(self.own.model, self.day + days * DAY)
+        self.own.mirror.bill(self.day + days * DAY, self.noon())
 
     @rule()
     def episodes_come(self) -> None:
-        """What the workflows of its subscriptions do as soon as a worker is there."""
-        with transaction(self.engine) as connection:
-            found = connection.execute(
-                "select id::text from subscription where account_id = %s", (self.mirror.account_id,)
-            ).fetchall()
-        for (own,) in found:
-            settle_subscription(self.engine, own, self.noon(), self.mirror.tariff)
-            follow_up_subscription(self.engine, own, self.noon())
+        self.episodes()
 
-    @rule(pair=st.tuples(commands, st.one_of(commands, runs)))
+    @rule(pair=st.tuples(asked, anything))
     def two_at_once(self, pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
         """What comes of it is what comes of one of the orders."""
-        steps = [self.step(each) for each in pair]
-        before = self.model
+        own, steps = self.own, [self.step(each) for each in pair]
+        taker = self.opened() if TRANSFER in steps and len(self.all) < MOST_ACCOUNTS else None
+        two = [own] if taker is None else [own, taker]
+        before = [each.model for each in two]
         orders = []
         for order in permutations(steps):
-            self.model = snapshot(before)
+            for each, model in zip(two, before, strict=True):
+                each.model = snapshot(model)
             for step in order:
-                self.in_memory(step)
-            orders.append(self.model)
-        self.mirror.at_once(steps)
-        found = self.on_the_database()
-        told = [self.told(each) for each in orders]
+                self.in_memory(step, taker)
+            orders.append([each.model for each in two])
+        at_once([partial(self.done, step, taker) for step in steps])
+        found = [self.on_the_database(each) for each in two]
+        told = [[self.told(model) for model in models] for models in orders]
         assert found in told
-        self.model = orders[told.index(found)]
+        for each, model in zip(two, orders[told.index(found)], strict=True):
+            each.model = model
+        if taker is not None and taker.model.subscriptions:
+            self.own = taker
+            self.all.append(taker)
 
     @invariant()
-    def it_is_what_it_is_in_memory(self) -> None:
-        assert self.on_the_database() == self.told(self.model)
+    def they_are_what_they_are_in_memory(self) -> None:
+        for each in self.all:
+            assert self.on_the_database(each) == self.told(each.model)
+
+    def opened(self) -> One:
+        """Another account."""
+        one = One(
+            Together(self.engine, self.scenario, CATALOG, own_rules=False, runs=True),
+            open_world(self.scenario, CATALOG),
+        )
+        one.model.id = one.mirror.account_id
+        advance(one.model, self.day)
+        return one
 
     def step(self, asked: dict[str, Any]) -> Any:
+        """A step as the rules take it; an episode and a transfer, which are none, by their names."""
+        if asked["do"] in (EPISODE, TRANSFER):
+            return asked["do"]
         given = {key: value for key, value in asked.items() if value is not None and key != "days"}
         if "days" in asked:
-            given["until"] = str(self.day + asked["days"] * DAY)
+            first = self.day + DAY
+            given |= {"from": str(first)} if asked["do"] == "holiday_stop" else {}
+            given["until"] = str(first + (asked["days"] - 1) * DAY)
         return STEP.validate_python({**given, "at": str(self.day)})
 
-    def in_memory(self, step: Any) -> bool:
-        """Take the step in memory; whether it was refused."""
-        refused = attempt(self.model, step)
+    def in_memory(self, step: Any, taker: One | None = None) -> bool:
+        """Take the step in memory; whether it was refused. An episode changes nothing: what it records is so already
+        by the dates."""
+        if step == EPISODE or (step == TRANSFER and taker is None):
+            return False
+        if step == TRANSFER:
+            assert taker is not None
+            try:
+                move(self.own.model, taker.model, MAIN, MAIN)
+            except ValueError:
+                return True
+            return False
+        refused = attempt(self.own.model, step)
         if refused is not None:
-            self.model = refused[0]
+            self.own.model = refused[0]
         return refused is not None
+
+    def done(self, step: Any, taker: One | None) -> None:
+        """Take the step on the database, whether it is refused or not."""
+        if step == EPISODE:
+            self.episodes()
+        elif step == TRANSFER:
+            if taker is not None:
+                self.handed_over(taker.mirror)
+        elif isinstance(step, verbs.Usage):
+            self.recorded(step)
+        else:
+            self.own.mirror.do(step)
+
+    def episodes(self) -> None:
+        """What the workflows of its subscriptions do as soon as a worker is there."""
+        for own in self.ids():
+            settle_subscription(self.engine, own, self.noon(), self.own.mirror.tariff)
+            follow_up_subscription(self.engine, own, self.noon())
+
+    def handed_over(self, taker: Together) -> None:
+        giver = self.own.mirror
+        with suppress(CommandRefused), transaction(self.engine) as connection:
+            hand_over(
+                connection,
+                giver.tariff,
+                giver._name(MAIN),
+                giver.account_id,
+                taker.account_id,
+                str(uuid4()),
+                self.noon(),
+                new_name=taker._name(MAIN),
+            )
+
+    def recorded(self, step: verbs.Usage) -> None:
+        assert step.quantity is not None
+        orders = [
+            UsageOrder(own, step.meter, self.noon(), step.quantity, str(uuid4())) for own in self.ids()[:1]
+        ]
+        with transaction(self.engine) as connection:
+            record_usage(connection, self.own.mirror.tariff.book, EVERYTHING, orders, self.noon())
+
+    def ids(self) -> list[str]:
+        """Its subscriptions."""
+        with transaction(self.engine) as connection:
+            found = connection.execute(
+                "select id::text from subscription where account_id = %s", (self.own.mirror.account_id,)
+            ).fetchall()
+        return [own for (own,) in found]
 
     def carried_out(self, step: verbs.Step, command: str) -> dict[str, Any] | None:
         """What the command came to; None where it was refused."""
         carry_out = AccountCommands(self.engine).carry_out
+        mirror = self.own.mirror
         try:
-            return carry_out(self.mirror.account_id, command, self.mirror._named(step), self.noon()).answer
+            return carry_out(mirror.account_id, command, mirror._named(step), self.noon()).answer
         except CommandRefused:
             return None
 
     def noon(self) -> datetime:
         return datetime.combine(self.day, time(12), ZoneInfo(self.scenario.account.timezone))
 
-    def on_the_database(self) -> dict[str, Any]:
+    def on_the_database(self, one: One) -> dict[str, Any]:
         """What the account comes to when its days until today are counted, which nobody may have recorded yet."""
-        account = self.mirror.account()
+        account = one.mirror.account()
         advance(account, self.day)
         return self.told(account)
 
@@ -181,6 +302,9 @@ class Life(RuleBasedStateMachine):
         assert found["broken_laws"] == []
         # What is to come, which no report shows.
         found["ahead"] = [_ahead(each) for each in account.subscriptions.values()]
+        found["used"] = sorted(
+            (each.meter, each.at, each.quantity) for each in account.usage if each.billed is None
+        )
         return found
 
 
@@ -197,6 +321,7 @@ def _ahead(subscription: Subscription) -> tuple[Any, ...]:
         ),
         later and (later[0], later[1].plan, later[1].quantity),
         [(each.plan, each.quantity, each.starts_on, each.ends_on) for each in terms.items],
+        tuple(terms.discounts),
         subscription.entitled,
         subscription.pauses,
         subscription.moved,
@@ -206,15 +331,16 @@ def _ahead(subscription: Subscription) -> tuple[Any, ...]:
 @pytest.fixture(scope="module")
 def engine(pg_server: PostgresForTests) -> Iterator[Engine]:
     found = make_engine(pg_server.fresh_database("life"))
+    load_rule_book(found, RuleBook.model_validate({"coupons": COUPONS, "delivery": DELIVERY}))
     yield found
     found.dispose()
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(4, 10), pytest.param(40, 30, marks=pytest.mark.deep)], ids=["few", "many"]
+    ("examples", "steps"), [(4, 10), pytest.param(80, 40, marks=pytest.mark.deep)], ids=["few", "many"]
 )
-def test_an_account_on_the_database_is_what_it_is_in_memory(
+def test_accounts_on_the_database_are_what_they_are_in_memory(
     engine: Engine, examples: int, steps: int
 ) -> None:
     Life.engine = engine

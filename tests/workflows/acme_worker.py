@@ -16,11 +16,13 @@ from runtime.temporal import connect
 from storage.database import make_engine
 from tests.activities.acme import Opener
 from tests.conftest import NAMESPACE
+from tests.soon_noticed import notice_soon
 from workflows.connector_call import ConnectorCallWorkflow
 
 
 async def main() -> None:
     """Work until killed."""
+    notice_soon()
     client = await connect(os.environ["TEMPORAL_ADDRESS"], NAMESPACE)
     engine = make_engine(os.environ["DATABASE_URL"])
     calls = ConnectorActivities(engine, Opener(os.environ["ACME_URL"]))
@@ -33,8 +35,14 @@ async def main() -> None:
                 activities=ParkedActivities(engine).all(),
                 activity_executor=threads,
                 sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+                max_heartbeat_throttle_interval=timedelta(seconds=1),
             ),
-            Worker(client, task_queue=CALL_QUEUE, activities=calls.all()),
+            Worker(
+                client,
+                task_queue=CALL_QUEUE,
+                activities=calls.all(),
+                max_heartbeat_throttle_interval=timedelta(seconds=1),
+            ),
         ):
             await asyncio.Event().wait()
 

@@ -18,6 +18,7 @@ from contracts.names import CALL_QUEUE, TASK_QUEUE
 from runtime.temporal import connect
 from storage.database import make_engine
 from tests.conftest import NAMESPACE
+from tests.soon_noticed import notice_soon
 from tests.workflows.refunding import connection_to
 from workflows.refund import RefundWorkflow
 
@@ -29,6 +30,7 @@ async def open_gateway(name: str, /) -> Connector[Any]:
 
 async def main() -> None:
     """Work until killed."""
+    notice_soon()
     client = await connect(os.environ["TEMPORAL_ADDRESS"], NAMESPACE)
     engine = make_engine(os.environ["DATABASE_URL"])
     with ThreadPoolExecutor(4) as threads:
@@ -40,6 +42,7 @@ async def main() -> None:
                 activities=[*RefundActivities(engine).all(), *ParkedActivities(engine).all()],
                 activity_executor=threads,
                 sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+                max_heartbeat_throttle_interval=timedelta(seconds=1),
             ),
             Worker(
                 client,

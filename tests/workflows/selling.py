@@ -59,6 +59,16 @@ def order(*plans: str, card: str | None = "visa", **changes: Any) -> Order:
     return Order.model_validate(asked | changes)
 
 
+def open_account(engine: Engine, key: str) -> None:
+    """Somebody else opens the account of that key; nothing happens where they have."""
+    with transaction(engine) as connection:
+        connection.execute(
+            "insert into account (id, mode, external_key, currency, time_zone, locale)"
+            " values (gen_random_uuid(), 'live', %s, 'USD', 'UTC', 'en') on conflict do nothing",
+            (key,),
+        )
+
+
 class Shop:
     """A database, the gateway's stand-in, and a client of Temporal."""
 
@@ -175,6 +185,7 @@ class Shop:
         charges = effects.of("charge", reference)
         refunds = effects.of("refund", f"{reference}:refund")
         assert len(charges) <= 1, "charged twice"
+        assert len(refunds) <= 1, "refunded twice"
         if row.ended_at is not None:
             held = effects.count("authorization", reference)
             released = effects.count("void", reference)

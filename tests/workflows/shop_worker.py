@@ -1,5 +1,5 @@
-"""A worker process for checkouts, to be killed: DATABASE_URL, TEMPORAL_ADDRESS, GATEWAY_URL, and
-REFERENCE_URL where licences and parcels are connected."""
+"""A worker process for checkouts, to be killed: DATABASE_URL, TEMPORAL_ADDRESS, GATEWAY_URL, REFERENCE_URL where
+licences and parcels are connected, and TAKES_AT_ONCE where the gateway takes what it should hold."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from runtime.temporal import connect
 from storage.database import make_engine
 from tests.conftest import NAMESPACE
 from tests.operations.fulfilment.parcels import CONNECTED, SERVICES
+from tests.soon_noticed import notice_soon
+from tests.workflows.hasty import TakesAtOnce
 from workflows.checkout import CheckoutWorkflow
 from workflows.connector_call import ConnectorCallWorkflow
 
@@ -36,11 +38,13 @@ async def open_gateway(name: str, /) -> Connector[Any]:
         settings = kind.Config.model_validate(kind.sandbox_config(os.environ["REFERENCE_URL"]))
         return kind(settings, memory_context(name, secrets={"SANDBOX_SECRET": "sandbox"}))
     config = StripeConfig(api_key=Secret("env:STRIPE_KEY"), base_url=os.environ["GATEWAY_URL"])
-    return Stripe(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}))
+    gateway = TakesAtOnce if "TAKES_AT_ONCE" in os.environ else Stripe
+    return gateway(config, memory_context(name, secrets={"STRIPE_KEY": "sk_test_x"}))
 
 
 async def main() -> None:
     """Work until killed."""
+    notice_soon()
     client = await connect(os.environ["TEMPORAL_ADDRESS"], NAMESPACE)
     engine = make_engine(os.environ["DATABASE_URL"])
     connected = CONNECTED if "REFERENCE_URL" in os.environ else {}
@@ -55,8 +59,14 @@ async def main() -> None:
                 activities=[*sales.all(), *ParkedActivities(engine).all()],
                 activity_executor=threads,
                 sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+                max_heartbeat_throttle_interval=timedelta(seconds=1),
             ),
-            Worker(client, task_queue=CALL_QUEUE, activities=calls.all()),
+            Worker(
+                client,
+                task_queue=CALL_QUEUE,
+                activities=calls.all(),
+                max_heartbeat_throttle_interval=timedelta(seconds=1),
+            ),
         ):
             await asyncio.Event().wait()
 

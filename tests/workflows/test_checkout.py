@@ -13,9 +13,8 @@ from connectors.avalara.connector import Avalara
 from contracts.checkout import CheckoutStatus
 from operations.checkout.begin import CannotBegin, KeyReused
 from sandbox.avatax.stand_in import AvaTaxStandIn
-from storage.database import transaction
 from tests import single_invoices
-from tests.workflows.selling import ACCOUNT, BACK, Shop, order
+from tests.workflows.selling import ACCOUNT, BACK, Shop, open_account, order
 from workflows.checkout import CheckoutWorkflow
 
 NOTHING_SOLD = "select count(*) from subscription"
@@ -183,11 +182,7 @@ async def test_books_that_do_not_take_it_give_back_what_is_held(shop: Shop) -> N
     shop_key = ACCOUNT | {"external_key": "reader-1"}
 
     async def meanwhile(*_: object) -> None:
-        with transaction(shop.engine) as connection:
-            connection.execute(
-                "insert into account (id, mode, external_key, currency, time_zone, locale)"
-                " values (gen_random_uuid(), 'live', 'reader-1', 'USD', 'UTC', 'en')"
-            )
+        open_account(shop.engine, "reader-1")
 
     shop.taxes = meanwhile
     result, row = await shop.sell(order(opens=shop_key))

@@ -2,109 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from temporalio.service import RPCError
 
-from connectors.adyen.config import AdyenConfig
-from connectors.adyen.connector import Adyen
-from connectors.sdk.memory import memory_context
 from contracts.checkout import CheckoutStatus
+from contracts.parked import Action, Resolve
 from operations.checkout.gateway import bring_back
-from operations.checkout.told import keep_and_wake
-from operations.webhooks_in.apply import apply_batch
-from operations.webhooks_in.handlers import WebhookHandlers
-from runtime.sellers import reading
-from sandbox.adyen.stand_in import AdyenStandIn
-from storage.database import libpq_url, transaction
-from storage.inbound_endpoints import InboundEndpoint
-from tests.operations.webhooks_in.inbox import Told, make_endpoint, put
-from tests.workflows.selling import BACK, Shop, order
+from sandbox.faults import FAULTS
+from storage.database import transaction
+from tests.workflows.adyen_shop import NAME, AdyenShop, adyen_shop
+from tests.workflows.deciding import decide
+from tests.workflows.selling import BACK, Shop, open_account, order
 from workflows.checkout import CheckoutWorkflow
-from workflows.checkout_starts import CheckoutHandle
 
 S = CheckoutStatus
-NAME = "adyen"
 DAYS = timedelta(days=5)
-
-
-def url_of(shop: Shop) -> str:
-    """The shop's database."""
-    return libpq_url(shop.engine.url.render_as_string(hide_password=False))
-
-
-class AdyenShop:
-    """A shop whose gateway is the stand-in, and the inbox that its notifications reach."""
-
-    def __init__(self, shop: Shop, stand_in: AdyenStandIn, endpoint: InboundEndpoint) -> None:
-        self.shop = shop
-        self.stand_in = stand_in
-        self._endpoint = endpoint
-        self._handlers = WebhookHandlers(keep_and_wake)
-        self._delivered = 0
-
-    async def start(self, method: str = "stored_visa", **more: Any) -> CheckoutHandle:
-        """A checkout with a stored card, or another method."""
-        patience = {key: more.pop(key) for key in ("action_within", "looks") if key in more}
-        payment = {"method": method, "customer": "shopper-1", "return_url": BACK, **more}
-        return await self.shop.start(order(payment=payment), **patience)
-
-    async def told(self) -> None:
-        """What the stand-in has told since: into the inbox, applied, and whoever waits for it woken."""
-        new, self._delivered = self.stand_in.told[self._delivered :], len(self.stand_in.told)
-        deliveries = [
-            Told(
-                f"{each.item['eventCode']}:{each.item['pspReference']}",
-                each.item["originalReference"] or each.item["pspReference"],
-                self._delivered + place,
-                each.item["eventCode"],
-                json.dumps(each.item).encode(),
-            )
-            for place, each in enumerate(new)
-        ]
-        put(url_of(self.shop), self._endpoint, deliveries)
-        applied = apply_batch(self.shop.engine, self._endpoint, self._handlers)
-        for signal in applied.signals:
-            with suppress(RPCError):
-                await self.shop.client.get_workflow_handle(signal.workflow_id).signal(
-                    signal.name, signal.argument
-                )
-
-    async def ended(self, handle: CheckoutHandle) -> CheckoutStatus:
-        """How it ends, its gateway telling what it has to tell."""
-        result = asyncio.create_task(handle.result())
-        async with asyncio.timeout(60):
-            while not result.done():
-                await self.told()
-                await asyncio.wait([result], timeout=0.1)
-        assert await self.shop.replay(handle) == 1
-        return result.result().status
-
-    def count(self, kind: str) -> int:
-        """Effects of a kind at the gateway."""
-        return self.stand_in.count(kind)
+# Of the faults that handing in a result may meet, make test plays these.
+SAMPLE = ("drop_after", "unauthorized_once")
+# A result that the gateway refuses changes nothing; a key that it does not take is for a person.
+REFUSED = frozenset({"rejected"})
+STUCK = frozenset({"unauthorized_once", "unauthorized_forever"})
 
 
 @pytest.fixture
-async def adyen(shop: Shop) -> AsyncIterator[AdyenShop]:
-    with AdyenStandIn() as stand_in:
-        config = AdyenConfig.model_validate(
-            {**Adyen.sandbox_config(stand_in.url), "api_key": "env:ADYEN_KEY"}
-        )
-        context = memory_context(NAME, secrets={"ADYEN_KEY": "key"}, timeout=2.0)
-        shop.others[NAME] = Adyen(config, context)
-        shop.gateways[NAME] = stand_in
-        shop.uses, shop.sets_up = NAME, False
-        shop.told_by = lambda name: reading(Adyen, config) if name == NAME else None
-        yield AdyenShop(shop, stand_in, make_endpoint(url_of(shop), NAME))
+def adyen(shop: Shop) -> Iterator[AdyenShop]:
+    with adyen_shop(shop) as opened:
+        yield opened
 
 
 async def test_a_capture_is_believed_when_it_is_told(adyen: AdyenShop) -> None:
@@ -152,6 +79,35 @@ async def test_the_customer_comes_back_with_a_result(
     assert result not in (await handle.fetch_history()).to_json()
 
 
+@pytest.mark.parametrize(
+    "faults",
+    [SAMPLE, pytest.param(tuple(each for each in FAULTS if each not in SAMPLE), marks=pytest.mark.deep)],
+    ids=lambda faults: f"{len(faults)} faults",
+)
+async def test_each_fault_as_a_result_is_handed_in(adyen: AdyenShop, faults: tuple[str, ...]) -> None:
+    ends, row = {}, adyen.shop.row
+    for fault in faults:
+        within = timedelta(seconds=3) if fault in REFUSED else timedelta(minutes=30)
+        handle = await adyen.start("stored_redirect", action_within=within)
+        own = handle.id.partition("/")[2]
+        await adyen.shop.until("the customer has to act", lambda own=own: row(own).next_action_url)
+        async with httpx.AsyncClient() as browser:
+            sent_back = await browser.post(f"{row(own).next_action_url}/approve")
+        (result,) = parse_qs(urlsplit(sent_back.headers["Location"]).query)["redirectResult"]
+        adyen.stand_in.inject(fault, path="*/payments/details", after=1, seconds=3.0)
+        with transaction(adyen.shop.engine) as connection:
+            bring_back(connection, own, result)
+        await handle.signal(CheckoutWorkflow.confirm, None)
+        if fault in STUCK:
+            await adyen.shop.until("it is stuck", lambda own=own: row(own).park_id)
+            adyen.stand_in.faults.clear()
+            await decide(handle, Resolve(action=Action.RETRY, actor="ops", reason="the key is good again"))
+        ends[fault] = await adyen.ended(handle)
+        assert adyen.stand_in.faults.waiting() == []
+        assert adyen.stand_in.count("charge", f"checkout:{own}") == (fault not in REFUSED)
+    assert ends == {fault: S.EXPIRED if fault in REFUSED else S.COMPLETED for fault in faults}
+
+
 async def test_a_customer_who_does_not_come_back(adyen: AdyenShop) -> None:
     handle = await adyen.start(
         "stored_redirect", action_within=timedelta(seconds=0.5), looks=(timedelta(seconds=5),)
@@ -187,11 +143,7 @@ async def test_a_hold_that_takes_its_time_is_waited_for(adyen: AdyenShop) -> Non
 
 async def test_what_was_held_for_a_sale_that_the_books_refuse_is_given_back(adyen: AdyenShop) -> None:
     async def meanwhile(*_: object) -> None:
-        with transaction(adyen.shop.engine) as connection:
-            connection.execute(
-                "insert into account (id, mode, external_key, currency, time_zone, locale)"
-                " values (gen_random_uuid(), 'live', 'reader-1', 'USD', 'UTC', 'en')"
-            )
+        open_account(adyen.shop.engine, "reader-1")
 
     adyen.shop.taxes = meanwhile
     opens = {"currency": "USD", "external_key": "reader-1"}

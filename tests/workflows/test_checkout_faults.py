@@ -10,13 +10,17 @@ from typing import Any
 
 import pytest
 
-from contracts.checkout import CheckoutStatus
+from activities import errors
+from connectors.sdk import resolution
+from connectors.stripe.connector import Stripe
+from contracts.checkout import CheckoutStatus, GatewayStep
 from contracts.parked import Action, Resolve
 from operations.checkout.begin import Order
 from sandbox.faults import FAULTS
 from sandbox.stripe.stand_in import StripeStandIn
 from tests.workflows.deciding import decide
-from tests.workflows.selling import BACK, Shop, order
+from tests.workflows.hasty import TakesAtOnce
+from tests.workflows.selling import ACCOUNT, BACK, Shop, open_account, order
 from workflows.checkout_starts import CheckoutHandle
 
 S = CheckoutStatus
@@ -33,10 +37,19 @@ ASKED = "select count(*) from connector_call where method = 'payment.find' and s
 LAST = {"method": "pm_card_visa", "return_url": BACK, "charge": "last"}
 
 
+@pytest.fixture(autouse=True)
+def _shortly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong is tried again after moments, not after minutes."""
+    moments = tuple(timedelta(seconds=seconds) for seconds in (0.2, 0.5, 1, 2, 5))
+    monkeypatch.setattr(errors, "PAUSES", moments)
+    monkeypatch.setattr(resolution, "PAUSES", moments)
+
+
 @dataclass(frozen=True)
 class Call:
     """A call to the gateway. usual: how a checkout ends whatever happened to the call; refused: how one that the
-    gateway refuses; locked_out: how one that it takes no key of."""
+    gateway refuses; locked_out: how one that it takes no key of. too_soon: the gateway takes what it should hold, of a
+    sale that the books refuse then."""
 
     method: str
     path: str
@@ -44,6 +57,16 @@ class Call:
     usual: CheckoutStatus
     refused: CheckoutStatus | str
     locked_out: CheckoutStatus | str = STUCK
+    too_soon: bool = False
+
+    @property
+    def connector(self) -> type[Stripe]:
+        """Who speaks to the gateway."""
+        return TakesAtOnce if self.too_soon else Stripe
+
+    def asked(self, fault: str) -> Order:
+        """What is asked of the shop where the call will meet the fault."""
+        return order(opens=ACCOUNT | {"external_key": fault}) if self.too_soon else self.order
 
 
 CALLS = {
@@ -55,7 +78,23 @@ CALLS = {
     "void": Call(
         "POST", "/v1/payment_intents/*/cancel", order(card="threeDSecure2Required"), S.EXPIRED, S.EXPIRED
     ),
+    "find_setup": Call(
+        "GET",
+        "/v1/setup_intents/*",
+        order("digital-trial", card="authenticationRequired"),
+        S.EXPIRED,
+        STUCK,
+    ),
+    "refund": Call("POST", "/v1/refunds", order(), S.REFUSED, STUCK, too_soon=True),
 }
+MATRIX = tuple(fault for fault in FAULTS if fault != ALONE)
+# Of the calls that few checkouts make, make test plays these.
+SAMPLE = ("drop_after", "html", "rejected", "unauthorized_once")
+SELDOM = ("find_setup", "refund")
+
+
+def test_each_step_at_the_gateway_is_played() -> None:
+    assert set(CALLS) == {step.value for step in GatewayStep}
 
 
 def expected(call: Call, fault: str) -> CheckoutStatus | str:
@@ -67,19 +106,35 @@ def expected(call: Call, fault: str) -> CheckoutStatus | str:
     return special.get(fault, call.usual)
 
 
-@pytest.mark.parametrize("name", CALLS)
-async def test_each_fault_of_a_call(shop: Shop, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "faults"),
+    [
+        *((name, MATRIX) for name in CALLS if name not in SELDOM),
+        *((name, SAMPLE) for name in SELDOM),
+        *(
+            pytest.param(name, tuple(each for each in MATRIX if each not in SAMPLE), marks=pytest.mark.deep)
+            for name in SELDOM
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else f"{len(value)} faults",
+)
+async def test_each_fault_of_a_call(shop: Shop, name: str, faults: tuple[str, ...]) -> None:
     call = CALLS[name]
+    shop.connector = call.connector
+
+    async def somebody_else_opens_it(*_: object) -> None:
+        if call.too_soon:
+            open_account(shop.engine, shop.uses)
+
+    shop.taxes = somebody_else_opens_it
     with ExitStack() as gateways:
         handles = {}
-        for fault in FAULTS:
-            if fault == ALONE:
-                continue
+        for fault in faults:
             # A gateway for each: a fault is met by its own checkout, beside all others.
             gateway = shop.gateways[fault] = gateways.enter_context(StripeStandIn())
             shop.uses = fault
             gateway.inject(fault, method=call.method, path=call.path, after=1, seconds=1.0)
-            handle = handles[fault] = await shop.start(call.order, **PATIENCE)
+            handle = handles[fault] = await shop.start(call.asked(fault), **PATIENCE)
             own = handle.id.partition("/")[2]
             await shop.until("its quote names its gateway", lambda own=own: shop.row(own).connection)
         await _check_ends(shop, name, call, handles)

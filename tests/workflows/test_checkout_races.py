@@ -9,9 +9,8 @@ from connectors.sdk.capabilities.payment import ChargeOrder, Payment
 from connectors.sdk.idempotency import native
 from connectors.sdk.key import Key
 from contracts.checkout import CheckoutStatus
-from storage.database import transaction
 from tests.workflows.hasty import DAY, ApprovedJustNow, CapturedAfterAll, TakesAtOnce
-from tests.workflows.selling import ACCOUNT, BACK, Shop, order
+from tests.workflows.selling import ACCOUNT, BACK, Shop, open_account, order
 
 S = CheckoutStatus
 CAPTURE = "/v1/payment_intents/*/capture"
@@ -57,11 +56,7 @@ async def test_what_is_taken_for_a_sale_that_the_books_refuse_is_refunded(shop: 
     class AndTheKeyIsTakenMeanwhile(TakesAtOnce):
         @native(DAY)
         async def charge(self, order: ChargeOrder, key: Key) -> Payment:
-            with transaction(shop.engine) as connection:
-                connection.execute(
-                    "insert into account (id, mode, external_key, currency, time_zone, locale)"
-                    " values (gen_random_uuid(), 'live', 'reader-1', 'USD', 'UTC', 'en')"
-                )
+            open_account(shop.engine, "reader-1")
             return await super().charge(order, key)
 
     shop.connector = AndTheKeyIsTakenMeanwhile

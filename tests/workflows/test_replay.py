@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +21,9 @@ from runtime.temporal import MastheadPlugin
 from workflows.subscription import SubscriptionWorkflow
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
+WORKFLOWS = Path(__file__).parents[2] / "workflows"
+# Patches of which no history has the new side, by why that is so.
+NOT_RECORDED: dict[str, str] = {}
 
 
 def read(file: Path) -> WorkflowHistory:
@@ -35,6 +43,52 @@ def test_every_workflow_has_a_history() -> None:
     }
     registered = {workflow._Definition.must_from_class(each).name for each in registry.WORKFLOWS}
     assert registered == recorded
+
+
+def patches(file: Path) -> Iterator[str]:
+    """The ids that the module in `file` hands to workflow.patched, by name or as they are."""
+    tree = ast.parse(file.read_text())
+    constants = {
+        target.id: each.value.value
+        for each in tree.body
+        if isinstance(each, ast.Assign) and isinstance(each.value, ast.Constant)
+        for target in each.targets
+        if isinstance(target, ast.Name)
+    }
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "workflow.patched":
+            (named,) = call.args
+            yield constants[named.id] if isinstance(named, ast.Name) else ast.literal_eval(named)
+
+
+def test_the_new_side_of_every_patch_is_replayed() -> None:
+    markers = (
+        event.marker_recorded_event_attributes
+        for file in HISTORIES
+        for event in read(file).events
+        if event.marker_recorded_event_attributes.marker_name == "core_patch"
+    )
+    recorded = {json.loads(marker.details["patch-data"].payloads[0].data)["id"] for marker in markers}
+    asked = {each for file in WORKFLOWS.glob("*.py") for each in patches(file)}
+    assert asked
+    assert asked - recorded == set(NOT_RECORDED)
+
+
+def test_both_sides_of_going_on_as_new_are_replayed() -> None:
+    modules = {
+        workflow._Definition.must_from_class(each).name: sys.modules[each.__module__]
+        for each in registry.WORKFLOWS
+    }
+    ended, begun = set(), set()
+    for file in HISTORIES:
+        first, *_, last = read(file).events
+        began = first.workflow_execution_started_event_attributes
+        if last.HasField("workflow_execution_continued_as_new_event_attributes"):
+            ended.add(modules[began.workflow_type.name])
+        if began.continued_execution_run_id:
+            begun.add(modules[began.workflow_type.name])
+    go_on = {each for each in modules.values() if "workflow.continue_as_new(" in inspect.getsource(each)}
+    assert ended == begun == go_on
 
 
 @workflow.defn(name="Subscription", sandboxed=False)

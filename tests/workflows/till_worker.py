@@ -16,6 +16,7 @@ from contracts.names import TASK_QUEUE
 from runtime.temporal import connect
 from storage.database import make_engine
 from tests.conftest import NAMESPACE
+from tests.soon_noticed import notice_soon
 from tests.workflows.paying import opened
 from workflows.payment_run import PaymentRunWorkflow
 
@@ -27,6 +28,7 @@ async def open_gateway(name: str, /) -> Connector[Any]:
 
 async def main() -> None:
     """Work until killed."""
+    notice_soon()
     client = await connect(os.environ["TEMPORAL_ADDRESS"], NAMESPACE)
     engine = make_engine(os.environ["DATABASE_URL"])
     with ThreadPoolExecutor(4) as threads:
@@ -37,6 +39,7 @@ async def main() -> None:
             activities=PaymentRunActivities(engine, open_gateway).all(),
             activity_executor=threads,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+            max_heartbeat_throttle_interval=timedelta(seconds=1),
         ):
             await asyncio.Event().wait()
 
