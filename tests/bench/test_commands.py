@@ -22,7 +22,7 @@ def test_a_small_bench_counts_right_and_its_exit_code_follows_its_bar(
     figures = json.loads(capsys.readouterr().out)
     assert figures["books_ok"]
     assert figures["rows_of_a_change"]["command"] == 1
-    changed = 20 + 4 * 50
+    changed = 20 + 6 * 50
     assert figures["follow_ups"]["changed"] == changed
     assert figures["follow_ups"]["episodes"] == figures["follow_ups"]["near"] > 0
     assert figures["temporal_away"]["per_s"] > 0
