@@ -15,7 +15,7 @@ from storage.events import NewEvent, append_events
 from tests.api.served import client_for
 from tests.mails.office import Office, add_payment, add_publisher, add_reader, notice
 
-LINK = re.compile(r"https://hub\.harbor\.example(/pay/[\w-]{32})\b")
+LINK = re.compile(r"https://hub\.harbor\.example(/pay/[0-9a-f]{32})\b")
 
 
 def owe(connection: PgConnection, account: str) -> None:
