@@ -26,6 +26,7 @@ from runtime.connections import Connections
 from runtime.settings import load_settings
 from sandbox.avatax.stand_in import AvaTaxStandIn
 from storage.database import make_engine
+from tests.api.engine import taxed_by
 from tests.api.served import client_for, database_with_keys
 from tests.conftest import PostgresForTests, wait_until
 from tests.workflows.selling import CATALOG
@@ -33,18 +34,6 @@ from tests.workflows.selling import CATALOG
 # The first month of digital-lite is given back with the tax that it was charged; digital-monthly has its tax to come.
 WAITS = 1200 - (500 + 52)
 QUOTES = "/api/v2/transactions/create"
-CONFIG = """\
-connections:
-  avatax:
-    connector: avalara
-    mode: test
-    config: {{account: "1100000000", license_key: "env:AVATAX_TEST_KEY", base_url: "{url}"}}
-tax:
-  live:
-    connection: avatax
-    seller: {{line1: 620 8th Ave, city: New York, region: NY, postal_code: "10018", country: US}}
-    when_away: {policy}
-"""
 
 
 class Publisher:
@@ -126,10 +115,8 @@ def policy() -> str:
 
 @pytest.fixture
 def publisher(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str) -> Iterator[Publisher]:
-    monkeypatch.setenv("AVATAX_TEST_KEY", "sandbox-licence")
-    config = tmp_path / "masthead.yaml"
     with AvaTaxStandIn() as avatax:
-        config.write_text(CONFIG.format(url=avatax.url, policy=policy))
+        config = taxed_by(avatax, "live", policy, tmp_path, monkeypatch)
         with client_for(url, tmp_path, MASTHEAD_CONFIG=str(config)) as client:
             yield Publisher(url, client, avatax, config)
 

@@ -18,22 +18,11 @@ from operations.catalog import load_catalog
 from runtime.catalog_source import read_catalog_file
 from sandbox.avatax.stand_in import AvaTaxStandIn
 from storage.database import make_engine
+from tests.api.engine import taxed_by
 from tests.api.served import client_for, database_with_keys
 from tests.conftest import PostgresForTests
 from tests.workflows.selling import ACCOUNT, CATALOG
 
-CONFIG = """\
-connections:
-  avatax:
-    connector: avalara
-    mode: test
-    config: {{account: "1100000000", license_key: "env:AVATAX_TEST_KEY", base_url: "{url}"}}
-tax:
-  test:
-    connection: avatax
-    seller: {{line1: 620 8th Ave, city: New York, region: NY, postal_code: "10018", country: US}}
-    when_away: {policy}
-"""
 HOME = {"line1": "1 Main St", "city": "Seattle", "region": "WA", "postal_code": "98101", "country": "US"}
 QUOTES = "/v1/quotes"
 
@@ -62,9 +51,7 @@ def api(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[TestClient]:
     """The application with the engine for test accounts, under each policy for an engine that is away."""
-    monkeypatch.setenv("AVATAX_TEST_KEY", "sandbox-licence")
-    config = tmp_path / "masthead.yaml"
-    config.write_text(CONFIG.format(url=avatax.url, policy=request.param))
+    config = taxed_by(avatax, "test", request.param, tmp_path, monkeypatch)
     with client_for(url, tmp_path, MASTHEAD_CONFIG=str(config)) as client:
         yield client
 

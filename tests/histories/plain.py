@@ -50,16 +50,7 @@ class PlainStories:
 
     async def subscription_trial_to_end(self) -> Handle:
         """A trial becomes active and ends, a month later."""
-        today = local_date(await self._environment.get_current_time(), ZONE)
-        trial_ends, ends = today + timedelta(days=3), today + timedelta(days=33)
-        return await self.episode(
-            self.add(
-                status="trialing",
-                trial_ends_on=trial_ends,
-                ends_on=ends,
-                next_due=start_of_day(trial_ends, ZONE),
-            )
-        )
+        return await self._trial(days=3)
 
     async def subscription_moved(self) -> Handle:
         """A date is moved while the episode sleeps, and then there is none any more."""
@@ -75,16 +66,7 @@ class PlainStories:
 
     async def subscription_with_notices(self) -> Handle:
         """A payer is told before the trial ends, and after all has ended."""
-        today = local_date(await self._environment.get_current_time(), ZONE)
-        trial_ends, ends = today + timedelta(days=10), today + timedelta(days=33)
-        return await self.episode(
-            self.add(
-                status="trialing",
-                trial_ends_on=trial_ends,
-                ends_on=ends,
-                next_due=start_of_day(trial_ends, ZONE),
-            )
-        )
+        return await self._trial(days=10)
 
     async def subscription_quiet(self) -> Handle:
         """Nothing is dated."""
@@ -167,6 +149,18 @@ class PlainStories:
             self.webhook_delivery_gone,
         )
         return {story.__name__: story for story in told}
+
+    async def _trial(self, days: int) -> Handle:
+        today = local_date(await self._environment.get_current_time(), ZONE)
+        trial_ends, ends = today + timedelta(days=days), today + timedelta(days=33)
+        return await self.episode(
+            self.add(
+                status="trialing",
+                trial_ends_on=trial_ends,
+                ends_on=ends,
+                next_due=start_of_day(trial_ends, ZONE),
+            )
+        )
 
     def add(
         self,

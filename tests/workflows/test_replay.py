@@ -36,6 +36,10 @@ async def test_today_s_code_replays_it(file: Path) -> None:
     await replayer.replay_workflow(read(file))
 
 
+def test_no_history_names_files_of_the_machine_that_recorded_it() -> None:
+    assert [file.stem for file in HISTORIES if "stackTrace" in file.read_text()] == []
+
+
 def test_every_workflow_has_a_history() -> None:
     recorded = {
         read(file).events[0].workflow_execution_started_event_attributes.workflow_type.name
