@@ -91,9 +91,18 @@ def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresForT
     server = EmbeddedPostgres(tmp_path_factory.mktemp("pg") / "postgres")
     server.start()
     try:
+        _need_not_outlive_the_machine(server)
         yield PostgresForTests(server)
     finally:
         server.stop()
+
+
+def _need_not_outlive_the_machine(server: EmbeddedPostgres) -> None:
+    """Tests end processes, never the machine: what the server has handed to the operating system is safe, and a
+    thousand databases need not be waited for to reach the disk. Stacks that tests start for themselves keep fsync on."""
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute("alter system set fsync = off")
+        connection.execute("select pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")

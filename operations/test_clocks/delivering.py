@@ -12,6 +12,8 @@ from operations.test_clocks.playing import NotClocked
 from storage.database import transaction
 from storage.test_clocks import account_time
 
+_OPEN = (CallStatus.INTENT, CallStatus.SENT, CallStatus.UNKNOWN)
+
 
 def deliver(engine: Engine, fulfilled_by: FulfilledBy, account_id: str) -> list[CallRef]:
     """Take note of what the account's calls have come to, and write down those that are due. Those under way: to be
@@ -21,6 +23,11 @@ def deliver(engine: Engine, fulfilled_by: FulfilledBy, account_id: str) -> list[
         time = account_time(connection, account_id)
         if time is None:
             raise NotClocked(f"account {account_id} lives by no test clock")
-        take_note(connection, time.clock_at, account_id)
-        ask(connection, fulfilled_by, time.clock_at, account_id)
-        return begun(connection, account_id, CallStatus.INTENT, CallStatus.SENT, CallStatus.UNKNOWN)
+        under_way = begun(connection, account_id, *_OPEN)
+        while True:
+            take_note(connection, time.clock_at, account_id)
+            ask(connection, fulfilled_by, time.clock_at, account_id)
+            before, under_way = under_way, begun(connection, account_id, *_OPEN)
+            # A call that was answered after the notes were taken is under way no more: it has to be noted too.
+            if {each.call_id for each in before} <= {each.call_id for each in under_way}:
+                return under_way

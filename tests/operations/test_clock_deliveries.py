@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 import pytest
 
+from contracts.connector_call import CallRef
 from domain.account import commands as verbs
 from operations.fulfilment import looking, sending, settling
+from operations.test_clocks import delivering
 from operations.test_clocks.clocks import arrived, order_advance
 from operations.test_clocks.delivering import deliver
 from sandbox.reference.stand_in import ReferenceStandIn
@@ -92,6 +96,26 @@ async def test_a_licence_is_given_renewed_with_each_bill_and_revoked_with_the_ac
     assert licence["status"] == "revoked"
     # The issue of 1 April was not due yet, and whoever left gets none.
     assert [each.about[-10:] for each in asked if each.method == "shipping.buy"][-1] == "2026-03-15"
+
+
+async def test_a_call_that_is_answered_while_it_is_looked_for_is_noted_before_time_goes_on(
+    clocked: Clocked, fulfilment: Fulfilment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the licence would have run out by its entry, and be taken away and given anew."""
+    reader = Reader(clocked, fulfilment)
+    clocked.subscribe(reader.account, "ada main", "quarterdeck")
+    order_advance(clocked.engine, reader.clock.id, instant("2026-01-06"))
+    [call] = deliver(clocked.engine, clocked.fulfilled_by, reader.account)
+    loop, asks = asyncio.get_running_loop(), delivering.ask
+
+    def answered_meanwhile(*asked: Any) -> list[CallRef]:
+        monkeypatch.setattr(delivering, "ask", asks)
+        asyncio.run_coroutine_threadsafe(fulfilment.call(call), loop).result()
+        return asks(*asked)
+
+    monkeypatch.setattr(delivering, "ask", answered_meanwhile)
+    left = await asyncio.to_thread(deliver, clocked.engine, clocked.fulfilled_by, reader.account)
+    assert (left, reader.stands("drm")) == ([], [("order", "given", "given", "given")])
 
 
 async def test_issues_follow_a_reader_into_another_time_zone(
