@@ -55,7 +55,7 @@ from workflows.refund import RefundWorkflow
 from workflows.refund_starts import RefundHandle, start_refund
 
 CATALOG = Path(__file__).parents[2] / "examples" / "catalog.yaml"
-QUICK = 0.3  # seconds of a call to a gateway
+QUICK = 1.0  # seconds of a call to a gateway
 CARDS = {
     "stripe": {"good": "pm_card_visa", "refund_fails": "pm_card_refundFail"},
     "adyen": {"good": "stored_visa", "refund_fails": "stored_refund_fails"},

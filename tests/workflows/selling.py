@@ -41,7 +41,7 @@ from workflows.connector_call import ConnectorCallWorkflow
 
 CATALOG = Path(__file__).parents[2] / "examples" / "catalog.yaml"
 GATEWAY = "cards"
-QUICK = 0.3  # seconds of a call to the gateway
+QUICK = 1.0  # seconds of a call to the gateway
 BACK = "https://shop.example/back"
 
 ACCOUNT = {"currency": "USD", "time_zone": "America/New_York", "tax_region": "US-NY"}

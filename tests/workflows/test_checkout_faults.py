@@ -133,7 +133,7 @@ async def test_each_fault_of_a_call(shop: Shop, name: str, faults: tuple[str, ..
             # A gateway for each: a fault is met by its own checkout, beside all others.
             gateway = shop.gateways[fault] = gateways.enter_context(StripeStandIn())
             shop.uses = fault
-            gateway.inject(fault, method=call.method, path=call.path, after=1, seconds=1.0)
+            gateway.inject(fault, method=call.method, path=call.path, after=1, seconds=3.0)
             handle = handles[fault] = await shop.start(call.asked(fault), **PATIENCE)
             own = handle.id.partition("/")[2]
             await shop.until("its quote names its gateway", lambda own=own: shop.row(own).connection)

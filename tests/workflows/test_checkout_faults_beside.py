@@ -61,7 +61,7 @@ async def test_each_fault_of_a_tax_quote(shop: Shop, faults: tuple[str, ...]) ->
         engines: dict[str, AvaTaxStandIn] = {}
         for fault in faults:
             engine = engines[fault] = stack.enter_context(AvaTaxStandIn())
-            engine.inject(fault, method="POST", path="/api/v2/transactions/create*", after=1, seconds=1.0)
+            engine.inject(fault, method="POST", path="/api/v2/transactions/create*", after=1, seconds=3.0)
             quotes = single_invoices.Shop(shop.engine, Avalara, engine, timeout=QUICK).quotes
             shop.taxes = by_engine(quotes)
             handles[fault] = await shop.start(order())
@@ -161,7 +161,7 @@ async def test_each_fault_of_what_follows_a_sale(
             context = memory_context(fault, secrets={"SANDBOX_SECRET": "sandbox"}, timeout=QUICK)
             shop.others[fault] = kind(config, context)
             shop.fulfilled_by = {beside.capability: fault}
-            system.inject(fault, path=f"/{beside.capability}/*", after=1, seconds=1.0)
+            system.inject(fault, path=f"/{beside.capability}/*", after=1, seconds=3.0)
             result, _ = await shop.sell(order(*cart, buyer={**BUYER, "address": HOME}))
             assert result.status is S.COMPLETED, fault
         for fault, system in systems.items():

@@ -73,7 +73,7 @@ async def test_each_fault_of_a_refund(till: Till, gateways: ExitStack, kind: str
             # A gateway for each: a fault is met by its own refund, and no other waits meanwhile.
             gateway = till.gateways[fault] = gateways.enter_context(MAKES[kind]())
             row = rows[fault] = till.ask(await till.paid(fault), "3.00")
-            gateway.inject(fault, method="POST", path=PATHS[kind], after=1, seconds=1.0)
+            gateway.inject(fault, method="POST", path=PATHS[kind], after=1, seconds=3.0)
             handles[fault] = await till.start(row)
         for fault, handle in handles.items():
             if fault in STUCK:
