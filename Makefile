@@ -5,8 +5,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q
 ARGS   ?=
-# Two files of tests side by side, each side with a Postgres and a Temporal of its own: half of the time is waiting.
-SIDE   ?= -n 2 --dist loadfile
+# Four files of tests side by side, each side with a Postgres and a Temporal of its own: half of the time is waiting.
+# In the order of tests/conftest.py, which begins with those that wait longest.
+SIDE   ?= -n 4 --dist loadfile --no-loadscope-reorder
 SHELL  := bash
 .SHELLFLAGS := -eo pipefail -c
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 
 from runtime.stack.postgres import EmbeddedPostgres
-from tests.conftest import PostgresForTests, wait_until
+from tests.conftest import wait_until
 
 
 def test_it_starts_over_the_lock_files_of_other_programs_and_of_a_dead_postmaster(tmp_path: Path) -> None:
@@ -45,12 +45,16 @@ def test_it_passes_a_checkpoint_and_ends_cleanly_below_private_folders(tmp_path:
     assert "database system is shut down" in log
 
 
-def test_durability_is_on_and_nothing_listens_on_a_network(pg_server: PostgresForTests) -> None:
-    with psycopg.connect(pg_server.server.url()) as connection:
-        shown = {
-            name: connection.execute("select current_setting(%s)", (name,)).fetchone()
-            for name in ("fsync", "synchronous_commit", "full_page_writes", "listen_addresses")
-        }
+def test_durability_is_on_and_nothing_listens_on_a_network(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    try:
+        with psycopg.connect(server.start()) as connection:
+            shown = {
+                name: connection.execute("select current_setting(%s)", (name,)).fetchone()
+                for name in ("fsync", "synchronous_commit", "full_page_writes", "listen_addresses")
+            }
+    finally:
+        server.stop()
     assert {name: row[0] for name, row in shown.items() if row} == {
         "fsync": "on",
         "synchronous_commit": "on",
