@@ -5,9 +5,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q
 ARGS   ?=
-# Four files of tests side by side, each side with a Postgres and a Temporal of its own: half of the time is waiting.
-# In the order of tests/conftest.py, which begins with those that wait longest.
-SIDE   ?= -n 4 --dist loadfile --no-loadscope-reorder
+# Three files of tests side by side, each side with a Postgres and a Temporal of its own: they wait much. With four, or
+# with those that wait most all at once, they are in each other's way, and it takes longer.
+SIDE   ?= -n 3 --dist loadfile
 SHELL  := bash
 .SHELLFLAGS := -eo pipefail -c
 

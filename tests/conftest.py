@@ -21,20 +21,6 @@ from runtime.stack.temporal_server import server_command, server_environment
 from storage.migrate import upgrade
 
 NAMESPACE = "masthead"
-# The rooms whose files wait most: begun first, so that no side is left alone with one of them at the end.
-WAITING = (
-    "faults",
-    "runtime",
-    "workflows",
-    "cli",
-    "bench",
-    "third_party",
-    "whole",
-    "mails",
-    "deploy",
-    "upgrades",
-    "api",
-)
 _status = 0
 
 
@@ -49,14 +35,6 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("house")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def turn(item: pytest.Item) -> int:
-        room = item.path.relative_to(Path(__file__).parent).parts[0]
-        return WAITING.index(room) if room in WAITING else len(WAITING)
-
-    items.sort(key=turn)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -121,7 +99,7 @@ def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresForT
 
 def _need_not_outlive_the_machine(server: EmbeddedPostgres) -> None:
     """Tests end processes, never the machine: what the server has handed to the operating system is safe, and a
-    thousand databases need not be waited for to reach the disk. Stacks that tests start for themselves keep fsync on."""
+    thousand databases need not be waited for to reach the disk. Stacks that tests start keep fsync on."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute("alter system set fsync = off")
         connection.execute("select pg_reload_conf()")

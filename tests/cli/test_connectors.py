@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from connectors.sdk.testing import suite
 from masthead.testing import ReferenceStandIn
-from runtime.cli.app import app, run
+from runtime.cli.app import run
+from runtime.cli.command_line import command_line
 from runtime.connector_template import CAPABILITIES, class_name
 
 BIN = Path(sys.executable).parent
@@ -102,7 +103,7 @@ def test_a_connector_that_does_a_write_twice_is_red_and_exit_code_1(tmp_path: Pa
 
 
 def test_the_list_shows_ours_with_what_their_writes_declare() -> None:
-    printed = CliRunner().invoke(app, ["connectors", "list", "--json"])
+    printed = CliRunner().invoke(command_line(), ["connectors", "list", "--json"])
     found = {each["name"]: each for each in json.loads(printed.stdout)}
     assert set(found) >= {"adyen", "avalara", "hubspot", "smtp", "stripe"}
     assert found["stripe"]["writes"]["charge"] == "keeps keys for 1 day, 0:00:00"

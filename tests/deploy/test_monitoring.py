@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from runtime.cli.app import app
+from runtime.cli.command_line import command_line
 from tests.deploy.compose import ROOT, services
 from tests.deploy.monitoring import ALERTS, FOLDER, alerts, dashboard, expressions, loaded, metrics_of
 
@@ -44,7 +44,7 @@ def test_commands_that_the_runbook_presses_exist() -> None:
     section = re.sub(r"\s+", " ", RUNBOOK.partition("## Alerts\n")[2])
     pressed = set(re.findall(r"`masthead ([a-z-]+)((?: [a-z][a-z-]*)*)", section))
     assert len(pressed) > 15
-    top: Any = get_command(app)
+    top: Any = get_command(command_line())
     for first, rest in pressed:
         assert first in top.commands, first
         inner = getattr(top.commands[first], "commands", {})

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 
 from runtime.stack.postgres import EmbeddedPostgres
-from tests.conftest import wait_until
+from tests.conftest import PostgresForTests, wait_until
 
 
 def test_it_starts_over_the_lock_files_of_other_programs_and_of_a_dead_postmaster(tmp_path: Path) -> None:

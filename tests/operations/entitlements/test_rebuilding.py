@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from operations.catalog import load_catalog
 from operations.entitlements.rebuilding import rebuild_all
 from runtime.catalog_source import read_catalog_file
-from runtime.cli.app import app
+from runtime.cli.command_line import command_line
 from storage.database import make_engine
 from tests.conftest import PostgresForTests
 from tests.operations.checkout.ledger import SOLD, Ledger
@@ -54,6 +54,6 @@ def test_what_is_missing_is_worked_out_once(
     assert rebuild_all(engine, SOLD) == (3, 0)
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
-    answer = CliRunner().invoke(app, ["entitlements", "rebuild", "--json"])
+    answer = CliRunner().invoke(command_line(), ["entitlements", "rebuild", "--json"])
     assert answer.exit_code == 0, answer.output
     assert json.loads(answer.stdout)["accounts"] == 3
