@@ -11,7 +11,7 @@ from bench import entitlements
 from runtime.cli.app import run
 
 
-@pytest.mark.parametrize(("bar", "code"), [(99.0, 1), (0.0, 0)])
+@pytest.mark.parametrize(("bar", "code"), [(99.0, 1), pytest.param(0.0, 0, marks=pytest.mark.deep)])
 def test_a_small_bench_measures_both_and_its_exit_code_follows_its_bar(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

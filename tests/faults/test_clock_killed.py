@@ -74,7 +74,12 @@ def undisturbed(pg_server: PostgresForTests) -> Told:
 
 @pytest.mark.parametrize(
     ("point", "count"),
-    [("clock-passed", 9), ("clock-tick", 4), ("follow-up-written", 3), ("clock-step", 20)],
+    [
+        ("follow-up-written", 3),
+        ("clock-step", 20),
+        pytest.param("clock-passed", 9, marks=pytest.mark.deep),
+        pytest.param("clock-tick", 4, marks=pytest.mark.deep),
+    ],
 )
 async def test_a_worker_killed_on_the_way(
     point: str,

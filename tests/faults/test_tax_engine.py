@@ -253,13 +253,13 @@ MORE = [
     *(("after-commit", count) for count in (1, 4)),
     *(("after-copy", count) for count in (1, 3)),
     *(("before-tax-call", count) for count in (1, 30, INVOICES)),
-    *(("after-tax-call", count) for count in (1, 30, INVOICES)),
+    *(("after-tax-call", count) for count in (1, 5, 30, INVOICES)),
 ]
 
 
 @pytest.mark.parametrize(
     ("point", "count"),
-    [*POINTS, ("after-tax-call", 5), *(pytest.param(*each, marks=pytest.mark.deep) for each in MORE)],
+    [*POINTS, *(pytest.param(*each, marks=pytest.mark.deep) for each in MORE)],
 )
 async def test_a_worker_killed_at(point: str, count: int, taxed: Taxed, runs: Runs, tmp_path: Path) -> None:
     spec = f"{point}:{count}:{tmp_path / 'killed'}"

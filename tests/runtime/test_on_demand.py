@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
+import pytest
 
 from runtime.stack.home import Home
 from runtime.stack.state import read_state
@@ -115,6 +116,7 @@ def test_what_a_killed_supervisor_started_ends_with_it_and_the_next_start_goes_o
     wait_until("all is gone", lambda: nothing_runs(second.home))
 
 
+@pytest.mark.deep
 def test_what_a_supervisor_left_that_was_killed_with_its_caretaker_is_stopped_by_the_next_start(
     tmp_path: Path,
 ) -> None:

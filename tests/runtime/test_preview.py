@@ -73,7 +73,14 @@ def test_a_preview_counts_its_steps_and_writes_nothing(up: Up, url: str) -> None
         assert connection.execute("select count(*) from bill_run").fetchone() == (0,)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        *(pytest.param(each, marks=pytest.mark.deep) for each in (signal.SIGTERM, signal.SIGHUP)),
+    ],
+    ids=lambda n: n.name,
+)
 def test_an_abandoned_preview_is_canceled(up: Up, url: str, number: signal.Signals) -> None:
     with psycopg.connect(url) as holder:
         holder.execute("lock table subscription in access exclusive mode")

@@ -113,6 +113,7 @@ def test_doctor_lists_workflows_whose_tasks_fail_and_fails_itself(up: Up) -> Non
     assert any(each["item"] == "Workflows" and "none stuck" in each["seen"] for each in found)
 
 
+@pytest.mark.deep
 def test_a_failing_task_is_found_among_more_than_are_looked_at(up: Up) -> None:
     """The server's own report leads to it; only what it does not report is bounded."""
     names = [f"idle/{number}" for number in range(3)]

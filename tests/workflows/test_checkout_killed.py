@@ -43,8 +43,6 @@ EBOOK = order("harbor-lights-ebook", "quarterdeck")
 # Where the worker dies, what is sold, and how that ends; a capture is refused where a sale is declined.
 POINTS: list[tuple[str, Order, CheckoutStatus]] = [
     ("before-post-commit", SALE, S.COMPLETED),
-    ("before-note-capture", SALE, S.COMPLETED),
-    ("after-take-back", SALE, S.DECLINED),
 ]
 BOUNDARIES = ("after-order", "before-note", "after-note")
 STEPS: list[tuple[GatewayStep, Order, CheckoutStatus]] = [
@@ -69,6 +67,7 @@ MORE: list[tuple[str, Order, CheckoutStatus]] = [
     ("after-end", ABSENT, S.EXPIRED),
     ("before-take-back", SALE, S.DECLINED),
     ("before-take-back-commit", SALE, S.DECLINED),
+    ("after-take-back", SALE, S.DECLINED),
 ]
 FULFILLING = ("before-fulfil-commit", "after-fulfil")
 
