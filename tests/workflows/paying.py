@@ -40,7 +40,7 @@ from workflows.payment_run import PaymentRunWorkflow
 from workflows.starts import start_payment_run
 
 CARDS, RESERVE = "cards", "reserve"  # connections to Stripe's stand-in and to Adyen's
-QUICK = 1.0  # seconds of a call to a gateway
+QUICK = 1.0  # seconds of a call to a gateway: a busy machine must not pass for a fault
 SECRETS = {"KEY": "sk_test_x"}
 
 

@@ -51,11 +51,11 @@ from storage.calls import find_call
 from storage.charges import charge_key
 from storage.database import transaction
 from storage.refunds import RefundRow, read_refund, refund_key
+from tests.workflows.paying import QUICK
 from workflows.refund import RefundWorkflow
 from workflows.refund_starts import RefundHandle, start_refund
 
 CATALOG = Path(__file__).parents[2] / "examples" / "catalog.yaml"
-QUICK = 1.0  # seconds of a call to a gateway
 CARDS = {
     "stripe": {"good": "pm_card_visa", "refund_fails": "pm_card_refundFail"},
     "adyen": {"good": "stored_visa", "refund_fails": "stored_refund_fails"},

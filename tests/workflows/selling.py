@@ -35,13 +35,13 @@ from sandbox.stand_in import StandIn
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.checkouts import CheckoutRow, read_checkout
 from storage.database import transaction
+from tests.workflows.paying import QUICK
 from workflows.checkout import CheckoutWorkflow
 from workflows.checkout_starts import CheckoutHandle, start_checkout
 from workflows.connector_call import ConnectorCallWorkflow
 
 CATALOG = Path(__file__).parents[2] / "examples" / "catalog.yaml"
 GATEWAY = "cards"
-QUICK = 1.0  # seconds of a call to the gateway
 BACK = "https://shop.example/back"
 
 ACCOUNT = {"currency": "USD", "time_zone": "America/New_York", "tax_region": "US-NY"}
