@@ -102,17 +102,18 @@ def discount_for(
     return Discount(coupon.code, coupon.percent, amount, first, _end(coupon, anchor, interval, first))
 
 
-def refuse_unless_combinable(coupon: Coupon, held: Iterable[Coupon]) -> None:
-    """Raises CouponRefused when `coupon` cannot join those that the subscription holds: it is there already, or one of
-    them, or it, is exclusive."""
-    others = list(held)
-    if any(other.code == coupon.code for other in others):
+def refuse_unless_combinable(coupon: Coupon, held: Mapping[str, CouponStacking]) -> None:
+    """Raises CouponRefused when `coupon` cannot join those that the subscription holds, by code: it is there already,
+    or one of them, or it, is exclusive."""
+    if coupon.code in held:
         raise CouponRefused(f"coupon {coupon.code} is on the subscription already")
-    exclusive = [other.code for other in others if other.stacking is CouponStacking.EXCLUSIVE]
+    exclusive = [code for code, stacking in held.items() if stacking is CouponStacking.EXCLUSIVE]
     if exclusive:
         raise CouponRefused(f"coupon {exclusive[0]}, which is on the subscription, allows no other beside it")
-    if others and coupon.stacking is CouponStacking.EXCLUSIVE:
-        raise CouponRefused(f"coupon {coupon.code} allows no other beside it, and {others[0].code} is there")
+    if held and coupon.stacking is CouponStacking.EXCLUSIVE:
+        raise CouponRefused(
+            f"coupon {coupon.code} allows no other beside it, and {next(iter(held))} is there"
+        )
 
 
 def in_order(

@@ -14,8 +14,8 @@ from domain.money import allocate, scaled
 
 @dataclass(slots=True)
 class Discount:
-    """A percentage, or minor units a period, for periods that start from `starts_on` until `ends_on`. A code stands
-    once on a subscription."""
+    """A percentage, or minor units a period, for periods that start from `starts_on` until `ends_on`. A code cuts
+    once at a time: it may be there anew once it has ended."""
 
     code: str
     percent: Decimal | None

@@ -7,17 +7,17 @@ from datetime import date
 
 from domain.account.state import AccountState, Subscription
 from domain.amendments import Refused
-from domain.coupons import Coupon, discount_for, in_order, refuse_unless_combinable
+from domain.coupons import Coupon, CouponStacking, discount_for, in_order, refuse_unless_combinable
 
 
 def apply(account: AccountState, subscription: Subscription, code: str, day: date) -> None:
     """The coupon `code` for `subscription`, asked for on `day`. Raises Refused when there is no such coupon."""
     coupon = _coupon(account, code)
     terms = subscription.terms
-    held = [
-        _coupon(account, each.code) for each in terms.discounts if each.ends_on is None or each.ends_on > day
-    ]
-    refuse_unless_combinable(coupon, held)
+    known = {each.code: each.stacking for each in account.rules.coupons}
+    held = [each.code for each in terms.discounts if each.ends_on is None or each.ends_on > day]
+    # A discount that was imported, or whose coupon is offered no more, forbids none beside it.
+    refuse_unless_combinable(coupon, {code: known.get(code, CouponStacking.COMBINABLE) for code in held})
     discount = discount_for(coupon, account.currency, terms.anchor, terms.interval, day, terms.next_bill_on)
     places = {each.code: each.order for each in account.rules.coupons}
     discounts = in_order([*terms.discounts, discount], account.policy.discount_order, places)

@@ -63,9 +63,11 @@ def _missed(account: AccountState, subscription: Subscription, day: date) -> Set
 
 
 def credit_missed_issues(account: AccountState, day: date) -> None:
-    """Credits for issues missed before `day`: on the bill of that day, or refunded where no bill will come."""
+    """Credits for issues missed before `day`: on the subscription's next bill once that is due, or refunded where no
+    bill will come."""
     for subscription in account.subscriptions.values():
-        if not subscription.stops:
+        due_on = subscription.terms.next_bill_on
+        if not subscription.stops or (due_on is not None and due_on > day):
             continue
         due = _missed(account, subscription, day)
         subscription.issue_credits |= {each.key for each in due.credits}

@@ -190,7 +190,7 @@ subscription_discount = Table(
     Column("starts_on", Date, nullable=False),
     Column("ends_on", Date),
     Column("position", SmallInteger, nullable=False, server_default=text("0")),
-    UniqueConstraint("subscription_id", "code"),
+    UniqueConstraint("subscription_id", "code", "starts_on"),
     CheckConstraint("(percent is null) <> (amount is null)", name="one_value"),
     CheckConstraint("percent > 0 and percent <= 100", name="percent"),
     CheckConstraint("amount > 0", name="amount"),

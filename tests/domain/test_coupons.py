@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.account.acting import attempt
+from domain.account.coupons import apply
 from domain.coupons import (
     Coupon,
     CouponRefused,
+    CouponStacking,
     DiscountOrder,
     discount_for,
     in_order,
@@ -20,8 +24,12 @@ from domain.coupons import (
 )
 from domain.discounts import Discount
 from domain.periods import Anchor, Interval, Unit, boundary, first_anchor, period_at
+from domain.simulation.play import open_world
+from domain.simulation.scenario import Scenario
 from tests.domain.books import MONTH, off, percent, terms
+from tests.domain.publisher import CATALOG
 from tests.domain.rated import MONTHLY, rate
+from tests.domain.test_two_years import COUPONS
 
 ANCHOR = Anchor.at(date(2026, 1, 31))
 
@@ -29,6 +37,16 @@ ANCHOR = Anchor.at(date(2026, 1, 31))
 def coupon(code: str = "HALF", **more: Any) -> Coupon:
     value = {} if "amounts" in more else {"percent": "50"}
     return Coupon.model_validate({"code": code, **value, **more})
+
+
+_SUBSCRIBED = Scenario.model_validate(
+    {
+        "account": {"currency": "USD", "timezone": "UTC"},
+        "catalog": "-",
+        "coupons": COUPONS,
+        "steps": [{"at": "2026-01-15", "do": "subscribe", "plan": "basic"}],
+    }
+)
 
 
 # --- what a coupon may say ---
@@ -149,16 +167,28 @@ def test_so_many_periods_are_so_many_whole_periods(
 # --- together, and in which order ---
 
 
+def test_a_coupon_joins_a_discount_that_no_coupon_of_the_book_stands_for() -> None:
+    """One that was imported: it is not the subscriber's fault that the book does not know it."""
+    account = open_world(_SUBSCRIBED, CATALOG)
+    attempt(account, _SUBSCRIBED.steps[0])
+    subscription = account.subscription("main")
+    brought = Discount("LOYAL", Decimal(5), None, date(2026, 1, 15), None)
+    subscription.terms = replace(subscription.terms, discounts=[brought])
+    apply(account, subscription, "TEN", date(2026, 1, 15))
+    assert [each.code for each in subscription.terms.discounts] == ["LOYAL", "TEN"]
+
+
 def test_coupons_stand_together_unless_one_is_exclusive() -> None:
     alone = coupon("ALONE", stacking="exclusive")
-    refuse_unless_combinable(coupon("B"), [coupon("A")])
-    refuse_unless_combinable(alone, [])
+    combinable, exclusive = CouponStacking.COMBINABLE, CouponStacking.EXCLUSIVE
+    refuse_unless_combinable(coupon("B"), {"A": combinable})
+    refuse_unless_combinable(alone, {})
     with pytest.raises(CouponRefused, match="ALONE, which is on the subscription, allows no other"):
-        refuse_unless_combinable(coupon("B"), [coupon("A"), alone])
+        refuse_unless_combinable(coupon("B"), {"A": combinable, "ALONE": exclusive})
     with pytest.raises(CouponRefused, match="coupon ALONE allows no other beside it, and A is there"):
-        refuse_unless_combinable(alone, [coupon("A")])
+        refuse_unless_combinable(alone, {"A": combinable})
     with pytest.raises(CouponRefused, match="coupon A is on the subscription already"):
-        refuse_unless_combinable(coupon("A"), [coupon("A")])
+        refuse_unless_combinable(coupon("A"), {"A": combinable})
 
 
 @pytest.mark.parametrize(

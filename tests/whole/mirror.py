@@ -162,6 +162,7 @@ class Mirror:
     def _use(self, step: verbs.Usage, at: datetime) -> None:
         # A day stands for its noon; the record is there before anything rates it.
         instant = at if isinstance(step.at, datetime) else at.replace(hour=12)
+        self.look(at)  # an item that begins anew that day is there before what it is charged for
         with (
             transaction(self.engine) as connection,
             changing(connection, self.tariff, self.account_id, at, through=at.date()) as unit,

@@ -212,7 +212,9 @@ class Life(RuleBasedStateMachine):
             first = self.day + DAY
             given |= {"from": str(first)} if asked["do"] == "holiday_stop" else {}
             given["until"] = str(first + (asked["days"] - 1) * DAY)
-        return STEP.validate_python({**given, "at": str(self.day)})
+        # By noon, when commands come, a print cut-off elsewhere may have passed that had not when the day began.
+        at = self.noon() if asked["do"] == "holiday_stop" else str(self.day)
+        return STEP.validate_python({**given, "at": at})
 
     def in_memory(self, step: Any, taker: One | None = None) -> bool:
         """Take the step in memory; whether it was refused. An episode changes nothing: what it records is so already

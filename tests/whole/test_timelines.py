@@ -16,6 +16,7 @@ from operations.verify import verify
 from storage.database import make_engine
 from tests.conftest import PostgresForTests
 from tests.domain.publisher import CATALOG
+from tests.domain.test_two_years import COUPONS, DELIVERY
 from tests.whole.mirror import Mirror
 from tests.whole.timelines import timelines
 
@@ -31,11 +32,12 @@ def engine(pg_server: PostgresForTests) -> Iterator[Engine]:
     found.dispose()
 
 
-def same(engine: Engine, scenario: Scenario) -> None:
+def same(engine: Engine, scenario: Scenario) -> dict[str, Any]:
     simulated = comparable(play(scenario, CATALOG))
     told = Mirror(engine, scenario, CATALOG).play().told()
     assert told == simulated
     assert told["broken_laws"] == []
+    return told
 
 
 @few
@@ -103,6 +105,67 @@ def test_pauses_and_changes_of_plan(engine: Engine, steps: list[dict[str, Any]])
     account = {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365}
     scenario = {"account": account, "catalog": "-", "steps": [*_SUBSCRIBED, *steps]}
     same(engine, Scenario.model_validate(scenario))
+
+
+def test_a_coupon_that_has_run_out_may_be_applied_anew(engine: Engine) -> None:
+    scenario = {
+        "account": {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365},
+        "catalog": "-",
+        "coupons": COUPONS,
+        "steps": [
+            {"at": "2026-01-15", "do": "subscribe", "plan": "basic"},
+            {"at": "2026-01-15", "do": "apply_coupon", "coupon": "TWO"},
+            {"at": "2026-04-15", "do": "bill"},
+            {"at": "2026-04-20", "do": "apply_coupon", "coupon": "TWO"},
+            {"at": "2026-06-15", "do": "bill"},
+        ],
+    }
+    told = same(engine, Scenario.model_validate(scenario))
+    assert told["refused"] == []
+    cut = [sum(line["coupon"] == "TWO" for line in each["lines"]) for each in told["invoices"]]
+    assert cut == [3, 2]  # of four periods, and of two
+
+
+@pytest.mark.parametrize(
+    "paused", [[], [{"at": "2026-02-14", "do": "pause"}]], ids=["on time", "paused meanwhile"]
+)
+def test_a_missed_issue_waits_for_the_next_bill(engine: Engine, paused: list[dict[str, Any]]) -> None:
+    """Of its subscription: a run that is dated before finds nothing due. While a pause lets no bill come, the run of
+    the day gives it back."""
+    scenario = {
+        "account": {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365},
+        "catalog": "-",
+        "delivery": DELIVERY,
+        "steps": [
+            {"at": "2026-01-15", "do": "subscribe", "plan": "bundle"},
+            {"at": "2026-01-15", "do": "bill"},
+            {"at": "2026-01-15", "do": "holiday_stop", "from": "2026-01-16", "until": "2026-01-22"},
+            {"at": "2026-02-04", "do": "bill"},
+            *paused,
+            {"at": "2026-02-15", "do": "bill"},
+        ],
+    }
+    played = Scenario.model_validate(scenario)
+    told = same(engine, played)
+    assert Mirror(engine, played, CATALOG, runs=True).play().told() == told
+    documents = [*told["invoices"], *told["credit_notes"]]
+    missed = [[line["kind"] for line in each["lines"]].count("delivery_credit") for each in documents]
+    assert missed == ([0, 2, 0] if paused else [0, 2])
+
+
+def test_what_is_used_on_the_day_a_pause_ends_is_recorded(engine: Engine) -> None:
+    scenario = {
+        "account": {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365},
+        "catalog": "-",
+        "policy": {"pause": {"paid_time": "credit"}},
+        "steps": [
+            {"at": "2026-01-15", "do": "subscribe", "plan": "metered"},
+            {"at": "2026-01-15", "do": "pause", "until": "2026-01-16"},
+            {"at": "2026-01-16", "do": "usage", "meter": "articles", "quantity": "1"},
+            {"at": "2026-02-16", "do": "bill"},
+        ],
+    }
+    assert same(engine, Scenario.model_validate(scenario))["refused"] == []
 
 
 def test_a_gift_s_charge_is_adjusted_on_a_later_invoice(engine: Engine) -> None:
