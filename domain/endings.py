@@ -14,6 +14,7 @@ from domain.amendments import (
     Refused,
     boundary_from,
     close_stretch,
+    in_whole_days,
     must_run,
     period_end,
     running_items,
@@ -186,7 +187,8 @@ def reactivate(
     shifts = {item.id: item.phase_shift for item in moved.items}
     closed = [
         replace(item, ends_on=terms.ends_on) if item.ends_on is None or item.ends_on > terms.ends_on else item
-        for item in terms.items
+        # The new period has the whole of its first day, and what was served on it by the second was charged.
+        for item in in_whole_days(terms, terms.ends_on)[0].items
         if item.starts_on <= terms.ends_on
     ]
     again = [

@@ -1,4 +1,4 @@
-"""A pause and a restart count from the beginning of their day, also where a change by the second came earlier on it."""
+"""A pause, a restart and a new start count from the beginning of their day, also where a change by the second came earlier on it."""
 
 from __future__ import annotations
 
@@ -41,3 +41,15 @@ def test_a_resume_after_it_charges_from_the_beginning_of_the_day() -> None:
     who.bill(jan(16))
     assert who.net == 3100
     assert who.uncovered() == []
+
+
+def test_a_reactivation_on_the_day_charges_no_hour_under_a_name_that_charged_it() -> None:
+    # law I3: what was served until the cancel keeps its charge, and the new start opens one of its own.
+    who = reader("basic")
+    who.bill(jan(1))
+    who.change(HALF_PAST_NINE, "basic")
+    who.cancel(HALF_PAST_NINE)
+    served = who.net
+    who.reactivate(jan(16))
+    assert who.bill(jan(16)) == [("recurring", "2026-01-16..2026-02-16", 3100)]
+    assert who.net == served + 3100
