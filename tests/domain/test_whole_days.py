@@ -1,4 +1,5 @@
-"""A pause, a restart and a new start count from the beginning of their day, also where a change by the second came earlier on it."""
+"""A pause, a restart and a new start count from the beginning of their day, also where a change by the second came
+earlier on it."""
 
 from __future__ import annotations
 
