@@ -10,16 +10,19 @@ import asyncio
 import logging
 import sys
 
-from connectors.sdk.errors import DefinitionError
-from runtime.flow_source import FlowErrors
-from runtime.process_exit import leave
-from runtime.settings import Settings, SettingsError, load_settings
-from runtime.stack.client import running_stack
-from runtime.telemetry.listener import NoPort
-from runtime.telemetry.process import running_telemetry
-from runtime.temporal import TemporalUnavailable
-from runtime.worker import run_worker
-from runtime.yaml_source import DocumentError
+from runtime.collector import uncollected
+
+with uncollected():
+    from connectors.sdk.errors import DefinitionError
+    from runtime.flow_source import FlowErrors
+    from runtime.process_exit import leave
+    from runtime.settings import Settings, SettingsError, load_settings
+    from runtime.stack.client import running_stack
+    from runtime.telemetry.listener import NoPort
+    from runtime.telemetry.process import running_telemetry
+    from runtime.temporal import TemporalUnavailable
+    from runtime.worker import run_worker
+    from runtime.yaml_source import DocumentError
 
 
 def _located(settings: Settings) -> Settings | None:

@@ -8,14 +8,16 @@ import socket
 import sys
 from types import FrameType
 
-import uvicorn
-from fastapi import FastAPI
+from runtime.collector import calm_collector, uncollected
 
-from api.app import create_app
-from runtime.collector import calm_collector
-from runtime.process_exit import leave
-from runtime.settings import Settings, SettingsError, load_settings
-from runtime.telemetry.process import running_telemetry
+with uncollected():
+    import uvicorn
+    from fastapi import FastAPI
+
+    from api.app import create_app
+    from runtime.process_exit import leave
+    from runtime.settings import Settings, SettingsError, load_settings
+    from runtime.telemetry.process import running_telemetry
 
 
 def main() -> int:

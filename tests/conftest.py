@@ -19,8 +19,8 @@ from runtime.stack import launch, ports
 from runtime.stack.postgres import EmbeddedPostgres
 from runtime.stack.temporal_server import server_command, server_environment
 from storage.migrate import upgrade
+from tests.names import NAMESPACE
 
-NAMESPACE = "masthead"
 _status = 0
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from runtime.stack import launch, ports
 from runtime.stack.temporal_server import server_command, server_environment
-from tests.conftest import NAMESPACE, wait_until
+from tests.conftest import wait_until
+from tests.names import NAMESPACE
 
 
 class TemporalServer:

@@ -9,18 +9,21 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
-import sqlalchemy.exc
-from temporalio.service import RPCError
-from typer.exceptions import Abort, TyperException
+from runtime.collector import uncollected
 
-from runtime.cli.command_line import command_line
-from runtime.cli.errors import CommandFailed, UserError
-from runtime.process_exit import leave
-from runtime.settings import SettingsError, load_settings
-from runtime.stack.errors import StackError
-from runtime.stack.home import Home
-from runtime.temporal import TemporalUnavailable
+with uncollected():
+    import psycopg
+    import sqlalchemy.exc
+    from temporalio.service import RPCError
+    from typer.exceptions import Abort, TyperException
+
+    from runtime.cli.command_line import command_line
+    from runtime.cli.errors import CommandFailed, UserError
+    from runtime.process_exit import leave
+    from runtime.settings import SettingsError, load_settings
+    from runtime.stack.errors import StackError
+    from runtime.stack.home import Home
+    from runtime.temporal import TemporalUnavailable
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -29,7 +32,9 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; every error has been told on stderr."""
     try:
         given = sys.argv[1:] if arguments is None else arguments
-        code = command_line(given[0] if given else "")(args=arguments, standalone_mode=False)
+        with uncollected():
+            command = command_line(given[0] if given else "")
+        code = command(args=arguments, standalone_mode=False)
         return code if isinstance(code, int) else OK
     except UserError as error:
         return _tell(error.message, error.remedy, BAD_INPUT)

@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.security import hash_key
 from runtime.settings import Settings
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 
 # An id that nothing has; the same in every process, as names of tests must be.
 NOBODY = "01a205bd-0000-7000-8000-000000000000"

@@ -20,7 +20,8 @@ from sandbox.stripe.stand_in import StripeStandIn
 from storage.checkouts import read_checkout
 from storage.database import make_engine
 from tests.api.served import NOBODY, client_for, database_with_keys
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.workflows.selling import ACCOUNT, BACK, BUYER, CATALOG, Shop
 
 CART: dict[str, Any] = {"items": [{"plan": "digital-monthly"}], "account": ACCOUNT}

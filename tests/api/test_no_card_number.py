@@ -21,7 +21,8 @@ from runtime.temporal import connect
 from tests.api.described import body_schema, example_body, operations, resolved
 from tests.api.served import NOBODY
 from tests.api.world import World, build_world, settings_for, with_key
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 
 CARD = "4111111111111111"
 WRITTEN = (CARD, "4111 1111 1111 1111", "4111-1111-1111-1111", "pay with 4111111111111111, exp 12/29")

@@ -27,8 +27,9 @@ from storage.database import make_engine, transaction
 from storage.payment_links import keep_payment_link
 from tests.api.served import client_for
 from tests.api.world import Reader, World, build_world
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
 from tests.holding import writes_held
+from tests.names import NAMESPACE
 from tests.operations.charges.charged import Fleet
 from tests.workflows.paying import CARDS, RESERVE, Till, differences
 

@@ -16,7 +16,8 @@ from runtime.temporal import connect
 from storage.billable import Target
 from storage.database import make_engine
 from tests.api.served import NOBODY, client_for, database_with_keys
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.operations.charges.charged import NOW, Fleet
 
 

@@ -23,7 +23,8 @@ from sandbox.stripe.stand_in import StripeStandIn
 from storage.charges import charge_key
 from storage.database import make_engine, transaction
 from tests.api.served import NOBODY, client_for, database_with_keys
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.workflows.refunding import Paid, Till
 
 

@@ -26,7 +26,8 @@ from storage.database import make_engine
 from storage.dunning import insert_case
 from storage.events import NewEvent, append_events
 from tests.api.served import NOWHERE
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.operations.billed import bill
 
 STARTED, BILLED = date(2026, 1, 1), date(2026, 3, 1)

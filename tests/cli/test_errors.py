@@ -16,7 +16,8 @@ from runtime.cli.app import run
 from storage.database import make_engine
 from tests.activities.acme import SECRET, Vendor, running_vendor
 from tests.activities.calling import MAIL, NAME, STREET, Tries, prepare
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 
 Capture = pytest.CaptureFixture[str]
 

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from runtime.cli.app import run
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 
 Capture = pytest.CaptureFixture[str]
 

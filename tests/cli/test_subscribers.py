@@ -14,7 +14,8 @@ from operations.webhooks_out.fan_out import fan_out
 from runtime.cli.app import run
 from storage.encryption import new_key
 from storage.events import NewEvent, append_events
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 
 Capture = pytest.CaptureFixture[str]
 URL = "https://crm.example.com/hook"

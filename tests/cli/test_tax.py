@@ -13,7 +13,8 @@ from connectors.avalara.connector import Avalara
 from runtime.cli.app import run
 from sandbox.avatax.stand_in import AvaTaxStandIn
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.single_invoices import Shop
 
 Capture = pytest.CaptureFixture[str]

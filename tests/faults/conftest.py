@@ -34,10 +34,11 @@ from runtime.stack.temporal_server import server_command, server_environment
 from runtime.temporal import connect
 from storage.billable import Target
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests, wait_until
+from tests.conftest import PostgresForTests, wait_until
 from tests.faults.books import dump, settled, value
 from tests.faults.fleet import DUE, build_fleet
 from tests.faults.payment_play import Seeds
+from tests.names import NAMESPACE
 from workflows.bill_run import BillRunWorkflow
 
 CHECKOUT = Path(__file__).parents[2]

@@ -17,8 +17,9 @@ from operations.test_clocks.playing import play_step
 from runtime.clock_play import wait_for_clock
 from runtime.temporal import connect
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
 from tests.faults.conftest import TemporalServer, Workers, died_by_sigkill, until
+from tests.names import NAMESPACE
 from tests.operations.clocked import FIRST, Clocked, instant
 from workflows.clock_starts import advance_clock
 

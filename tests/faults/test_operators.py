@@ -13,7 +13,6 @@ from temporalio.client import WorkflowUpdateFailedError
 from contracts.bill_run import Control, Progress, RunStatus
 from runtime.bill_runs import RunHandle, root_cause
 from runtime.temporal import connect
-from tests.conftest import NAMESPACE
 from tests.faults.books import check_books, dump, rows, settled, value
 from tests.faults.conftest import (
     ACCOUNTS,
@@ -28,6 +27,7 @@ from tests.faults.conftest import (
     waiting_for_locks,
 )
 from tests.faults.fleet import owing, selected
+from tests.names import NAMESPACE
 from workflows.bill_run import BillRunWorkflow
 
 Books = list[str]

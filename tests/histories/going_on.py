@@ -20,9 +20,9 @@ from contracts.payment_run import PaymentRunRequest
 from domain.account.commands import Pay
 from domain.periods import local_date, start_of_day
 from runtime.temporal import MastheadPlugin
-from tests.conftest import NAMESPACE
 from tests.histories.cast import IDENTITY, Cast, Handle, Story
 from tests.histories.plain import ZONE
+from tests.names import NAMESPACE
 from tests.receiver import receiving
 from tests.subscribers import change_dates
 from tests.temporal_server import TemporalServer

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
@@ -22,7 +23,9 @@ from runtime.catalog_source import read_catalog_file
 from runtime.yaml_source import load_document
 from storage.billable import Target
 from storage.database import make_engine
-from tests.conftest import PostgresForTests
+
+if TYPE_CHECKING:  # a process that is started for a moment does without what the session needs
+    from tests.conftest import PostgresForTests
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 _copies = itertools.count(1)

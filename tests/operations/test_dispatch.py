@@ -23,7 +23,8 @@ from runtime.temporal import connect
 from storage.database import make_engine
 from storage.events import START, Cursor, NewEvent, append_events, read_cursor
 from storage.parked import open_parks
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.subscribers import add_subscription, change_dates
 from tests.temporal_server import TemporalServer
 

@@ -13,7 +13,8 @@ from runtime.call_keeper import keep_calls
 from runtime.temporal import connect
 from storage.database import make_engine
 from tests.activities.calling import prepare
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from workflows.call_starts import start_call
 
 

@@ -16,7 +16,8 @@ from operations.parked.decide import Decision, decide
 from runtime.temporal import connect
 from storage.database import make_engine, transaction
 from tests.activities.calling import prepare
-from tests.conftest import NAMESPACE, PostgresForTests, wait_until
+from tests.conftest import PostgresForTests, wait_until
+from tests.names import NAMESPACE
 from workflows.call_starts import start_call, tell
 
 CHECKOUT = Path(__file__).parents[2]

@@ -21,7 +21,8 @@ from runtime.payload_codec import PayloadEncryption, PayloadKeyError
 from runtime.stack.ports import choose_port
 from runtime.temporal import MastheadPlugin, connect
 from storage.encryption import new_key
-from tests.conftest import NAMESPACE, wait_until
+from tests.conftest import wait_until
+from tests.names import NAMESPACE
 
 SECRET = "Zenobia-Quillfeather-42"
 

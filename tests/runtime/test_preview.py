@@ -18,7 +18,8 @@ from contracts.bill_run import BillRunRequest, Control
 from runtime.bill_runs import BillRunFailed, root_cause, wait_for_run
 from runtime.temporal import connect
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, wait_until
+from tests.conftest import wait_until
+from tests.names import NAMESPACE
 from tests.runtime.conftest import CHECKOUT, Up, masthead
 from workflows.bill_run import BillRunWorkflow
 from workflows.starts import start_bill_run, workflow_id

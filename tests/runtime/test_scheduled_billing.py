@@ -22,7 +22,8 @@ from contracts.names import BILL_RUN_SCHEDULE, SWEEP_SCHEDULE, TASK_QUEUE
 from runtime.schedules import ensure_schedules
 from runtime.temporal import connect
 from storage.database import make_engine, transaction
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from workflows.bill_run import BillRunWorkflow
 from workflows.starts import start_bill_run
 

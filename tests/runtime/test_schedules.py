@@ -25,7 +25,8 @@ from contracts.bill_run import BillRunRequest
 from contracts.names import BILL_RUN_SCHEDULE, SWEEP_SCHEDULE, parse_bill_run_id
 from runtime.schedules import ensure_schedules, list_schedules
 from runtime.temporal import connect
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -21,7 +21,8 @@ from temporalio.client import Client
 from contracts.names import TASK_QUEUE
 from runtime.stuck import find_stuck, innermost, troubles_of
 from runtime.temporal import connect
-from tests.conftest import NAMESPACE, wait_until
+from tests.conftest import wait_until
+from tests.names import NAMESPACE
 from tests.runtime.conftest import CHECKOUT, Up, masthead
 
 _T = TypeVar("_T")

@@ -23,7 +23,8 @@ from runtime.webhook_dispatcher import ROLE, Term, dispatch_webhooks, purge_all,
 from storage.database import PgConnection, make_engine
 from storage.inbound_endpoints import InboundEndpoint
 from storage.webhook_inbox import StoredDelivery
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.operations.webhooks_in.inbox import Told, make_endpoint, put, rows
 
 

@@ -23,7 +23,8 @@ from runtime.webhooks_out import ROLE, read_events
 from storage.database import make_engine
 from storage.encryption import Encryption, new_key
 from storage.events import NewEvent, append_events
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.receiver import Receiver, receiving
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
 

@@ -14,7 +14,8 @@ from temporalio.client import Client
 from contracts.names import TASK_QUEUE, subscription_id
 from contracts.subscription import EpisodeRequest
 from runtime.temporal import connect
-from tests.conftest import NAMESPACE, wait_until
+from tests.conftest import wait_until
+from tests.names import NAMESPACE
 from tests.runtime.conftest import Up
 from tests.subscribers import add_subscription
 from workflows.subscription import SubscriptionWorkflow

@@ -25,8 +25,8 @@ from runtime.temporal import connect
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
 from storage.migrate import upgrade
-from tests.conftest import NAMESPACE
 from tests.faults.conftest import TemporalServer, Workers, until_it
+from tests.names import NAMESPACE
 from tests.operations.billed import bill
 from tests.workflows.selling import Shop, order
 

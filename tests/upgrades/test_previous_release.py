@@ -36,7 +36,8 @@ from sandbox.stripe.stand_in import StripeStandIn
 from storage.checkouts import CheckoutRow
 from storage.database import make_engine, transaction
 from storage.migrate import head, upgrade
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.runtime.backup.restored import TemporalOver
 from tests.workflows.selling import GATEWAY, Shop
 from workflows.checkout import CheckoutWorkflow

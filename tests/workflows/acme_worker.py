@@ -15,7 +15,7 @@ from contracts.names import CALL_QUEUE, TASK_QUEUE
 from runtime.temporal import connect
 from storage.database import make_engine
 from tests.activities.acme import Opener
-from tests.conftest import NAMESPACE
+from tests.names import NAMESPACE
 from tests.soon_noticed import notice_soon
 from workflows.connector_call import ConnectorCallWorkflow
 

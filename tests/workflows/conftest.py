@@ -10,7 +10,8 @@ from temporalio.testing import WorkflowEnvironment
 from runtime.temporal import connect
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.workflows.selling import Shop
 from tests.workflows.skipping import time_skipping
 

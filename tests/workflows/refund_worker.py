@@ -8,19 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
-from temporalio.worker import Worker
+from runtime.collector import uncollected
 
-from activities.connectors import ConnectorActivities
-from activities.parked import ParkedActivities
-from activities.refund import RefundActivities
-from connectors.sdk.connector import Connector
-from contracts.names import CALL_QUEUE, TASK_QUEUE
-from runtime.temporal import connect
-from storage.database import make_engine
-from tests.conftest import NAMESPACE
-from tests.soon_noticed import notice_soon
-from tests.workflows.refunding import connection_to
-from workflows.refund import RefundWorkflow
+with uncollected():
+    from temporalio.worker import Worker
+
+    from activities.connectors import ConnectorActivities
+    from activities.parked import ParkedActivities
+    from activities.refund import RefundActivities
+    from connectors.sdk.connector import Connector
+    from contracts.names import CALL_QUEUE, TASK_QUEUE
+    from runtime.temporal import connect
+    from storage.database import make_engine
+    from tests.names import NAMESPACE
+    from tests.soon_noticed import notice_soon
+    from tests.workflows.refunding import connection_to
+    from workflows.refund import RefundWorkflow
 
 
 async def open_gateway(name: str, /) -> Connector[Any]:

@@ -9,26 +9,29 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
-from temporalio.worker import Worker
+from runtime.collector import uncollected
 
-from activities.checkout import CheckoutActivities
-from activities.connectors import ConnectorActivities
-from activities.parked import ParkedActivities
-from connectors.sdk.config import Secret
-from connectors.sdk.connector import Connector
-from connectors.sdk.memory import memory_context
-from connectors.stripe.config import StripeConfig
-from connectors.stripe.connector import Stripe
-from contracts.names import CALL_QUEUE, TASK_QUEUE
-from operations.checkout.quote import Gateway
-from runtime.temporal import connect
-from storage.database import make_engine
-from tests.conftest import NAMESPACE
-from tests.operations.fulfilment.parcels import CONNECTED, SERVICES
-from tests.soon_noticed import notice_soon
-from tests.workflows.hasty import TakesAtOnce
-from workflows.checkout import CheckoutWorkflow
-from workflows.connector_call import ConnectorCallWorkflow
+with uncollected():
+    from temporalio.worker import Worker
+
+    from activities.checkout import CheckoutActivities
+    from activities.connectors import ConnectorActivities
+    from activities.parked import ParkedActivities
+    from connectors.sdk.config import Secret
+    from connectors.sdk.connector import Connector
+    from connectors.sdk.memory import memory_context
+    from connectors.stripe.config import StripeConfig
+    from connectors.stripe.connector import Stripe
+    from contracts.names import CALL_QUEUE, TASK_QUEUE
+    from operations.checkout.quote import Gateway
+    from runtime.temporal import connect
+    from storage.database import make_engine
+    from tests.names import NAMESPACE
+    from tests.operations.fulfilment.parcels import CONNECTED, SERVICES
+    from tests.soon_noticed import notice_soon
+    from tests.workflows.hasty import TakesAtOnce
+    from workflows.checkout import CheckoutWorkflow
+    from workflows.connector_call import ConnectorCallWorkflow
 
 
 async def open_gateway(name: str, /) -> Connector[Any]:

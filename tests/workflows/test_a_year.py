@@ -21,7 +21,8 @@ from runtime.clock_play import ClockPlay
 from runtime.scenario_source import read_scenario_file
 from runtime.temporal import connect
 from storage.database import make_engine, transaction
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.operations.billed import bill
 from tests.workflows.clocked import clock_worker
 

@@ -22,7 +22,8 @@ from operations.billrun.scope import Scope
 from runtime.temporal import connect
 from storage.billable import Target
 from storage.database import make_engine, transaction
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.operations.clocked import Clocked
 from tests.workflows.clocked import clock_worker
 

@@ -20,7 +20,8 @@ from runtime.temporal import connect
 from storage.database import make_engine
 from tests.activities.acme import running_vendor
 from tests.activities.calling import prepare
-from tests.conftest import NAMESPACE, PostgresForTests, wait_until
+from tests.conftest import PostgresForTests, wait_until
+from tests.names import NAMESPACE
 from workflows.call_starts import start_call
 
 CHECKOUT = Path(__file__).parents[2]

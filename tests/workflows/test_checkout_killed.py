@@ -22,7 +22,8 @@ from runtime.temporal import connect
 from sandbox.reference.stand_in import ReferenceStandIn
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.workflows.selling import ACCOUNT, BACK, Shop, open_account, order
 
 CHECKOUT = Path(__file__).parents[2]

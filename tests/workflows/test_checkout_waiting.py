@@ -13,7 +13,8 @@ from contracts.checkout import CheckoutStatus
 from runtime.temporal import connect
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.temporal_server import TemporalServer
 from tests.workflows.selling import BACK, Shop, order
 from workflows.checkout import CheckoutWorkflow

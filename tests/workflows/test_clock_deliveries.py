@@ -18,7 +18,8 @@ from runtime.clock_play import wait_for_clock
 from runtime.temporal import connect
 from sandbox.reference.stand_in import ReferenceStandIn
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.operations.clocked import FIRST, Clocked, instant
 from tests.operations.delivered import Reader
 from tests.operations.fulfilment.parcels import Fulfilment

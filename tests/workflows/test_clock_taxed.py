@@ -24,8 +24,9 @@ from operations.verify import verify
 from runtime.temporal import connect
 from sandbox.avatax.stand_in import AvaTaxStandIn
 from storage.database import make_engine, transaction
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
 from tests.faults.conftest import until
+from tests.names import NAMESPACE
 from tests.operations.clocked import FIRST, Clocked, instant
 from tests.single_invoices import Shop
 from tests.workflows.clocked import clock_worker

@@ -24,7 +24,8 @@ from contracts.sync import SyncControl, SyncRequest
 from runtime.temporal import connect
 from sandbox.reference.stand_in import ReferenceStandIn
 from storage.database import PgConnection, make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.synced import NAME, Synced, add_account, flow_of, set_status, until
 from workflows.connector_sync import ConnectorSyncWorkflow
 

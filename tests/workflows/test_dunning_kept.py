@@ -24,8 +24,9 @@ from runtime.dunning_keeper import keep_dunning
 from runtime.temporal import connect
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine, transaction
-from tests.conftest import NAMESPACE, PostgresForTests, wait_until
+from tests.conftest import PostgresForTests, wait_until
 from tests.domain.simulation.playing import scenario, step
+from tests.names import NAMESPACE
 from tests.operations.dunning.live import LiveAccount
 from tests.operations.dunning.outcomes import CATALOG, SIX_STEPS
 from tests.workflows.paying import opened

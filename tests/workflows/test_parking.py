@@ -31,7 +31,8 @@ from runtime.temporal import connect
 from storage.database import make_engine, transaction
 from tests.activities.acme import SECRET, Opener, Vendor, running_vendor
 from tests.activities.calling import MAIL, NAME, STREET, prepare
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from workflows.call_starts import CallHandle, start_call, tell
 from workflows.connector_call import ConnectorCallWorkflow
 

@@ -15,7 +15,8 @@ from domain.rule_book import RuleBook
 from runtime.temporal import connect
 from storage.database import make_engine, transaction
 from storage.payment_runs import run_items, run_summary
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.workflows.paying import CARDS, RESERVE, Till
 from workflows.payment_run import PaymentRunWorkflow
 from workflows.starts import start_payment_run

@@ -15,7 +15,8 @@ from contracts.bill_run import RunStatus
 from contracts.payment_run import PaymentRunRequest
 from runtime.temporal import connect
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.workflows.paying import CARDS, Till, differences
 from workflows.starts import start_payment_run
 

@@ -16,7 +16,8 @@ from runtime.temporal import connect
 from sandbox.adyen.stand_in import AdyenStandIn
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine, transaction
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.workflows.refunding import Till
 
 OPS = Decision("ops", "as the customer wished")

@@ -20,7 +20,8 @@ from sandbox.adyen.stand_in import AdyenStandIn
 from sandbox.faults import FAULTS
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.workflows.deciding import decide
 from tests.workflows.refunding import StandIn, Till
 from workflows.refund_starts import RefundHandle

@@ -13,7 +13,8 @@ from runtime.refund_keeper import look
 from runtime.temporal import connect
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.workflows.refunding import Till
 
 ROLE = 0x74657374

@@ -33,7 +33,8 @@ from contracts.subscription import (
 from domain.periods import local_date, start_of_day
 from runtime.temporal import connect
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.subscribers import add_subscription, change_dates
 from workflows.subscription import SubscriptionWorkflow
 

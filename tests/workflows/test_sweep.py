@@ -29,7 +29,8 @@ from contracts.names import subscription_id as workflow_id
 from contracts.sweep import SweepRequest, SweepResult
 from runtime.temporal import connect
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.subscribers import add_subscription, change_dates
 from workflows.sweep import SweepWorkflow
 

@@ -8,17 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
-from temporalio.worker import Worker
+from runtime.collector import uncollected
 
-from activities.payment_run import PaymentRunActivities
-from connectors.sdk.connector import Connector
-from contracts.names import TASK_QUEUE
-from runtime.temporal import connect
-from storage.database import make_engine
-from tests.conftest import NAMESPACE
-from tests.soon_noticed import notice_soon
-from tests.workflows.paying import opened
-from workflows.payment_run import PaymentRunWorkflow
+with uncollected():
+    from temporalio.worker import Worker
+
+    from activities.payment_run import PaymentRunActivities
+    from connectors.sdk.connector import Connector
+    from contracts.names import TASK_QUEUE
+    from runtime.temporal import connect
+    from storage.database import make_engine
+    from tests.names import NAMESPACE
+    from tests.soon_noticed import notice_soon
+    from tests.workflows.paying import opened
+    from workflows.payment_run import PaymentRunWorkflow
 
 
 async def open_gateway(name: str, /) -> Connector[Any]:

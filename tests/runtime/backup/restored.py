@@ -27,7 +27,8 @@ from runtime.temporal import connect
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
 from storage.encryption import Encryption
-from tests.conftest import NAMESPACE, wait_until
+from tests.conftest import wait_until
+from tests.names import NAMESPACE
 from tests.workflows.selling import GATEWAY, Shop
 
 

@@ -22,7 +22,8 @@ from runtime.stack.home import Home
 from runtime.temporal import connect
 from sandbox.stripe.stand_in import StripeStandIn
 from storage.database import make_engine
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.runtime.backup.restored import TemporalOver, asked, brought_back, settings_of
 from tests.workflows.selling import Shop, order
 from workflows.checkout import CheckoutWorkflow

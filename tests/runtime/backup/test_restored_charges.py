@@ -27,8 +27,9 @@ from sandbox.stripe.stand_in import StripeStandIn
 from storage.charges import charge_key, read_charge
 from storage.database import make_engine, transaction
 from storage.write_holds import WritesHeld
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
 from tests.holding import writes_held
+from tests.names import NAMESPACE
 from tests.operations.billed import bill
 from tests.operations.charges.charged import NOW, Fleet
 from tests.runtime.backup.restored import asked, connected

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from runtime.stack.ports import choose_port
-from tests.conftest import NAMESPACE, PostgresForTests, wait_until
+from tests.conftest import PostgresForTests, wait_until
+from tests.names import NAMESPACE
 from tests.runtime.conftest import CHECKOUT, environment, get
 
 _ENDPOINT = re.compile(r"metrics and readiness on (http://127\.0\.0\.1:\d+)")

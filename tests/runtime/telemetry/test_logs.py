@@ -26,7 +26,8 @@ from runtime.telemetry.process import running_telemetry
 from runtime.telemetry.sdk_runtime import CORE_LOG
 from runtime.temporal import connect
 from tests.api.served import client_for
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.runtime.telemetry.logging_workflow import MAIL, Logging
 
 log = logging.getLogger("masthead.somewhere")

@@ -11,8 +11,9 @@ import psycopg
 
 from contracts.names import TASK_QUEUE
 from runtime.temporal import connect
-from tests.conftest import NAMESPACE, wait_until
+from tests.conftest import wait_until
 from tests.deploy.monitoring import OF_PROMETHEUS, exported, expressions, metrics_of
+from tests.names import NAMESPACE
 from tests.runtime.conftest import get
 from tests.runtime.telemetry.conftest import Hub
 

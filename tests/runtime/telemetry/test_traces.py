@@ -26,7 +26,8 @@ from runtime.telemetry.requests import ObservedRequests
 from runtime.telemetry.traces import tracer, tracing
 from runtime.temporal import connect
 from tests.api.served import client_for
-from tests.conftest import NAMESPACE, PostgresForTests
+from tests.conftest import PostgresForTests
+from tests.names import NAMESPACE
 from tests.runtime.conftest import CHECKOUT
 from tests.runtime.telemetry.logging_workflow import Logging
 
