@@ -69,6 +69,7 @@ class BillRunActivities:
                 scope=_scope(order.scope),
                 target=_target(order.as_of, order.instant),
                 chunk_size=order.chunk_size,
+                at_once=order.concurrency,
             )
         chunks, selected = self._runs.size(run_id)
         return OpenRunOutput(run_id=run_id, chunks=chunks, selected=selected)
@@ -124,6 +125,7 @@ class BillRunActivities:
                 scope=_scope(order.scope),
                 target=_target(order.as_of, order.instant),
                 chunk_size=order.chunk_size,
+                at_once=order.concurrency,
             )
         return PreviewRangesOutput(firsts=firsts)
 

@@ -41,7 +41,10 @@ class BillRunRequest(BaseModel):
     preview: bool = False
     concurrency: int = Field(default=4, ge=1, le=64)
     chunk_size: int = Field(
-        default=0, ge=0, le=100_000, description="accounts a chunk; 0: chosen by the selection's size"
+        default=0,
+        ge=0,
+        le=100_000,
+        description="accounts a chunk; 0: by the selection's size and the concurrency",
     )
     heartbeat_seconds: float = Field(
         default=10, gt=0, le=600, description="a chunk whose worker is silent for so long is given to another"
@@ -79,6 +82,7 @@ class OpenRunInput(BaseModel):
     mode: str
     execution: str = ""
     chunk_size: int = 0
+    concurrency: int = 4
 
 
 class OpenRunOutput(BaseModel):

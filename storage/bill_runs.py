@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 from uuid_utils import uuid7
@@ -29,14 +29,27 @@ def selection_sql(target: Target, scope_sql: str) -> str:
     """
 
 
+FEWEST = 250
+
+
+class Cut(NamedTuple):
+    """How a selection is cut: chunks of `size` accounts; or, with 0, `parts` chunks of FEWEST to `most` accounts each,
+    and more where they hold no more."""
+
+    size: int
+    parts: int
+    most: int
+
+
 def cut_sql(target: Target, scope_sql: str) -> str:
     """Common table expressions that cut the selection into chunks: `cut` has `no` from 0, and the chunk's `accounts` in
-    order. The parameter `size` of 0 lets the selection decide: some 24 chunks, of 250 to 5,000 accounts each."""
+    order. The parameters are a `Cut`'s."""
     return f"""
         selected as materialized ({selection_sql(target, scope_sql)} order by 1),
         listed as (select array_agg(id order by id) as ids, count(*) as many,
                           case when %(size)s::int > 0 then %(size)s::int
-                               else least(5000, greatest(250, (count(*) + 23) / 24)) end as size from selected),
+                               else least(%(most)s::int, greatest({FEWEST}, ceil(count(*) / %(parts)s::numeric)))
+                          end::int as size from selected),
         cut as (select no, ids[no * size + 1 : (no + 1) * size] as accounts
                 from listed, generate_series(0, (many + size - 1) / size - 1) no)
     """
@@ -77,10 +90,9 @@ def select_chunks(
     target: Target,
     scope_sql: str,
     scope_parameters: Mapping[str, Any],
-    chunk_size: int,
+    cut: Cut,
 ) -> None:
-    """Write the run's chunks of `chunk_size` accounts (0: see `cut_sql`), in account order, unless they are
-    written already."""
+    """Write the run's chunks, in account order, unless they are written already."""
     with connection.cursor() as cursor:
         cursor.execute("select status from bill_run where id = %s for update", (run_id,))
         row = cursor.fetchone()
@@ -91,7 +103,7 @@ def select_chunks(
             insert into bill_run_chunk (bill_run_id, no, selected, pending)
             with {cut_sql(target, scope_sql)} select %(run)s, no, cardinality(accounts), accounts from cut
             """,
-            {"run": run_id, "size": chunk_size, "mode": mode, "target": target.parameter, **scope_parameters},
+            {"run": run_id, "mode": mode, "target": target.parameter, **cut._asdict(), **scope_parameters},
         )
         cursor.execute(
             """
