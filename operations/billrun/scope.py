@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from storage.bill_runs import EVERYBODY
 from storage.tax_documents import COMMANDS
 
 _FILTERS = {
@@ -48,7 +49,7 @@ class Scope:
     def sql(self) -> tuple[str, Mapping[str, Any]]:
         """The condition on account `a` and subscription `s`, with its parameters."""
         if self.name == "all":
-            return "true", {}
+            return EVERYBODY, {}
         if self.name == "parked":
             return _PARKED, {}
         kind, _, value = self.name.partition(":")
