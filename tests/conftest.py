@@ -58,8 +58,7 @@ def wait_until(what: str, true: Callable[[], object], seconds: float = 30.0) -> 
 
 
 class PostgresForTests:
-    """One embedded server; each database is a copy of a migrated template, made in some 50 ms (of its files: by the log
-    it would be written twice, and a session makes hundreds)."""
+    """One embedded server; each database is a copy of a migrated template, made in some 50 ms."""
 
     def __init__(self, server: EmbeddedPostgres) -> None:
         self.server = server
@@ -81,7 +80,7 @@ class PostgresForTests:
             connection.execute(
                 sql.SQL(
                     "create database {} template {} encoding 'UTF8' lc_collate 'C' lc_ctype 'C' "
-                    "locale_provider builtin builtin_locale 'C.UTF-8' strategy file_copy"
+                    "locale_provider builtin builtin_locale 'C.UTF-8'"
                 ).format(sql.Identifier(name), sql.Identifier(template))
             )
 
