@@ -304,6 +304,8 @@ class Life(RuleBasedStateMachine):
         assert found["broken_laws"] == []
         # What is to come, which no report shows.
         found["ahead"] = [_ahead(each) for each in account.subscriptions.values()]
+        # In which order lines wait decides which of them gets a cent of the tax.
+        found["waits"] = [(line.kind, line.amount) for each in account.pending for line in each.lines]
         found["bill_cycle_day"] = account.bill_cycle_day  # which nothing that runs may show
         found["used"] = sorted(
             (each.meter, each.at, each.quantity) for each in account.usage if each.billed is None
