@@ -70,6 +70,12 @@ def test_many_timelines_with_real_bill_runs_are_what_is_simulated(engine: Engine
     assert Mirror(engine, scenario, CATALOG, own_rules=False, runs=True).play().told() == simulated
 
 
+def in_dollars(steps: list[dict[str, Any]], **more: Any) -> Scenario:
+    """`steps` of an account that has a year to pay, so that nothing is dunned."""
+    account = {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365}
+    return Scenario.model_validate({"account": account, "catalog": "-", "steps": steps, **more})
+
+
 _SUBSCRIBED = [
     {"at": "2026-01-15", "do": "subscribe", "plan": "basic", "add_ons": ["paper"]},
     {"at": "2026-01-15", "do": "bill"},
@@ -102,25 +108,18 @@ _TO_A_YEAR = {"do": "change_plan", "item": "basic", "to": "yearly", "behaviour":
     ],
 )
 def test_pauses_and_changes_of_plan(engine: Engine, steps: list[dict[str, Any]]) -> None:
-    account = {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365}
-    scenario = {"account": account, "catalog": "-", "steps": [*_SUBSCRIBED, *steps]}
-    same(engine, Scenario.model_validate(scenario))
+    same(engine, in_dollars([*_SUBSCRIBED, *steps]))
 
 
 def test_a_coupon_that_has_run_out_may_be_applied_anew(engine: Engine) -> None:
-    scenario = {
-        "account": {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365},
-        "catalog": "-",
-        "coupons": COUPONS,
-        "steps": [
-            {"at": "2026-01-15", "do": "subscribe", "plan": "basic"},
-            {"at": "2026-01-15", "do": "apply_coupon", "coupon": "TWO"},
-            {"at": "2026-04-15", "do": "bill"},
-            {"at": "2026-04-20", "do": "apply_coupon", "coupon": "TWO"},
-            {"at": "2026-06-15", "do": "bill"},
-        ],
-    }
-    told = same(engine, Scenario.model_validate(scenario))
+    steps = [
+        {"at": "2026-01-15", "do": "subscribe", "plan": "basic"},
+        {"at": "2026-01-15", "do": "apply_coupon", "coupon": "TWO"},
+        {"at": "2026-04-15", "do": "bill"},
+        {"at": "2026-04-20", "do": "apply_coupon", "coupon": "TWO"},
+        {"at": "2026-06-15", "do": "bill"},
+    ]
+    told = same(engine, in_dollars(steps, coupons=COUPONS))
     assert told["refused"] == []
     cut = [sum(line["coupon"] == "TWO" for line in each["lines"]) for each in told["invoices"]]
     assert cut == [3, 2]  # of four periods, and of two
@@ -132,20 +131,15 @@ def test_a_coupon_that_has_run_out_may_be_applied_anew(engine: Engine) -> None:
 def test_a_missed_issue_waits_for_the_next_bill(engine: Engine, paused: list[dict[str, Any]]) -> None:
     """Of its subscription: a run that is dated before finds nothing due. While a pause lets no bill come, the run of
     the day gives it back."""
-    scenario = {
-        "account": {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365},
-        "catalog": "-",
-        "delivery": DELIVERY,
-        "steps": [
-            {"at": "2026-01-15", "do": "subscribe", "plan": "bundle"},
-            {"at": "2026-01-15", "do": "bill"},
-            {"at": "2026-01-15", "do": "holiday_stop", "from": "2026-01-16", "until": "2026-01-22"},
-            {"at": "2026-02-04", "do": "bill"},
-            *paused,
-            {"at": "2026-02-15", "do": "bill"},
-        ],
-    }
-    played = Scenario.model_validate(scenario)
+    steps = [
+        {"at": "2026-01-15", "do": "subscribe", "plan": "bundle"},
+        {"at": "2026-01-15", "do": "bill"},
+        {"at": "2026-01-15", "do": "holiday_stop", "from": "2026-01-16", "until": "2026-01-22"},
+        {"at": "2026-02-04", "do": "bill"},
+        *paused,
+        {"at": "2026-02-15", "do": "bill"},
+    ]
+    played = in_dollars(steps, delivery=DELIVERY)
     told = same(engine, played)
     assert Mirror(engine, played, CATALOG, runs=True).play().told() == told
     documents = [*told["invoices"], *told["credit_notes"]]
@@ -154,18 +148,13 @@ def test_a_missed_issue_waits_for_the_next_bill(engine: Engine, paused: list[dic
 
 
 def test_what_is_used_on_the_day_a_pause_ends_is_recorded(engine: Engine) -> None:
-    scenario = {
-        "account": {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365},
-        "catalog": "-",
-        "policy": {"pause": {"paid_time": "credit"}},
-        "steps": [
-            {"at": "2026-01-15", "do": "subscribe", "plan": "metered"},
-            {"at": "2026-01-15", "do": "pause", "until": "2026-01-16"},
-            {"at": "2026-01-16", "do": "usage", "meter": "articles", "quantity": "1"},
-            {"at": "2026-02-16", "do": "bill"},
-        ],
-    }
-    assert same(engine, Scenario.model_validate(scenario))["refused"] == []
+    steps = [
+        {"at": "2026-01-15", "do": "subscribe", "plan": "metered"},
+        {"at": "2026-01-15", "do": "pause", "until": "2026-01-16"},
+        {"at": "2026-01-16", "do": "usage", "meter": "articles", "quantity": "1"},
+        {"at": "2026-02-16", "do": "bill"},
+    ]
+    assert same(engine, in_dollars(steps, policy={"pause": {"paid_time": "credit"}}))["refused"] == []
 
 
 def test_a_gift_s_charge_is_adjusted_on_a_later_invoice(engine: Engine) -> None:
@@ -176,9 +165,7 @@ def test_a_gift_s_charge_is_adjusted_on_a_later_invoice(engine: Engine) -> None:
         {"at": "2026-01-16", "do": "adjust_line", "invoice": 1, "line": 1, "amount": "2", "reason": "sent"},
         {"at": "2026-02-15", "do": "bill"},
     ]
-    account = {"currency": "USD", "timezone": "UTC", "auto_pay": False, "payment_terms_days": 365}
-    told = {"format": "masthead.scenario/1", "account": account, "catalog": "-", "steps": steps}
-    same(engine, Scenario.model_validate(told))
+    same(engine, in_dollars(steps))
 
 
 def test_the_books_of_all_timelines_keep_the_laws(engine: Engine) -> None:
