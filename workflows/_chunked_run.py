@@ -153,6 +153,11 @@ class ChunkedRun:
                 summary=status.value,
                 **BOOKS,
             )
+        self._say(status)
+
+    def _say(self, status: RunStatus) -> None:
+        """Show people the status, which is written down."""
+        self._status = status
         target = str(self._asked.as_of or self._instant)
         workflow.upsert_search_attributes([STATUS.value_set(status.value), BILLING_DATE.value_set(target)])
         self._show()

@@ -104,6 +104,11 @@ class PlainStories:
         """A run of several chunks."""
         return await self.run_bills(BillRunRequest(as_of=DUE, chunk_size=10, concurrency=2), "whole")
 
+    async def bill_run_told_already(self) -> Handle:
+        """A run of which each chunk says that it left nothing."""
+        later = DUE + timedelta(days=31)
+        return await self.run_bills(BillRunRequest(as_of=later, chunk_size=10, concurrency=2), "told")
+
     async def bill_run_of_an_instant(self) -> Handle:
         """A run as the Schedule starts it: up to its own start."""
         return await self.run_bills(BillRunRequest(), "instant")
@@ -144,6 +149,7 @@ class PlainStories:
             self.bill_run_preview,
             self.bill_run_controlled,
             self.bill_run,
+            self.bill_run_told_already,
             self.bill_run_of_an_instant,
             self.webhook_delivery_retried,
             self.webhook_delivery_gone,
