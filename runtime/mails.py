@@ -52,7 +52,7 @@ MODES = ("live", "test")
 SENT_AT_ONCE = 8
 IDLE_SECONDS = 0.5
 # Without a connection nobody waits, and what records must not be felt by a bill run.
-RECORD_PAUSE_SECONDS = 2.0
+RECORD_PAUSE_SECONDS = 1.0
 DECISIONS_EVERY_SECONDS = 5.0
 TEMPLATE_PAUSE = timedelta(minutes=5)
 LONGEST_HOLD_SECONDS = 60.0

@@ -4,7 +4,7 @@ as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from operator import itemgetter
 from struct import Struct, pack
@@ -62,16 +62,25 @@ class Advance(NamedTuple):
 
 
 def lock_subscriptions(
-    connection: PgConnection, subscriptions: Iterable[str], *, skip_locked: bool
-) -> dict[str, int]:
-    """Lock the rows in id order and answer their versions as they are now. With `skip_locked` rows that another
+    connection: PgConnection, rated: Mapping[str, int], *, skip_locked: bool
+) -> Mapping[str, int]:
+    """Lock the rows in id order and answer their versions as they are now: `rated` itself, the version of each as it
+    was rated, where nothing moved, which the database tells without sending them. With `skip_locked` rows that another
     transaction holds are left out."""
+    ids = sorted(rated)
+    locked = "from subscription where id = any(%s::uuid[]) order by id for update" + (
+        " skip locked" if skip_locked else ""
+    )
+    versions = f"{{{','.join([str(rated[each]) for each in ids])}}}"
     with connection.cursor() as cursor:
         cursor.execute(
-            "select id::text, version from subscription where id = any(%s::uuid[]) order by id for update"
-            + (" skip locked" if skip_locked else ""),
-            (id_array(subscriptions),),
+            f"with locked as materialized (select version {locked})"
+            " select coalesce(array_agg(version), '{}') = %s::int[] from locked".encode(),
+            (id_array(ids), versions),
         )
+        if (row := cursor.fetchone()) and row[0]:
+            return rated
+        cursor.execute(f"select id::text, version {locked}".encode(), (id_array(ids),))
         return dict(cursor.fetchall())
 
 

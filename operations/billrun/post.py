@@ -136,7 +136,7 @@ def _post(
         accepted = [account for account in prepared if account.account_id in open_accounts]
     rated = {advance.subscription_id: advance.version for account in accepted for advance in account.advances}
     versions = lock_subscriptions(connection, rated, skip_locked=not wait)
-    if versions != rated:
+    if versions is not rated:
         accepted = _sift(accepted, versions, posted, wait=wait)
         if pending is None:
             pending = pending_accounts(connection, ref.run_id, ref.no)

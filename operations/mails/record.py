@@ -12,7 +12,9 @@ from storage.events import Event, move_cursor, read_batch, read_cursor
 from storage.mails import NewMail, record_mails
 
 CURSOR = "mails"
-AT_ONCE = 2000
+# Of some thousand and more Postgres, while it has no statistics yet, does not walk along the index: it sorts all that
+# is there, batch by batch.
+AT_ONCE = 500
 
 
 class Recorded(NamedTuple):
