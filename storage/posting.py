@@ -88,8 +88,12 @@ def advance_subscriptions(connection: PgConnection, advances: Sequence[Advance])
     """Move the billing dates of locked subscriptions, and their versions with them. A statement for all that go to
     the same days, which are most of a run: there is nothing to join."""
     together: dict[Moves, list[str]] = {}
+    same: dict[int, list[str]] = {}  # by the object, which all of a shape have in common
     for subscription_id, _, moves in advances:
-        together.setdefault(moves, []).append(subscription_id)
+        found = same.get(id(moves))
+        if found is None:
+            found = same[id(moves)] = together.setdefault(moves, [])
+        found.append(subscription_id)
     with connection.cursor() as cursor:
         for moves, subscriptions in together.items():
             marks = "" if moves.usage_mark is None else ", usage_epoch = %s, usage_seen = %s::text::xid8"

@@ -77,7 +77,7 @@ def undisturbed(pg_server: PostgresForTests) -> Told:
     ("point", "count"),
     [
         ("follow-up-written", 3),
-        ("clock-step", 20),
+        pytest.param("clock-step", 20, marks=pytest.mark.deep),
         pytest.param("clock-passed", 9, marks=pytest.mark.deep),
         pytest.param("clock-tick", 4, marks=pytest.mark.deep),
     ],

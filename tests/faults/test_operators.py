@@ -180,7 +180,8 @@ async def test_a_run_with_a_long_history_goes_on_in_new_executions(
     assert dump(url) == undisturbed
 
 
-@pytest.mark.parametrize("order", [pytest.param(pause, marks=pytest.mark.deep), cancel])
+@pytest.mark.deep
+@pytest.mark.parametrize("order", [pause, cancel])
 async def test_an_order_that_comes_while_the_run_wants_a_new_execution_is_kept(
     order: Any, fleets: Fleets, short_workers: Workers, short_runs: Runs, undisturbed: Books
 ) -> None:

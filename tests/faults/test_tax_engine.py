@@ -164,6 +164,7 @@ async def test_what_a_command_had_to_leave_is_billed_by_itself_once_the_engine_i
     assert rows(taxed.url, scope) == [("tax-pending:commands", "completed", "live")]
 
 
+@pytest.mark.deep
 async def test_an_engine_that_goes_away_in_the_middle(taxed: Taxed, runs: Runs) -> None:
     taxed.engine.inject("unavailable", None, path=QUOTES, skip=20)
     async with taxed.working(runs.client):
@@ -237,6 +238,7 @@ async def test_an_engine_away_after_posting_is_waited_for(taxed: Taxed, runs: Ru
         taxed.check_recorded_once()
 
 
+@pytest.mark.deep
 async def test_two_runs_at_once(taxed: Taxed, runs: Runs) -> None:
     for _ in range(2):
         taxed.work()
@@ -335,6 +337,7 @@ async def test_a_refused_record_goes_on_once_a_person_says_so(taxed: Taxed, runs
     assert taxed.parks() == []
 
 
+@pytest.mark.deep
 async def test_a_run_of_an_instant_catches_up_for_each_account_s_own_day(taxed: Taxed, runs: Runs) -> None:
     taxed.engine.inject("unavailable", None)
     # In Tokyo it is the first of December already, in New York not yet.

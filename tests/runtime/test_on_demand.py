@@ -32,6 +32,7 @@ def test_two_commands_share_one_stack_which_ends_with_the_last(tmp_path: Path) -
     wait_until("the stack has ended", lambda: nothing_runs(two.home))
 
 
+@pytest.mark.deep
 def test_up_waits_for_a_command_and_then_starts(tmp_path: Path) -> None:
     env = environment(tmp_path / "home")
     command = Command(env)
@@ -86,6 +87,7 @@ def caretaker(home: Home) -> psutil.Process | None:
     return found[0] if found else None
 
 
+@pytest.mark.deep
 def test_what_a_killed_supervisor_started_ends_with_it_and_the_next_start_goes_on(tmp_path: Path) -> None:
     first = Up(environment(tmp_path / "home"))
     url = first.state.database_url

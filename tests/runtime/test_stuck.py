@@ -158,6 +158,7 @@ def test_waiting_for_a_run_says_that_its_task_fails(up: Up) -> None:
         assert command.said.count("stuck: ") == 1
 
 
+@pytest.mark.deep
 def test_waiting_for_a_run_says_which_step_fails_and_ends_well_once_it_is_repaired(up: Up) -> None:
     url = up.state.database_url
     assert url is not None

@@ -8,6 +8,7 @@ import os
 import signal
 
 import psycopg
+import pytest
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import Client
 
@@ -21,6 +22,7 @@ from tests.subscribers import add_subscription
 from workflows.subscription import SubscriptionWorkflow
 
 
+@pytest.mark.deep
 def test_its_work_is_given_to_another_within_seconds(up: Up) -> None:
     url = up.state.database_url
     assert url is not None
