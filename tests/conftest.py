@@ -57,11 +57,6 @@ def wait_until(what: str, true: Callable[[], object], seconds: float = 30.0) -> 
         time.sleep(0.05)
 
 
-def database_name(url: str) -> str:
-    """The name of the database at `url`."""
-    return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
-
-
 class PostgresForTests:
     """One embedded server; each database is a copy of a migrated template, made in some 50 ms."""
 
@@ -69,44 +64,16 @@ class PostgresForTests:
         self.server = server
         self._numbers = itertools.count(1)
         self._template_ready = False
-        self._passing: list[str] = []
 
-    def fresh_database(self, name_prefix: str = "test", *, lasting: bool = False) -> str:
-        """The libpq URL of a new, empty, migrated database. It goes with the module that is being tested, unless it is
-        to be `lasting`."""
+    def fresh_database(self, name_prefix: str = "test") -> str:
+        """The libpq URL of a new, empty, migrated database."""
         if not self._template_ready:
             self._create("template_masthead", "template0")
             upgrade(self.server.url("template_masthead"))
             self._template_ready = True
-        return self._copy("template_masthead", name_prefix, lasting)
-
-    def copy(self, url: str, *, lasting: bool = False) -> str:
-        """The URL of a copy of the database at `url`, to which nobody may be connected; it goes like a fresh one."""
-        template = database_name(url)
-        return self._copy(template, f"copy_of_{template}", lasting)
-
-    def drop(self, url: str) -> None:
-        """Remove a database before its time, whoever is connected."""
-        self._drop(database_name(url))
-
-    def drop_passing(self) -> None:
-        """Remove those that are not to last. What is gone soon enough is never written to the disk, for which others
-        wait."""
-        while self._passing:
-            self._drop(self._passing.pop())
-
-    def _copy(self, template: str, name_prefix: str, lasting: bool) -> str:
         name = f"{name_prefix}_{next(self._numbers)}".lower().replace("-", "_")
-        self._create(name, template)
-        if not lasting:
-            self._passing.append(name)
+        self._create(name, "template_masthead")
         return self.server.url(name)
-
-    def _drop(self, name: str) -> None:
-        with psycopg.connect(self.server.url("postgres"), autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
-            )
 
     def _create(self, name: str, template: str) -> None:
         with psycopg.connect(self.server.url("postgres"), autocommit=True) as connection:
@@ -125,22 +92,9 @@ def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresForT
     server.start()
     try:
         _need_not_outlive_the_machine(server)
-        found = PostgresForTests(server)
-        SERVERS.append(found)
-        yield found
+        yield PostgresForTests(server)
     finally:
-        SERVERS.clear()
         server.stop()
-
-
-SERVERS: list[PostgresForTests] = []
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _databases_go_with_their_module() -> Iterator[None]:
-    yield
-    for server in SERVERS:
-        server.drop_passing()
 
 
 def _need_not_outlive_the_machine(server: EmbeddedPostgres) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from runtime.cli.app import run
 from tests.conftest import PostgresForTests
-from tests.operations.billed import bench_fleet, tamper
+from tests.operations.billed import bench_fleet, copied, tamper
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def good(pg_server: PostgresForTests) -> str:
 
 @pytest.fixture(autouse=True)
 def url(pg_server: PostgresForTests, good: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    url = pg_server.copy(good)
+    url = copied(pg_server, good)
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")  # these commands need no Temporal
     monkeypatch.setenv("MASTHEAD_HOME", str(tmp_path / "home"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import pytest
+from psycopg import sql
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -111,23 +113,33 @@ class Fleets:
         self.server = server
         self._templates: dict[int, str] = {}
         self._copies: list[str] = []
+        self._numbers = itertools.count(1)
 
     def fresh(self, accounts: int = ACCOUNTS) -> str:
         """The URL of a database with a fleet that was never billed."""
         if accounts not in self._templates:
-            url = self.server.fresh_database(f"fleet{accounts}", lasting=True)
+            url = self.server.fresh_database(f"fleet{accounts}")
             engine = make_engine(url)
             build_fleet(engine, accounts)
             engine.dispose()
-            self._templates[accounts] = url
-        url = self.server.copy(self._templates[accounts])
-        self._copies.append(url)
-        return url
+            self._templates[accounts] = psycopg.conninfo.conninfo_to_dict(url)["dbname"]  # type: ignore[assignment]
+        name = f"{self._templates[accounts]}_copy{next(self._numbers)}"
+        with psycopg.connect(self.server.server.url("postgres"), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("create database {} template {}").format(
+                    sql.Identifier(name), sql.Identifier(self._templates[accounts])
+                )
+            )
+        self._copies.append(name)
+        return self.server.server.url(name)
 
     def drop_copies(self) -> None:
         """Remove the copies: after a crash Postgres syncs every file that it has, before it lets anyone in."""
-        while self._copies:
-            self.server.drop(self._copies.pop())
+        with psycopg.connect(self.server.server.url("postgres"), autocommit=True) as connection:
+            while self._copies:
+                connection.execute(
+                    sql.SQL("drop database {} with (force)").format(sql.Identifier(self._copies.pop()))
+                )
 
 
 @pytest.fixture(autouse=True)

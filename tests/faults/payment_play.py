@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psycopg
+from psycopg import sql
+
 from bench.fleet import DUE
 from contracts.connector_call import CALL_CHANGED
 from contracts.parked import Action
@@ -38,6 +41,7 @@ from tests.faults.payment_life import Life, live
 from tests.faults.payment_refunds import Asking, refund_differences
 from tests.faults.payment_temporal import Server, Through, temporal_server
 from tests.faults.payment_webhooks import Post
+from tests.operations.billed import copied
 from tests.operations.charges.charged import NOW, Fleet
 from tests.workflows.paying import CARDS, RESERVE, differences
 
@@ -82,7 +86,7 @@ class Seeds:
         self._server = server
         self._temporal = Server(temporal)
         self._folder = folder
-        self._template = server.fresh_database("seeds", lasting=True)
+        self._template = server.fresh_database("seeds")
         engine = make_engine(self._template)
         Fleet(engine, ACCOUNTS)
         engine.dispose()
@@ -92,7 +96,7 @@ class Seeds:
     def play(self, seed: int) -> Counter[str]:
         """Play one seed; how much of what happened. Raises Broken."""
         drawn = draw(seed)
-        url = self._server.copy(self._template)
+        url = copied(self._server, self._template)
         play = _Play(url, drawn, self._folder, self._processes)
         try:
             with play.gateways[CARDS], play.gateways[RESERVE]:
@@ -107,7 +111,7 @@ class Seeds:
             play.engine.dispose()
         if found:
             raise Broken("\n".join([drawn.words(), *(f"  WRONG: {each}" for each in found)]))
-        self._server.drop(url)
+        self._drop(url)
         return play.counts
 
     def play_all(self, seeds: Iterable[int], at_once: int = 3) -> Counter[str]:
@@ -115,6 +119,11 @@ class Seeds:
         all of them. Raises Broken."""
         with ThreadPoolExecutor(at_once) as threads:
             return sum(threads.map(self.play, seeds), Counter())
+
+    def _drop(self, url: str) -> None:
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        with psycopg.connect(self._server.server.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(str(name))))
 
 
 class _Play:

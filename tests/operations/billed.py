@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import sql
 from sqlalchemy import Engine
 
 from bench.fleet import build_fleet
@@ -27,7 +28,7 @@ if TYPE_CHECKING:  # a process that is started for a moment does without what th
     from tests.conftest import PostgresForTests
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-_executions = itertools.count(1)
+_copies = itertools.count(1)
 
 
 def bill(
@@ -44,7 +45,7 @@ def bill(
     target = Target(day, None)
     run_id = runs.open(
         workflow_id=f"bill-run/all/{day}",
-        workflow_run_id=f"{day}/{next(_executions)}",
+        workflow_run_id=f"{day}/{next(_copies)}",
         mode=mode,
         scope=Scope.parse("all"),
         target=target,
@@ -84,6 +85,19 @@ def example_fleet(server: PostgresForTests, days: Sequence[date]) -> str:
     finally:
         engine.dispose()
     return url
+
+
+def copied(server: PostgresForTests, url: str) -> str:
+    """The URL of a copy of the database at `url`, to which nobody may be connected."""
+    template = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+    name = f"copy_{next(_copies)}_of_{template}"
+    with psycopg.connect(server.server.url("postgres"), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {}").format(
+                sql.Identifier(name), sql.Identifier(str(template))
+            )
+        )
+    return server.server.url(name)
 
 
 def tamper(url: str, *statements: str) -> None:

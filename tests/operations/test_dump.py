@@ -12,7 +12,7 @@ from bench.fleet import build_fleet
 from operations.dump import BATCH, dump
 from storage.database import make_engine
 from tests.conftest import PostgresForTests
-from tests.operations.billed import bench_fleet, bill, example_fleet, tamper
+from tests.operations.billed import bench_fleet, bill, copied, example_fleet, tamper
 
 DECEMBER, JANUARY = date(2026, 12, 1), date(2027, 1, 1)
 
@@ -117,19 +117,19 @@ def test_the_example_subscribers_dump_in_batches_in_the_order_of_their_keys(
 def test_any_other_business_state_dumps_otherwise(
     pg_server: PostgresForTests, good: str, change: str
 ) -> None:
-    copy = pg_server.copy(good)
+    copy = copied(pg_server, good)
     tamper(copy, change)
     assert dumped(copy) != dumped(good)
 
 
 def test_missing_numbers_show_as_runs(pg_server: PostgresForTests, good: str) -> None:
-    copy = pg_server.copy(good)
+    copy = copied(pg_server, good)
     tamper(copy, "delete from invoice where number in (7, 8, 100)")
     assert '"numbers":"1..6 9..99 101..400"' in dumped(copy)[-2]
 
 
 def test_ids_numbers_and_spelling_of_quantities_do_not_show(pg_server: PostgresForTests, good: str) -> None:
-    copy = pg_server.copy(good)
+    copy = copied(pg_server, good)
     tamper(
         copy,
         "update invoice_line set quantity = 1.000",

@@ -11,7 +11,7 @@ import pytest
 from operations.verify import LAWS, LawResult, verify
 from storage.database import make_engine
 from tests.conftest import PostgresForTests
-from tests.operations.billed import bench_fleet, bill, example_fleet, tamper
+from tests.operations.billed import bench_fleet, bill, copied, example_fleet, tamper
 from tests.operations.damage import DAMAGE, FIRST_LINE, SEVENTH
 
 DECEMBER, JANUARY, FEBRUARY = date(2026, 12, 1), date(2027, 1, 1), date(2027, 2, 1)
@@ -24,7 +24,7 @@ def good(pg_server: PostgresForTests) -> str:
 
 @pytest.fixture
 def copy(pg_server: PostgresForTests, good: str) -> str:
-    return pg_server.copy(good)
+    return copied(pg_server, good)
 
 
 def laws(url: str) -> dict[str, LawResult]:
@@ -123,7 +123,7 @@ def test_progress_names_each_law(copy: str) -> None:
 
 @pytest.fixture(scope="module")
 def session(pg_server: PostgresForTests, good: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(pg_server.copy(good), autocommit=True) as connection:
+    with psycopg.connect(copied(pg_server, good), autocommit=True) as connection:
         yield connection
 
 
