@@ -7,6 +7,7 @@ lines of one item are found by a range); its lower half is a digest of the owner
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 
@@ -22,11 +23,19 @@ def charge_key(owner: str, charge: str) -> str:
     return f"{owner[:18]}-{digest[:4]}-{digest[4:16]}"
 
 
-def charge_key_forms(owner: bytes, packed_owner: bytes, charge: bytes) -> tuple[bytes, bytes]:
-    """What `charge_key` says, as text and as its 16 bytes, for an owner in the same two forms: a run makes a million of
-    them."""
-    digest = sha256(owner + b"|" + charge).digest()[:8]
-    return owner[:18] + b"-" + digest.hex("-", 6).encode(), packed_owner[:8] + digest
+def charge_key_forms(
+    owners: Sequence[bytes], packed_owners: Sequence[bytes], charges: Sequence[bytes]
+) -> tuple[list[bytes], list[bytes]]:
+    """What `charge_key` says of a charge of each of many owners, as texts and as 16 bytes each, for owners in the same
+    two forms: a run makes a million of them."""
+    digests = [sha256(b"%b|%b" % said).digest()[:8] for said in zip(owners, charges, strict=True)]
+    return (
+        [
+            owner[:18] + b"-" + digest.hex("-", 6).encode()
+            for owner, digest in zip(owners, digests, strict=True)
+        ],
+        [owner[:8] + digest for owner, digest in zip(packed_owners, digests, strict=True)],
+    )
 
 
 def key_range(owner: str) -> tuple[str, str]:

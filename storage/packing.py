@@ -3,7 +3,7 @@ would spend a fifth of a posting on reading ids and dates as text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -26,6 +26,12 @@ _DECIMAL = DecimalBinaryDumper(Decimal)
 def packed_id(value: str) -> bytes:
     """The 16 bytes of an id in its 36-character form."""
     return bytes.fromhex(value.replace("-", ""))
+
+
+def packed_ids(values: Sequence[str]) -> list[bytes]:
+    """The 16 bytes of each of many ids, read at once."""
+    data = bytes.fromhex("".join(values).replace("-", ""))
+    return [data[at : at + 16] for at in range(0, len(data), 16)]
 
 
 # What a run says, it says a million times over: fields of few values are remembered.

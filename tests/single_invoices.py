@@ -27,7 +27,7 @@ from domain.tax import TaxTable
 from domain.tax_documents import EngineTax, put_tax_on
 from operations.tax.documents import Taxed, record_tax_document
 from storage.database import PgConnection, transaction
-from storage.posting import Template, copy_children, copy_invoices
+from storage.posting import Template, copy_children, copy_invoices, documents
 
 NAME = "taxes"
 DAY = date(2026, 12, 1)
@@ -109,7 +109,7 @@ class Shop:
             put_tax_on(draft, tax)
         finish(draft)
         items = [each.item_id for each in draft.lines if each.item_id]
-        document = Template(draft, items).document(draft.payer.id, items)
+        [document] = documents([Template(draft, items)], [draft.payer.id], [items])
         copy_children(connection, [document])
         (number,) = copy_invoices(connection, draft.payer.mode, [document], None)
         invoice_id = str(UUID(bytes=document.invoice_id))

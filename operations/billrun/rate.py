@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -25,7 +25,7 @@ from storage.billable import (
     usage_mark,
 )
 from storage.database import PgConnection
-from storage.posting import Advance, Document, Moves, Template
+from storage.posting import Advance, Document, Moves, Template, documents
 
 
 @dataclass(slots=True)
@@ -275,23 +275,36 @@ def tax_chunk(chunk: RatedChunk, step: TaxStep, memo: ShapeMemo) -> None:
                 if fresh.shape is not None:
                     learned[fresh.shape] = outcome
                     memo.learn(fresh.shape, outcome)
-                chunk.prepared.append(_prepare(account, outcome, answers.given.get(account.id)))
+                chunk.prepared += _prepare([account], [outcome], answers.given.get(account.id))
         except Exception as error:
             chunk.refused[account.id] = refusal(error)
         if fresh.shape is not None and account.id in chunk.refused:
             failed[fresh.shape] = chunk.refused[account.id]
+    accounts: list[Due] = []
+    outcomes: list[Outcome] = []
     for account, shape, known in chunk.repeats:
-        if shape in failed:
+        if failed and shape in failed:
             chunk.refused[account.id] = failed[shape]
         else:
-            chunk.prepared.append(_prepare(account, known or learned[shape]))
+            accounts.append(account)
+            outcomes.append(known or learned[shape])
+    chunk.prepared += _prepare(accounts, outcomes)
 
 
-def _prepare(account: Due, outcome: Outcome, tax: EngineTax | None = None) -> Prepared:
-    advances = [
-        Advance(subscription, version, moves)
-        for (subscription, version), moves in zip(account.subscriptions, outcome.moves, strict=True)
+def _prepare(
+    accounts: Sequence[Due], outcomes: Sequence[Outcome], tax: EngineTax | None = None
+) -> Iterator[Prepared]:
+    """The accounts ready to post, each with what it owes."""
+    owing = [
+        (outcome.template, account.id, account.item_ids)
+        for account, outcome in zip(accounts, outcomes, strict=True)
+        if outcome.template is not None
     ]
-    if outcome.template is None:
-        return Prepared(account.id, None, advances)
-    return Prepared(account.id, outcome.template.document(account.id, account.item_ids), advances, tax)
+    made = iter(documents(*zip(*owing, strict=True)) if owing else ())
+    for account, outcome in zip(accounts, outcomes, strict=True):
+        document = None if outcome.template is None else next(made)
+        advances = [
+            Advance(subscription, version, moves)
+            for (subscription, version), moves in zip(account.subscriptions, outcome.moves, strict=True)
+        ]
+        yield Prepared(account.id, document, advances, tax if document is not None else None)

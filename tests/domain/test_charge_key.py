@@ -31,12 +31,14 @@ def test_a_key_is_a_uuid_in_the_range_of_its_owner(owner: str, charge: str) -> N
     assert key[:18] == owner[:18]
 
 
-@given(OWNERS, CHARGES)
-def test_both_forms_say_the_key(owner: str, charge: str) -> None:
-    key = charge_key(owner, charge)
-    assert charge_key_forms(owner.encode(), UUID(owner).bytes, charge.encode()) == (
-        key.encode(),
-        UUID(key).bytes,
+@given(st.lists(st.tuples(OWNERS, CHARGES), max_size=5))
+def test_both_forms_say_the_keys(charges: list[tuple[str, str]]) -> None:
+    keys = [charge_key(*each) for each in charges]
+    texts = [owner.encode() for owner, _ in charges]
+    packed = [UUID(owner).bytes for owner, _ in charges]
+    assert charge_key_forms(texts, packed, [charge.encode() for _, charge in charges]) == (
+        [key.encode() for key in keys],
+        [UUID(key).bytes for key in keys],
     )
 
 
