@@ -20,6 +20,7 @@ def test_a_small_bench_tells_all_that_a_run_is_judged_by(
     assert run(["bench", "bill-run", "--accounts", str(ACCOUNTS), "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert (figures["accounts"], figures["invoices"], figures["parked"]) == (ACCOUNTS, ACCOUNTS, 0)
+    assert figures["cold"] is False, "the preview that warms the workers bills nobody"
     assert figures["books_ok"]
     assert set(figures["verify"]) >= {"I1", "I2", "I3", "I4", "I5", "I9", "I12", "I13"}
     assert all(figures["verify"].values())
