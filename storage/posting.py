@@ -177,7 +177,7 @@ class Template:
             self.postings[-1] = self.postings[-1][: -len(POSTING_ROW)]
         self.text, text_places = _form([part.encode() if isinstance(part, str) else part for part in texts])
         self.rows, row_places = _form(rows)
-        self.plan = _plan(tuple(owners), text_places, row_places)
+        self.layout = _layout(tuple(owners), text_places, row_places)
         self.heading = heading(
             mode,
             currency,
@@ -187,28 +187,28 @@ class Template:
         )
 
 
-class Plan(NamedTuple):
+class Layout(NamedTuple):
     """Where ids go in a template, by their places among an account's: `owners` of the charge keys, those in the text
-    and those in the rows. Most templates have one of a few plans."""
+    and those in the rows. Most templates have one of a few."""
 
     owners: tuple[int, ...]
     text: tuple[int, ...]
     rows: tuple[int, ...]
 
 
-_plan = lru_cache(maxsize=4096)(Plan)  # so that templates with the same plan have the same object
+_layout = lru_cache(maxsize=4096)(Layout)  # so that templates with the same one have the same object
 
 
 def documents(
     templates: Sequence[Template], accounts: Sequence[str], item_ids: Sequence[Sequence[str]]
 ) -> list[Document]:
-    """New invoices, one for each account with its items, that say what its template says. All with one plan are made
+    """New invoices, one for each account with its items, that say what its template says. All with one layout are made
     together, step by step, which takes a fifth less time than one after the other."""
     together: dict[int, list[int]] = {}
     for no, template in enumerate(templates):
-        found = together.get(id(template.plan))
+        found = together.get(id(template.layout))
         if found is None:
-            found = together[id(template.plan)] = []
+            found = together[id(template.layout)] = []
         found.append(no)
     made: dict[int, Document] = {}
     for numbers in together.values():
@@ -224,7 +224,7 @@ def documents(
 def _alike(
     templates: Sequence[Template], accounts: Sequence[str], item_ids: Sequence[Sequence[str]]
 ) -> list[Document]:
-    plan = templates[0].plan
+    layout = templates[0].layout
     new = [uuid7() for _ in accounts]
     texts = [[str(each).encode() for each in new], [each.encode() for each in accounts]]
     ids = [[each.bytes for each in new], packed_ids(accounts)]
@@ -232,13 +232,13 @@ def _alike(
         texts.append([each.encode() for each in items])
         ids.append(packed_ids(items))
     for owner, charges in zip(
-        plan.owners, zip(*(each.charges for each in templates), strict=True), strict=True
+        layout.owners, zip(*(each.charges for each in templates), strict=True), strict=True
     ):
         keys, packed_keys = charge_key_forms(texts[owner], ids[owner], charges)
         texts.append(keys)
         ids.append(packed_keys)
-    text_ids = zip(*(texts[place] for place in plan.text), strict=True)
-    row_ids = zip(*(ids[place] for place in plan.rows), strict=True)
+    text_ids = zip(*(texts[place] for place in layout.text), strict=True)
+    row_ids = zip(*(ids[place] for place in layout.rows), strict=True)
     return [
         Document(
             own, account, each.heading, digest_of(each.text % said), each.rows % put, own.join(each.postings)

@@ -250,19 +250,16 @@ async def test_two_runs_at_once(taxed: Taxed, runs: Runs) -> None:
     check_books(taxed.url, invoices=INVOICES)
 
 
-POINTS = [("after-commit", 2)]
-MORE = [
-    *(("after-commit", count) for count in (1, 4)),
+POINTS = [
+    *(("after-commit", count) for count in (1, 2, 4)),
     *(("after-copy", count) for count in (1, 3)),
     *(("before-tax-call", count) for count in (1, 30, INVOICES)),
     *(("after-tax-call", count) for count in (1, 5, 30, INVOICES)),
 ]
 
 
-@pytest.mark.parametrize(
-    ("point", "count"),
-    [*POINTS, *(pytest.param(*each, marks=pytest.mark.deep) for each in MORE)],
-)
+@pytest.mark.deep
+@pytest.mark.parametrize(("point", "count"), POINTS)
 async def test_a_worker_killed_at(point: str, count: int, taxed: Taxed, runs: Runs, tmp_path: Path) -> None:
     spec = f"{point}:{count}:{tmp_path / 'killed'}"
     first = taxed.work(MASTHEAD_FAIL_POINT=spec)

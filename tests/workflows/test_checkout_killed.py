@@ -193,6 +193,7 @@ async def test_a_worker_killed_as_licences_are_asked_for(
         assert shop.rows("select count(*) from connector_call where method = 'drm.grant'") == [(2,)]
 
 
+@pytest.mark.deep
 async def test_a_worker_killed_while_the_money_is_taken(shop: Shop, workers: Workers) -> None:
     """The gateway has captured, and nobody was there to hear of it."""
     shop.gateway.inject("stall_after", path="/v1/payment_intents/*/capture", seconds=60.0)
