@@ -164,6 +164,7 @@ async def executions(runs: Runs, handle: RunHandle) -> int:
         count += 1
 
 
+@pytest.mark.deep
 async def test_a_run_with_a_long_history_goes_on_in_new_executions(
     fleets: Fleets, short_workers: Workers, short_runs: Runs, undisturbed: Books
 ) -> None:

@@ -45,6 +45,7 @@ async def kill_and_await(up: Up, name: str, number: signal.Signals) -> None:
     )
 
 
+@pytest.mark.deep
 async def test_a_run_outlives_its_worker_its_temporal_and_its_postgres(
     stack: Up, undisturbed: list[str]
 ) -> None:

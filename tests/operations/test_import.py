@@ -362,6 +362,7 @@ def _at_most_300_mb(url: str, tmp_path: Path, rows: int) -> dict[str, object]:
     return answer
 
 
+@pytest.mark.deep
 def test_fifty_thousand_rows_take_little_memory(url: str, tmp_path: Path) -> None:
     _at_most_300_mb(url, tmp_path, 50_000)
 

@@ -82,6 +82,7 @@ async def test_a_wrong_key_is_told_before_anything_starts(tmp_path: Path) -> Non
         Connections.of(settings)
 
 
+@pytest.mark.deep
 def test_the_sandbox_is_a_part_of_the_stack(tmp_path: Path) -> None:
     up = Up(with_file(tmp_path, GOOD))
     try:

@@ -122,13 +122,10 @@ class Workers:
         sys.stderr.write(self._log.read_text()[-5000:] if self._log.exists() else "")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("kind", "point"),
-    [
-        pytest.param(kind, point, marks=() if (kind, point) == ("stripe", POINTS[2]) else pytest.mark.deep)
-        for kind in MAKES
-        for point in POINTS
-    ],
+    [(kind, point) for kind in MAKES for point in POINTS],
 )
 async def test_a_worker_killed_at(
     till: Till, gateways: ExitStack, tmp_path: Path, kind: str, point: str
