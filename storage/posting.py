@@ -71,7 +71,7 @@ def lock_subscriptions(
     locked = "from subscription where id = any(%s::uuid[]) order by id for update" + (
         " skip locked" if skip_locked else ""
     )
-    versions = f"{{{','.join([str(rated[each]) for each in ids])}}}"
+    versions = "{" + ",".join([str(rated[each]) for each in ids]) + "}"
     with connection.cursor() as cursor:
         cursor.execute(
             f"with locked as materialized (select version {locked})"

@@ -283,7 +283,7 @@ def tax_chunk(chunk: RatedChunk, step: TaxStep, memo: ShapeMemo) -> None:
     accounts: list[Due] = []
     outcomes: list[Outcome] = []
     for account, shape, known in chunk.repeats:
-        if failed and shape in failed:
+        if shape in failed:
             chunk.refused[account.id] = failed[shape]
         else:
             accounts.append(account)

@@ -51,6 +51,23 @@ async def test_two_runs_over_the_same_accounts(
     assert dump(url) == undisturbed
 
 
+async def test_what_others_hold_while_a_run_passes_is_billed_before_it_ends(
+    fleets: Fleets, workers: Workers, runs: Runs, undisturbed: Books
+) -> None:
+    url = fleets.fresh()
+    with psycopg.connect(url) as holder:
+        due = "select from subscription where next_bill_on <= %s order by id limit 3 for update"
+        assert holder.execute(due, (DUE,)).rowcount == 3
+        workers.start(url)
+        run = await runs.start()
+        # A chunk passes over them; only what looks after what is left waits.
+        await until("the run waits for what is held", lambda: waiting_for_locks(url) == 1)
+    result = await runs.result(run)
+    assert (result.status, result.invoices) == (RunStatus.COMPLETED, owing(ACCOUNTS))
+    check_books(url, invoices=owing(ACCOUNTS))
+    assert dump(url) == undisturbed
+
+
 async def test_a_run_started_twice_is_one_and_repeated_finds_nothing(
     fleets: Fleets, workers: Workers, runs: Runs, undisturbed: Books
 ) -> None:

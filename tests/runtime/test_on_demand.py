@@ -64,7 +64,6 @@ def test_external_servers_are_used_and_left_alone(
     assert command.finish() == 0
 
 
-@pytest.mark.deep
 def test_ports_that_are_taken_are_replaced_and_a_killed_command_leaves_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         taken = str(squatter.getsockname()[1])
